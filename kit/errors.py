@@ -1,0 +1,37 @@
+"""The one error that users of the kit meet, and the help that it gives."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class KitError(ValueError):
+    """Something was asked that cannot be done.
+
+    The message says what was asked, what is there, and what to do, in this order.
+
+    Example:
+        >>> raise KitError('no layer 9: "stickers-l8" has 6 layers (0-5).')
+        Traceback (most recent call last):
+        ...
+        kit.errors.KitError: no layer 9: "stickers-l8" has 6 layers (0-5).
+    """
+
+
+def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
+    """The known names that look most like `name`, as a sentence to append to a message.
+
+    Args:
+        name: what was asked.
+        known: the names that exist.
+        n: at most so many are named.
+
+    Returns:
+        `" Nearest: a, b."`, or an empty string where nothing is near.
+
+    Example:
+        >>> nearest("stickers-l9", ["stickers-l8", "ViT-B-32"])
+        ' Nearest: stickers-l8.'
+    """
+    by_lower = {k.lower(): k for k in known}
+    close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=n, cutoff=0.5)
+    return f" Nearest: {', '.join(by_lower[c] for c in close)}." if close else ""
