@@ -1,0 +1,69 @@
+"""What holds for every test, of Python files and of notebooks: threads, network, report of time."""
+
+import os
+
+# Two workers on two cores: one thread each. Set before anything imports torch, and inherited by kernels.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import socket
+from collections import defaultdict
+
+import pytest
+
+LOOPBACK = ("localhost", "::1", "", None)
+
+
+def is_loopback(host: object) -> bool:
+    """Whether a host name or number stands for this machine."""
+    host = host.decode() if isinstance(host, bytes) else host
+    return host in LOOPBACK or str(host).startswith("127.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def network_off():
+    """No test of this process reaches another machine: what tries to gets the error of a missing network."""
+    patch = pytest.MonkeyPatch()
+
+    def guarded(real):
+        def connect(self, address):
+            if self.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(address[0]):
+                raise OSError(101, f"tests run without network, {address[0]} was asked for")
+            return real(self, address)
+
+        return connect
+
+    real_lookup = socket.getaddrinfo
+
+    def lookup(host, *args, **kwargs):
+        if not is_loopback(host):
+            raise socket.gaierror(socket.EAI_AGAIN, f"tests run without network, {host} was asked for")
+        return real_lookup(host, *args, **kwargs)
+
+    patch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
+    patch.setattr(socket.socket, "connect_ex", guarded(socket.socket.connect_ex))
+    patch.setattr(socket, "getaddrinfo", lookup)
+    yield
+    patch.undo()
+
+
+def pytest_collectstart(collector):
+    """Leave plotly's figures out of the comparison: their base64 floats differ between processors."""
+    if collector.nodeid.endswith(".ipynb"):
+        collector.skip_compare += ("application/vnd.plotly.v1+json",)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say where the time went: seconds of work, by folder, summed over the workers."""
+    seconds: dict[str, float] = defaultdict(float)
+    tests: dict[str, set] = defaultdict(set)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if hasattr(report, "duration") and hasattr(report, "nodeid"):
+                folder = "/".join(report.nodeid.split("::")[0].split("/")[:-1][:2]) or "."
+                seconds[folder] += report.duration
+                tests[folder].add(report.nodeid)
+    if seconds:
+        terminalreporter.section("seconds by folder")
+    for folder in sorted(seconds, key=seconds.get, reverse=True):
+        terminalreporter.write_line(f"{seconds[folder]:8.1f} s  {len(tests[folder]):5d} tests  {folder}")

@@ -1,0 +1,109 @@
+"""Imports go one way, and `import kit` is light."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KIT = ROOT / "kit"
+
+BASE = {"errors", "axes"}
+MAY_IMPORT = {
+    "errors": set(),
+    "axes": {"errors"},
+    "world": BASE,
+    "models": BASE | {"world"},
+    "data": BASE | {"world", "models"},
+    "parts": BASE | {"world", "models", "data"},
+    "edits": BASE | {"world", "models", "data", "parts"},
+    "projections": BASE | {"world", "models", "data", "parts"},
+    "measures": BASE,  # no model, no plotting
+    "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
+    "cli": BASE,
+    "notebook_tools": BASE,
+}
+# `kit/__init__.py` names everything and is imported by nothing.
+DRAWING = {"ipywidgets", "anywidget", "plotly", "IPython", "matplotlib"}
+NOTEBOOKS = {"kit", "torch", "numpy", "pandas", "plotly", "ipywidgets", "IPython.display"}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Every module named by an import statement, at any depth, as a dotted name."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "the kit imports by full names"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def within_kit(names: set[str]) -> set[str]:
+    """Of dotted names, the parts of the kit that they lie in."""
+    inside = [name.split(".") for name in names if name.split(".")[0] == "kit"]
+    return {name[1] if len(name) > 1 else "__init__" for name in inside}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(KIT).parts[0].removesuffix(".py")
+
+
+def sources() -> list[Path]:
+    return sorted(p for p in KIT.rglob("*.py") if p != KIT / "__init__.py")
+
+
+def notebooks() -> list[Path]:
+    return sorted((ROOT / "notebooks").rglob("*.ipynb"))
+
+
+def code_of(path: Path) -> str:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_follow_the_arrow(path):
+    part = part_of(path)
+    assert part in MAY_IMPORT, f"{part} has no place in the order of imports: see this test's table"
+    allowed = MAY_IMPORT[part] | {part}
+    wrong = within_kit(imported(ast.parse(path.read_text(encoding="utf-8")))) - allowed
+    assert not wrong, f"{part} may import {sorted(allowed)}, not {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_panels_draw(path):
+    tops = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
+    assert part_of(path) == "panels" or not tops & DRAWING
+
+
+@pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.name)
+def test_notebooks_import_only_what_the_design_allows(path):
+    names = imported(ast.parse(code_of(path)))
+    allowed = [n for n in names if any(n == a or n.startswith(a + ".") for a in NOTEBOOKS)]
+    assert not names - set(allowed)
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ("import kit.parts", {"parts"}),
+        ("from kit import panels", {"panels"}),
+        ("def f():\n    from kit.models.model import Model", {"models"}),
+        ("import kit", {"__init__"}),
+        ("import torch, kitten", set()),
+    ],
+)
+def test_every_form_of_import_is_seen(source, found):
+    assert within_kit(imported(ast.parse(source))) == found
+
+
+def test_import_kit_is_light():
+    heavy = ["open_clip", "timm", "plotly", "ipywidgets", "anywidget", "matplotlib", "jupyterlab", "sklearn"]
+    code = f"import sys, kit; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
