@@ -1,0 +1,159 @@
+"""The image tower as a flat graph of operations, recorded once and never changed.
+
+`torch.export` records the unmodified library module with a free batch size. Attention and layer
+norm stay single operations, so that running the graph is as fast as running the module, and the
+graph reads the module's own parameters: nothing is copied.
+"""
+
+import operator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx, nn
+
+from kit.errors import KitError
+
+aten = torch.ops.aten
+SDPA = aten.scaled_dot_product_attention.default
+# batch size of the example that is recorded: any number above 1 that is not 1 or 2
+EXAMPLE_BATCH = 3
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One call of scaled-dot-product attention in the tower.
+
+    Attributes:
+        node: the call in the graph.
+        path: path of the module that made it, such as `"transformer.resblocks.3.attn"`.
+        heads: number of heads.
+        pooling: the query does not depend on the image (attention pooling); not a layer.
+    """
+
+    node: fx.Node
+    path: str
+    heads: int
+    pooling: bool
+
+
+class Trace:
+    """The recorded tower: graph, attention calls, and what depends on the image.
+
+    Attributes:
+        module: a `torch.fx.GraphModule`, pixels [batch, 3, height, width] -> [batch, embed].
+        attentions: every attention call, in forward order.
+        image: the nodes whose value depends on the pixels.
+    """
+
+    def __init__(self, module: fx.GraphModule):
+        self.module = module
+        self.image = _image_dependent(module.graph)
+        self.attentions = [
+            Attention(n, module_path(n), shape_of(n)[1], n.args[0] not in self.image)
+            for n in module.graph.nodes
+            if n.target is SDPA and n in self.image
+        ]
+
+    @property
+    def layers(self) -> list[Attention]:
+        """The attention calls that are layers: those whose query depends on the image."""
+        return [a for a in self.attentions if not a.pooling]
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Number of heads of each layer."""
+        return tuple(a.heads for a in self.layers)
+
+    def constant(self, node: object) -> object:
+        """Value of a node (or plain argument) that does not depend on the image; batch size 1."""
+        if not isinstance(node, fx.Node):
+            return [self.constant(a) for a in node] if isinstance(node, list | tuple) else node
+        if node.op == "get_attr":
+            return operator.attrgetter(node.target)(self.module).detach()
+        if node.target in (aten.sym_size.int, operator.mul):
+            return 1
+        args = [self.constant(a) for a in node.args]
+        return node.target(*args, **{k: self.constant(v) for k, v in node.kwargs.items()})
+
+
+def trace_of(model) -> Trace:
+    """The trace of a model's image tower, recorded at the first call (0.6 to 3 s) and kept.
+
+    Raises:
+        KitError: the tower is in train mode, or `torch.export` cannot record it.
+    """
+    if model.tower.training:
+        raise KitError(f'"{model.name}" is in train mode; call model.tower.eval() first.')
+    cached = getattr(model, "_trace", None)
+    weight = next(model.tower.parameters())
+    key = (id(model.tower), weight.device, weight.dtype)
+    if cached is None or cached[0] != key:
+        cached = (key, Trace(_export(model.name, model.tower, model.image_size, weight)))
+        model._trace = cached
+    return cached[1]
+
+
+def shape_of(node: fx.Node) -> list[int]:
+    """Shape of a node's value for the recorded example; the batch is `EXAMPLE_BATCH`."""
+    return [s.node.hint if isinstance(s, torch.SymInt) else s for s in node.meta["val"].shape]
+
+
+def module_path(node: fx.Node) -> str:
+    """Path of the module whose forward made the node; the tower itself is the empty path."""
+    stack = node.meta.get("nn_module_stack") or {}
+    paths = [path for path, _ in stack.values() if path and not path.startswith("_empty")]
+    return paths[-1].removeprefix("model.") if paths else ""
+
+
+def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
+    """The tower as a graph module with plain arguments, without operations that do nothing."""
+    pixels = torch.zeros(EXAMPLE_BATCH, 3, *size, dtype=like.dtype, device=like.device)
+    batch = ({0: torch.export.Dim.DYNAMIC},)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(tower, (pixels,), dynamic_shapes=batch, strict=False)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise KitError(f'"{name}" cannot be recorded by torch.export: {reason}') from error
+    module = program.module(check_guards=False)
+    if any(_in_place(n) for n in module.graph.nodes):
+        module = program.run_decompositions({}).module(check_guards=False)
+    graph = module.graph
+    graph.set_codegen(fx.graph.CodeGen())
+    for node in list(graph.nodes):
+        if node.op == "output":
+            node.args = (node.args[0][0],)
+        elif node.target is aten._assert_tensor_metadata.default:
+            graph.erase_node(node)
+        elif _does_nothing(node):
+            node.replace_all_uses_with(node.args[0])
+            graph.erase_node(node)
+    graph.eliminate_dead_code()
+    module.recompile()
+    return module
+
+
+def _in_place(node: fx.Node) -> bool:
+    name = getattr(getattr(node.target, "_schema", None), "name", "")
+    return node.op == "call_function" and name.endswith("_") and not name.endswith("__")
+
+
+def _does_nothing(node: fx.Node) -> bool:
+    """Dropout in eval mode, casts to the same type, slices of everything."""
+    if node.target is aten.dropout.default:
+        return node.args[2] is False
+    if node.target in (aten.to.dtype, aten.alias.default, aten.detach.default):
+        return node.meta["val"].dtype == node.args[0].meta["val"].dtype
+    if node.target is aten.slice.Tensor:
+        return shape_of(node) == shape_of(node.args[0])
+    return False
+
+
+def _image_dependent(graph: fx.Graph) -> set[fx.Node]:
+    """Nodes whose value depends on the pixels; sizes of the input do not count."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        is_size = node.target is aten.sym_size.int
+        if node.op == "placeholder" or (not is_size and any(a in found for a in node.all_input_nodes)):
+            found.add(node)
+    return found

@@ -1,0 +1,318 @@
+"""One pass of an image tower, and everything that can be asked of it without another pass.
+
+A run keeps, for each image, what every source writes once the pooling is applied: for a head its
+`head_dim` numbers, for an MLP `dim` numbers. Multiplied by the fixed gains of the frozen graph they
+are the parts; multiplied by gain · direction they are scores. With `tokens=True` it also keeps one
+pattern row and the values of each head, which give the source-token maps.
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from kit.axes import expect_shape
+from kit.errors import KitError
+from kit.parts.frozen import Constant, FrozenGraph, Source, frozen_graph
+from kit.parts.readout import Frozen, Weight
+from kit.parts.selector import select
+from kit.parts.taps import AttentionCall, Taps, tapped
+
+
+class Run:
+    """Activations of one batch, enough for parts, scores and maps.
+
+    Attributes:
+        model: the model that ran.
+        pixels: [batch, 3, height, width].
+        representation: the tower's output, [batch, embed].
+        norm: its length, [batch].
+        index: one row for each part: name, kind, layer, head.
+    """
+
+    def __init__(self, model, pixels: Tensor, tokens: bool = False):
+        check_pixels(model, pixels)
+        self.model, self.pixels = model, pixels
+        self.frozen = frozen_graph(model)
+        recorder = _Recorder(self.frozen, tokens)
+        self.representation = forward(model, self.frozen, pixels, recorder)
+        self.norm = self.representation.norm(dim=-1)
+        self.index = self.frozen.index
+        self.tokens = tokens
+        weights: dict[Weight, Tensor] = {}  # all sources of a plain stream share one weight
+        for readout in self._readouts():
+            if readout.weight not in weights:
+                weights[readout.weight] = readout.weight(recorder.frozen)
+        self._weights = weights
+        self._written = {
+            s.name: torch.einsum("bpr,brhf->bphf", self._weight(s), recorder.rows[s.name])
+            for s in self.frozen.sources
+        }  # [batch, slot, head (1 if none), feature]
+        self._attention = recorder.attentions
+        self._rows = recorder.rows
+
+    @property
+    def prefix(self) -> int:
+        """Number of tokens before the patches: class token and registers."""
+        return self.model.prefix_tokens
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        return self.model.grid
+
+    def vectors(self, selector: str | None = None) -> Tensor:
+        """What each part adds to the representation, [batch, part, embed]."""
+        chosen = self._chosen(selector)
+        values = self.representation.new_zeros(len(self.pixels), len(chosen), self.representation.shape[1])
+        self._fill(values, chosen, [s.gain for s in self.frozen.sources], None)
+        return values
+
+    def scores(self, directions: Tensor, normalize: bool = True, selector: str | None = None) -> Tensor:
+        """Inner product of each part with each direction; by default divided by the length of the
+        whole representation, so that over all parts it sums to the cosine with a unit direction.
+
+        Args:
+            directions: [text, embed].
+
+        Returns:
+            [batch, part, text].
+        """
+        directions = self._directions(directions)
+        chosen = self._chosen(selector)
+        values = self.representation.new_zeros(len(self.pixels), len(chosen), len(directions))
+        gains = [s.gain @ directions.T for s in self.frozen.sources]
+        self._fill(values, chosen, gains, directions)
+        return values / self.norm[:, None, None] if normalize else values
+
+    def token_vectors(self, selector: str | None = None) -> Tensor:
+        """What each selected head adds from each source token, [batch, part, token, embed]."""
+        pieces = [
+            torch.einsum("bpj,bjf,pfe->bje", share[:, :, h], value[:, h], source.gain[:, h])
+            for source, h, share, value in self._token_pieces(selector)
+        ]
+        return torch.stack(pieces, 1)
+
+    def maps(
+        self, directions: Tensor, selector: str | None = None, normalize: bool = True, by: str = "source"
+    ) -> Tensor:
+        """Score of each selected head, split over tokens: prefix tokens, then patches row by row.
+
+        Args:
+            directions: [text, embed].
+            selector: parts; those that are not heads are left out. None is every head.
+            by: `"source"`, the token whose value was read, or `"position"`, the token of the stream
+                that the pooling averages (towers that pool more than one token).
+
+        Returns:
+            [batch, head part, token, text]; over tokens it sums to the head's score.
+        """
+        directions = self._directions(directions)
+        if by == "position":
+            values = self._positions(directions, selector)
+        elif by == "source":
+            values = self._sources(directions, selector)
+        else:
+            raise KitError(f'no token split by "{by}"; there are by="source" and by="position".')
+        return values / self.norm[:, None, None, None] if normalize else values
+
+    def pattern_shares(self, layer: int) -> Tensor:
+        """How much the representation's slots read each token, [batch, slot, head, source token]."""
+        if not self.tokens:
+            raise KitError("this run kept no tokens; make it with kit.parts.run(model, pixels, tokens=True).")
+        source = next(s for s in self.frozen.sources if s.kind == "head" and s.layer == layer)
+        pattern, _ = self._attention[layer]
+        weight = self._weight(source)
+        return torch.einsum("bpr,bhrj->bphj", weight.expand(len(pattern), -1, -1), pattern)
+
+    def _sources(self, directions: Tensor, selector: str | None) -> Tensor:
+        pieces: list[Tensor] = []
+        for source, heads in self._head_groups(selector):
+            share = self.pattern_shares(source.layer)[:, :, heads]  # [batch, slot, head, token]
+            value = self._attention[source.layer][1][:, heads]  # [batch, head, token, head_dim]
+            gain = source.gain[:, heads] @ directions.T  # [slot, head, head_dim, text]
+            if len(gain) == 1:
+                pieces.append(share[:, 0, ..., None] * (value @ gain[0]))
+            else:
+                pieces.append(torch.einsum("bphj,bhjf,phft->bhjt", share, value, gain))
+        return self._joined(pieces, directions)
+
+    def _positions(self, directions: Tensor, selector: str | None) -> Tensor:
+        pieces = []
+        for source, heads in self._head_groups(selector):
+            if source.readout.rows is None or len(source.readout.rows) == 1:
+                raise KitError(
+                    f'"{self.model.name}" pools one token, so a map by position has one cell; '
+                    'use by="source".'
+                )
+            rows = self._rows[source.name][:, :, heads]  # [batch, row, head, head_dim]
+            gain = source.gain[:, heads] @ directions.T
+            piece = torch.einsum("bpr,brhf,phft->bhrt", self._weight(source), rows, gain)
+            whole = piece.new_zeros(*piece.shape[:2], source.readout.tokens, piece.shape[-1])
+            whole[:, :, list(source.readout.rows)] = piece
+            pieces.append(whole)
+        return self._joined(pieces, directions)
+
+    def _joined(self, pieces: list[Tensor], directions: Tensor) -> Tensor:
+        if pieces:
+            return torch.cat(pieces, 1)
+        tokens = self.prefix + self.grid[0] * self.grid[1]
+        return self.representation.new_zeros(len(self.pixels), 0, tokens, len(directions))
+
+    def _token_pieces(self, selector: str | None) -> Iterator[tuple[Source, int, Tensor, Tensor]]:
+        for source, heads in self._head_groups(selector):
+            share = self.pattern_shares(source.layer)
+            for head in heads:
+                yield source, head, share, self._attention[source.layer][1]
+
+    def _head_groups(self, selector: str | None) -> Iterator[tuple[Source, list[int]]]:
+        """The sources that are attention, each with its selected heads."""
+        chosen = self.index.iloc[self._chosen(selector)]
+        heads = chosen[chosen.kind == "head"]
+        for source in self.frozen.sources:
+            if source.kind == "head" and (heads.layer == source.layer).any():
+                yield source, heads[heads.layer == source.layer]["head"].tolist()
+
+    def _fill(self, values: Tensor, chosen: list[int], gains: list[Tensor], directions) -> None:
+        """Write `written @ gain` of each source, and the constants, to their place in `values`."""
+        place = {part: i for i, part in enumerate(chosen)}
+        for source, parts, gain in zip(self.frozen.sources, self.frozen.parts_of, gains):
+            heads = [h for h, part in enumerate(parts) if part in place]
+            if not heads:
+                continue
+            written = self._written[source.name]  # [batch, slot, head, feature]
+            if len(heads) < len(parts):
+                written, gain = written[:, :, heads], gain[:, heads]
+            at = place[parts[heads[0]]]
+            piece = (written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)).sum(1)  # [head, batch, ...]
+            values[:, at : at + len(heads)] = piece.transpose(0, 1)
+        for constant, part in zip(self.frozen.constants, self.frozen.parts_of_constants):
+            if part in place:
+                values[:, place[part]] = self._constant(constant, directions)
+
+    def _constant(self, constant: Constant, directions: Tensor | None) -> Tensor:
+        total: Tensor | float = 0.0
+        for readout, written in constant.places:
+            weight = self._weights[readout.weight]
+            weight = weight.sum(-1, keepdim=True) if written.shape[1] == 1 else weight
+            written = written if directions is None else written @ directions.T
+            total = total + torch.einsum("bpr,pre->be", weight, written)
+        return total
+
+    def _weight(self, source: Source) -> Tensor:
+        return self._weights[source.readout.weight]
+
+    def _readouts(self) -> Iterator:
+        yield from (s.readout for s in self.frozen.sources)
+        yield from (readout for c in self.frozen.constants for readout, _ in c.places)
+
+    def _chosen(self, selector: str | None) -> list[int]:
+        return list(range(len(self.index))) if selector is None else select(self.index, selector)
+
+    def _directions(self, directions: Tensor) -> Tensor:
+        if not isinstance(directions, Tensor):
+            raise KitError(f"directions should be a tensor [text, embed], not {type(directions).__name__}.")
+        expect_shape(directions, "text embed", "directions", embed=self.representation.shape[1])
+        return directions.to(self.representation)
+
+
+def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps) -> Tensor:
+    """One counted pass of the tower, [batch, embed], without gradients."""
+    model.passes["image"] += 1
+    with torch.no_grad():
+        return tapped(frozen)(pixels, taps)
+
+
+def check_pixels(model, pixels: Tensor) -> None:
+    """Raise unless `pixels` fit the model.
+
+    Raises:
+        KitError: wrong shape, type or device, a value that is not a number, a tower in train mode
+            or of half precision.
+    """
+    weight = next(model.tower.parameters())
+    if not isinstance(pixels, Tensor):
+        raise KitError(f"pixels should be a tensor; make them with model.preprocess({type(pixels).__name__}).")
+    if weight.dtype not in (torch.float32, torch.float64):
+        raise KitError(
+            f'"{model.name}" is in {str(weight.dtype).removeprefix("torch.")}, too coarse for an exact sum; '
+            "call model.tower.float() first."
+        )
+    height, width = model.image_size
+    expect_shape(pixels, "batch channel height width", "pixels", channel=3, height=height, width=width)
+    if pixels.dtype != weight.dtype or pixels.device != weight.device:
+        raise KitError(
+            f"pixels are {pixels.dtype} on {pixels.device}, but the model is {weight.dtype} on "
+            f"{weight.device}; make them with model.preprocess(images)."
+        )
+    if not len(pixels):
+        raise KitError("pixels hold no image: the batch is 0.")
+    if not pixels.isfinite().all():
+        raise KitError("pixels hold values that are not finite numbers.")
+
+
+class _Recorder(Taps):
+    """Keeps the rows that are read of every source, and the frozen statistics."""
+
+    def __init__(self, graph: FrozenGraph, tokens: bool):
+        self.graph, self.tokens = graph, tokens
+        self.rows: dict[str, Tensor] = {}  # name -> [batch, row, head, feature]
+        self.frozen: dict[object, Tensor] = {}
+        self.attentions: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> pattern rows, values
+        self._sources = {s.name: s for s in graph.sources}
+        self._norms = list(graph.norms.items())
+
+    def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
+        source = self._sources.get(f"L{layer}")
+        if source is not None:
+            self._keep(source, out)
+            if self.tokens:
+                self.attentions[layer] = call.pattern(source.readout.rows), call.value
+        return out
+
+    def value(self, name: str, out: Tensor) -> Tensor:
+        self._keep(self._sources[name], out)
+        return out
+
+    def norm(self, norm: int, value: Tensor, out: Tensor) -> Tensor:
+        node, readout = self._norms[norm]
+        eps = node.args[4] if len(node.args) > 4 else 1e-5
+        rows = readout.bring(value)  # [batch, row, dim]
+        self.frozen[node] = (rows.var(-1, unbiased=False) + eps).rsqrt()
+        return out
+
+    def pooling(self, pool: int, call: AttentionCall, out: Tensor) -> Tensor:
+        self.frozen[self.graph.pools[pool]] = call.pattern()
+        return out
+
+    def _keep(self, source: Source, out: Tensor) -> None:
+        rows = source.readout.bring(out)
+        if rows.shape[1] < source.readout.tokens:
+            rows = rows.clone()  # let go of the rest
+        self.rows[source.name] = rows.unflatten(2, (source.gain.shape[1], -1))
+
+
+def run(model, pixels: Tensor, tokens: bool = True) -> Run:
+    """Pass images through a model once and keep what its parts need.
+
+    Args:
+        model: from `kit.load`.
+        pixels: [batch, 3, height, width], from `model.preprocess`.
+        tokens: also keep what source-token maps need: for each layer and image a pattern row and
+            the values.
+
+    Returns:
+        A `Run`; everything that it gives costs no further pass.
+
+    Raises:
+        KitError: pixels or model do not fit; see `check_pixels`.
+
+    Example:
+        >>> import kit
+        >>> model = kit.load("stickers-l8")
+        >>> result = run(model, model.preprocess(kit.world.gallery().images[:1]))
+        >>> result.vectors().sum(1).allclose(result.representation, atol=1e-4)
+        True
+    """
+    return Run(model, pixels, tokens)
