@@ -83,8 +83,11 @@ def lab_arguments(options: list[str]) -> list[str]:
         KitError: there is no notebook to open, or the port that the user named is taken.
     """
     folder = clone_folder()
-    notebook = folder / "notebooks" / FIRST
-    arguments = [str(notebook), f"--ServerApp.root_dir={folder}", "--ServerApp.ip=127.0.0.1"]
+    arguments = [  # the address that is printed opens the notebook, as the browser that is started does
+        f"--ServerApp.root_dir={folder}",
+        f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
+        "--ServerApp.ip=127.0.0.1",
+    ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")
     if (port := named_port(options)) is not None:

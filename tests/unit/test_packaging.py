@@ -76,7 +76,7 @@ def clone(tmp_path, monkeypatch):
 def test_opens_the_first_notebook_on_this_machine_only(clone, monkeypatch):
     monkeypatch.chdir(clone)
     words = cli.lab_arguments(["--no-browser"])
-    assert words[0] == str(clone / "notebooks" / cli.FIRST)
+    assert f"--LabApp.default_url=/lab/tree/notebooks/{cli.FIRST}" in words
     assert "--ServerApp.ip=127.0.0.1" in words and f"--ServerApp.root_dir={clone}" in words
     assert words[-1] == "--no-browser"
 
