@@ -1,0 +1,44 @@
+"""Published files: from the local cache where they are there, else from the hub, because a tag was named."""
+
+import os
+
+from kit.errors import KitError
+from kit.models.names import shipped_names
+
+
+def fetch_open_clip(name: str, tag: str, entry: dict) -> str:
+    """Path of a tag's file.
+
+    Raises:
+        KitError: it is not in the cache and cannot be fetched.
+    """
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+    from open_clip.pretrained import download_pretrained
+
+    repository, file = os.path.split(entry["hf_hub"])
+    safe = f"{os.path.splitext(file)[0]}.safetensors" if file else HF_SAFE_WEIGHTS_NAME
+    cached = cached_file(repository, (safe, file or HF_WEIGHTS_NAME))
+    if cached:
+        return cached
+    try:
+        return download_pretrained(entry)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise no_file(name, tag) from error
+
+
+def cached_file(repository: str, files) -> str | None:
+    """The first of these files that the local cache of the hub holds."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(repository, file) for file in files)
+    return next((path for path in found if isinstance(path, str)), None)
+
+
+def no_file(name: str, tag: str) -> KitError:
+    """The error for a tag whose file is neither here nor to be had."""
+    shipped = ", ".join(shipped_names())
+    return KitError(
+        f'no checkpoint "{name}/{tag}" on this machine, and it could not be fetched (no network?); load a file with '
+        f'load("{name}", pretrained="path/to/file", like="{tag}")'
+        + (f" or use a shipped model: {shipped}." if shipped else ".")
+    )

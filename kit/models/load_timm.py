@@ -1,0 +1,151 @@
+"""timm models: names, tags, local files and shipped folders."""
+
+import os
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from kit.errors import KitError, nearest
+from kit.models import names
+from kit.models.build import TimmTower, check_memory, seeded, timm_facts
+from kit.models.fetch import no_file
+from kit.models.model import NO_TEXT, Model
+from kit.models.weights import fit, looks_like_file, read_weights
+
+
+def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Model:
+    """The model of a timm name, "timm/NAME" or "timm/NAME.TAG"; see `kit.load`."""
+    import timm
+
+    architecture, _, tag = name.removeprefix("timm/").partition(".")
+    if not timm.is_model(architecture):
+        raise names.unknown_name(name)
+    tags = names.timm_tags(architecture)
+    pretrained = tag if pretrained is None and tag else pretrained
+    if pretrained is None:
+        raise names.missing_tag(name, tags)
+    pretrained, settings = os.fspath(pretrained), dict(config or {})
+    labels = settings.pop("class_names", None)
+    for wanted in (pretrained if not looks_like_file(pretrained) and pretrained != "random" else None, like):
+        if wanted is not None and wanted not in tags:
+            raise names.unknown_tag(name, wanted, tags)
+    if pretrained in tags:
+        model, notes = _build_tag(architecture, pretrained, settings, device), []
+        labels = labels or imagenet_names(model)
+    else:
+        settings["pretrained_cfg"] = like
+        model, notes = _build(name, architecture, pretrained, settings, device, seed)
+    return wrap(name, pretrained, model, labels, preprocess, device, notes)
+
+
+def load_timm_folder(name, folder: Path, pretrained, preprocess, device, seed) -> Model:
+    """A model from a folder with timm's own config.json and model.safetensors."""
+    file = os.fspath(pretrained) if pretrained is not None else str(folder / "model.safetensors")
+    model, notes = _build(name, f"local-dir:{folder.resolve()}", file, {}, device, seed)
+    return wrap(name, pretrained, model, model.pretrained_cfg.get("label_names"), preprocess, device, notes)
+
+
+def _build(name, architecture, file, settings, device, seed) -> tuple[nn.Module, list[str]]:
+    """A timm module with random weights or those of a local file."""
+    state, notes = (None, []) if file == "random" else read_weights(file)
+    if state is not None and "num_classes" not in settings:
+        settings["num_classes"] = _classes_in(state, make_timm(name, architecture, settings, meta=True))
+    check_memory(lambda: make_timm(name, architecture, settings), name, device, file if state else None)
+    with seeded(seed):
+        model = make_timm(name, architecture, settings)
+    if state is not None:
+        fit(model, state, Path(file).name, name)
+    return model, notes
+
+
+def make_timm(name: str, architecture: str, settings: dict, meta: bool = False) -> nn.Module:
+    """timm's own module, without weights."""
+    import timm
+    import torch
+
+    try:
+        with torch.device("meta" if meta else torch.get_default_device()):
+            return timm.create_model(architecture, pretrained=False, **settings)
+    except (TypeError, AssertionError, RuntimeError, ValueError) as error:
+        raise KitError(f'timm cannot build "{name}" with config {settings}: {error}') from None
+
+
+def _build_tag(architecture: str, tag: str, settings: dict, device) -> nn.Module:
+    import timm
+
+    full = f"{architecture}.{tag}"
+    check_memory(lambda: make_timm(full, full, settings), full, device)
+    try:
+        return timm.create_model(full, pretrained=True, **settings)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise no_file(f"timm/{architecture}", tag) from error
+
+
+def _classes_in(state: dict[str, Tensor], model: nn.Module) -> int:
+    """Number of outputs of the head that the file holds; 0 without a head."""
+    classifier = model.pretrained_cfg.get("classifier")
+    first = classifier[0] if isinstance(classifier, tuple | list) else classifier
+    weight = state.get(f"{first}.weight")
+    return 0 if weight is None else weight.shape[0]
+
+
+def wrap(name, pretrained, model, labels, preprocess, device, notes) -> Model:
+    """A `Model` around a filled timm module."""
+    model = model.to(device).eval().requires_grad_(False)
+    head = class_head(model)
+    if labels is not None and (head is None or len(labels) != len(head)):
+        count = 0 if head is None else len(head)
+        raise KitError(f'{len(labels)} class names were given, but the head of "{name}" has {count} outputs.')
+    return Model(
+        name=name,
+        pretrained=pretrained,
+        source="timm",
+        library_model=model,
+        tower=TimmTower(model).eval(),
+        transform=make_transform(model, preprocess),
+        embed_dim=getattr(model, "head_hidden_size", None) or model.num_features,
+        no_text_reason=f'"{name}" has no text tower; use {NO_TEXT}.',
+        trained=pretrained != "random",
+        notes=notes,
+        class_names=None if labels is None else list(labels),
+        class_head=head,
+        **timm_facts(model),
+    )
+
+
+def class_head(model: nn.Module) -> Tensor | None:
+    """Rows of the linear classifier [class, embed]; None without one, or with two as distilled DeiT has."""
+    classifier = model.pretrained_cfg.get("classifier")
+    if not isinstance(classifier, str):
+        return None
+    try:
+        head = model.get_submodule(classifier)
+    except AttributeError:
+        return None
+    return head.weight.detach() if isinstance(head, nn.Linear) else None
+
+
+def imagenet_names(model: nn.Module) -> list[str] | None:
+    """Class names of a published ImageNet head, from timm's own table."""
+    from timm.data import ImageNetInfo, infer_imagenet_subset
+
+    subset = infer_imagenet_subset(model)
+    if subset is None or class_head(model) is None:
+        return None
+    return ImageNetInfo(subset).label_descriptions()
+
+
+def make_transform(model: nn.Module, preprocess):
+    """timm's own evaluation transform with the caller's settings over the model's."""
+    from timm.data import create_transform, resolve_model_data_config
+
+    if callable(preprocess):
+        return preprocess
+    settings = resolve_model_data_config(model)
+    unknown = [key for key in preprocess or {} if key not in settings]
+    if unknown:
+        raise KitError(
+            f'preprocess= has no setting "{unknown[0]}"; there are {", ".join(settings)}.{nearest(unknown[0], settings)}'
+        )
+    size = timm_facts(model)["image_size"]
+    return create_transform(**{**settings, "input_size": (3, *size), **(preprocess or {})}, is_training=False)

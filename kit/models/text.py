@@ -1,0 +1,96 @@
+"""Text towers of open_clip models: tokens, their limits, and words that were never seen."""
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from kit.errors import KitError
+
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+class TextTower:
+    """The text half of an open_clip model with its tokenizer.
+
+    Args:
+        module: the library's whole model; its `encode_text` is used as it is.
+        make_tokenizer: builds the tokenizer; called at the first text.
+        words: the closed vocabulary of a shipped model, or ().
+    """
+
+    def __init__(self, module: nn.Module, make_tokenizer: Callable, words: tuple[str, ...] = ()):
+        self.module = module
+        self.words = words
+        self._make_tokenizer = make_tokenizer
+        self._tokenizer = None
+
+    def __deepcopy__(self, memo: dict) -> "TextTower":
+        """A copy whose module is copied; the tokenizer never changes and is shared."""
+        from copy import deepcopy
+
+        twin = TextTower(deepcopy(self.module, memo), self._make_tokenizer, self.words)
+        twin._tokenizer = self._tokenizer
+        return twin
+
+    @property
+    def tokenizer(self):
+        if self._tokenizer is None:
+            self._tokenizer = self._make_tokenizer()
+        return self._tokenizer
+
+    @property
+    def context_length(self) -> int:
+        return self.module.context_length
+
+    def encode(self, texts: list[str]) -> Tensor:
+        """Text features of the library's own tower, not normalised [text, embed]."""
+        tokens = self.tokenizer(texts, context_length=self.context_length)  # [text, token]
+        return self.module.encode_text(tokens.to(next(self.module.parameters()).device))
+
+    def check(self, texts: list[str], name: str) -> None:
+        """Raise on a text that is no text, is empty, or does not fit in the context."""
+        for text in texts:
+            if not isinstance(text, str):
+                raise KitError(f"a text was asked of a {type(text).__name__}; give strings, such as 'a dog'.")
+            if not text.strip():
+                raise KitError('the prompt is empty; write at least one word, such as "a dog".')
+            count = self.count_tokens(text)
+            if count > self.context_length:
+                raise KitError(
+                    f'the prompt "{shorten(text)}" has {count} tokens, but "{name}" reads at most '
+                    f"{self.context_length}, start and end included; shorten it."
+                )
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text with start and end; 0 where the tokenizer does not tell."""
+        encode = getattr(self.tokenizer, "encode", None)
+        return len(encode(text)) + 2 if encode else 0
+
+    @staticmethod
+    def split(text: str) -> list[str]:
+        """Words of a text, lower case, in order, each once."""
+        return list(dict.fromkeys(_WORD.findall(text.lower())))
+
+
+def shorten(text: str, limit: int = 40) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def folder_words(folder: Path) -> tuple[str, ...]:
+    """The words that a shipped vocabulary knows, sorted.
+
+    `words.json` is the list where it exists. Without it the merges are read: what ends a word
+    there is a word or the end of one, so a few word endings count as known.
+    """
+    listed = folder / "words.json"
+    if listed.is_file():
+        return tuple(sorted(json.loads(listed.read_text(encoding="utf-8"))))
+    merges = gzip.decompress((folder / "bpe.txt.gz").read_bytes()).decode("utf-8").split("\n")[1:]
+    tokens = {merge.replace(" ", "") for merge in merges}
+    whole = {token.removesuffix("</w>") for token in tokens if token.endswith("</w>")}
+    letters = {chr(code) for code in range(ord("a"), ord("z") + 1)}
+    return tuple(sorted({word for word in whole if _WORD.fullmatch(word)} | letters))
