@@ -1,0 +1,217 @@
+"""Turns plans into pixels and masks, in batches of tensors."""
+
+import math
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from kit.world import atlas, backgrounds
+from kit.world.chance import Chance
+from kit.world.sample import ANGLES, SLOTS, UNIT, Plan
+from kit.world.values import RGB, SIZE, VALUES
+
+# (largest side in px, sprite resolution, window): a drawing is kept at three sizes, and painted in a window
+# just large enough for it when turned, because most objects are small
+SCALES = ((23, 24, 32), (31, 32, 40), (SIZE, 48, SIZE))
+TURN = 0.22  # largest rotation, rad
+FADE = 0.6  # how far a texture's marks go towards black or white
+
+
+@cache
+def _sprites(device: torch.device, pixels: int) -> tuple[Tensor, Tensor]:
+    """Drawings at one size, uint8 [artist, concept, plane, pixels, pixels], and which are light.
+
+    Planes: red, green, blue, each times alpha; alpha; alpha times the weights of the dark and the light end
+    of a colour's ramp. With these a recoloured drawing is a weighted sum of planes.
+    """
+    full = atlas.stickers().flatten(0, 1).float() / 255
+    small = F.avg_pool2d(full, atlas.CELL // pixels)
+    alpha = small[:, 3]
+    luma = (small[:, 0] * 0.299 + small[:, 1] * 0.587 + small[:, 2] * 0.114) / alpha.clamp(min=1e-3)
+    solid = torch.where(alpha > 0.5, luma, float("nan")).flatten(1)
+    low, high = (solid.nanquantile(q, 1).nan_to_num(0.5) for q in (0.08, 0.92))
+    spread = (high - low).clamp(min=0.15)
+    t = ((luma - ((low + high) / 2)[:, None, None]) / spread[:, None, None] + 0.5).clamp(0, 1)
+    planes = torch.cat(
+        [small, (alpha * (1 - 2 * t).relu())[:, None], (alpha * (2 * t - 1).relu())[:, None]], 1
+    )
+    planes = (planes * 255).round().to(torch.uint8)
+    light = solid.nanmean(1).nan_to_num(0.5) > 0.5
+    shape = atlas.available().shape
+    return planes.unflatten(0, shape).to(device), light.view(shape).to(device)
+
+
+@cache
+def _ramps(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Dark end, middle and light end of each colour, [colour, 3 stops, 3], 0-255; and which are light."""
+    rows = [[[0.0] * 3] * 3]  # natural: unused
+    for name in VALUES["colour"][1:]:
+        c = torch.tensor(RGB[name]) / 255
+        low = {"black": 0.3, "white": 0.68}.get(name, 0.38) * c
+        high = (2.4 * c).clamp(max=1) if name == "black" else c + 0.62 * (1 - c)
+        rows.append(torch.stack([low, c, high]).mul(255).tolist())
+    ramps = torch.tensor(rows)
+    luma = ramps[:, 1] @ torch.tensor([0.299, 0.587, 0.114])
+    return ramps.to(device), (luma > 110).to(device)
+
+
+@cache
+def _patterns(device: torch.device) -> Tensor:
+    """Where the marks of each texture are, float [texture, SIZE, SIZE]: nowhere, stripes, dots, checks."""
+    row, col = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
+    stripes = (row + col) % 6 < 3
+    dots = ((row % 6 - 2.5) ** 2 + (col % 6 - 2.5) ** 2) < 3.2
+    checks = (row // 4 + col // 4) % 2 == 0
+    return torch.stack([torch.zeros_like(checks), stripes, dots, checks]).float().to(device)
+
+
+@cache
+def _turns(device: torch.device) -> Tensor:
+    """Cosine and sine of each rotation, [angle, 2]; a table, so that no device computes its own."""
+    steps = [TURN * (2 * k / (ANGLES - 1) - 1) for k in range(ANGLES)]
+    return torch.tensor([[math.cos(a), math.sin(a)] for a in steps]).to(device)
+
+
+def _windows(canvas: Tensor, size: int) -> Tensor:
+    """Every window of a canvas [n, plane, SIZE, SIZE] as a view, [n, top, left, plane, size, size]."""
+    return canvas.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5)
+
+
+def _dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) -> Tensor:
+    """Drawings in their colour, [object, 4, pixels, pixels]: colour times alpha 0-255, alpha 0-1."""
+    device = scene.device
+    sprites, _ = _sprites(device, pixels)
+    colour = codes["colour" + suffix][scene]
+    planes = sprites[codes["artist" + suffix][scene], codes["concept" + suffix][scene]].float()
+    drawing = planes[:, :4]
+    which = colour.nonzero()[:, 0]
+    if len(which):
+        low, middle, high = _ramps(device)[0][colour[which]].div(255).unbind(1)  # [object, 3]
+        alpha, dark, bright = planes[which, 3:].split(1, 1)
+        low, middle, high = (c[:, :, None, None] for c in (low, middle, high))
+        drawing[which, :3] = alpha * middle + dark * (low - middle) + bright * (high - middle)
+    drawing[:, 3] /= 255
+    return drawing
+
+
+def _textured(ink: Tensor, codes: dict, suffix: str, scene: Tensor, top: Tensor, left: Tensor) -> None:
+    """Lay the marks of textures over painted windows [object, 4, window, window], in place."""
+    device, window = scene.device, ink.shape[-1]
+    texture = codes["texture" + suffix][scene]
+    which = (texture > 0).nonzero()[:, 0]
+    if not len(which):
+        return
+    some = scene[which]
+    colour = codes["colour" + suffix][some]
+    artist, concept = codes["artist" + suffix][some], codes["concept" + suffix][some]
+    natural = _sprites(device, 24)[1][artist, concept]
+    light = torch.where(colour > 0, _ramps(device)[1][colour], natural)
+    marks = _windows(_patterns(device)[:, None], window)[texture[which], top[which], left[which]] * FADE
+    goal = torch.where(light, 0.0, 255.0)[:, None, None, None]
+    part = ink[which]
+    part[:, :3] += marks * (goal * part[:, 3:] - part[:, :3])
+    ink[which] = part
+
+
+def _warped(
+    plan: Plan, scene: Tensor, slot: int, drawing: Tensor, top: Tensor, left: Tensor, window: int
+) -> Tensor:
+    """Drawings turned, flipped and scaled into their windows, [object, 4, window, window]."""
+    place = torch.arange(window, device=scene.device) + 0.5
+    dx = left[:, None] + place - plan.x[scene, slot, None] / UNIT  # [object, window]
+    dy = top[:, None] + place - plan.y[scene, slot, None] / UNIT
+    cos, sin = _turns(scene.device)[plan.angle[scene, slot]].unbind(-1)
+    scale = 2 * UNIT / plan.side[scene, slot].float()
+    mirror = torch.where(plan.flip[scene, slot], -scale, scale)
+    gx = (cos * mirror)[:, None, None] * dx[:, None, :] + (sin * mirror)[:, None, None] * dy[:, :, None]
+    gy = (cos * scale)[:, None, None] * dy[:, :, None] - (sin * scale)[:, None, None] * dx[:, None, :]
+    return F.grid_sample(drawing, torch.stack([gx, gy], -1), align_corners=False)
+
+
+def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int) -> None:
+    """Paint the objects of one slot over canvas [n, 3, SIZE, SIZE], and set their masks."""
+    codes = plan.codes
+    side = plan.side[:, slot]
+    smallest = 0
+    for largest, pixels, window in SCALES:
+        fits = (side > smallest * UNIT) & (side <= largest * UNIT)
+        smallest = largest
+        for suffix in ("", "_2") if slot == 1 else ("",):
+            second = codes["concept_2"] >= 0
+            chosen = plan.there[:, slot] & fits & (second if suffix else ~second | (slot == 0))
+            scene = chosen.nonzero()[:, 0]
+            if not len(scene):
+                continue
+            top, left = (
+                (v[scene, slot] // UNIT - window // 2).clamp(0, SIZE - window) for v in (plan.y, plan.x)
+            )
+            ink = _warped(plan, scene, slot, _dressed(codes, suffix, scene, pixels), top, left, window)
+            _textured(ink, codes, suffix, scene, top, left)
+            below = _windows(canvas, window)
+            under = below[scene, top, left]
+            below[scene, top, left] = under * (1 - ink[:, 3:]) + ink[:, :3]
+            _windows(masks[:, slot : slot + 1], window)[scene, top, left] = ink[:, 3:] > 0.5
+
+
+def _grounds(chance: Chance, background: Tensor) -> Tensor:
+    """Crops of the background bank with their own light, [n, 3, SIZE, SIZE]."""
+    device = background.device
+    wide = _bank(device)
+    picture = chance.below("crop", backgrounds.PICTURES)
+    span = backgrounds.WIDE - SIZE + 1
+    top, left = chance.below("crop-y", span), chance.below("crop-x", span)
+    crops = wide.unfold(3, SIZE, 1).unfold(4, SIZE, 1).permute(0, 1, 3, 4, 2, 5, 6)
+    light = 870 + chance.below("light", 261)
+    tint = torch.stack([970 + chance.below(f"tint-{c}", 61) for c in range(3)], 1)
+    gain = (light[:, None] * tint).float() / 1_000_000
+    return crops[background, picture, top, left].float() * gain[:, :, None, None]
+
+
+@cache
+def _bank(device: torch.device) -> Tensor:
+    return backgrounds.bank().to(device)
+
+
+@cache
+def _grain(device: torch.device) -> Tensor:
+    return backgrounds.grain()[:, None].to(device)
+
+
+@cache
+def _word_planes(device: torch.device) -> Tensor:
+    """Ink and box of each word in the middle of a plane twice the canvas, uint8 [word, 2, 2*SIZE, 2*SIZE]."""
+    sheet, _ = atlas.words()
+    room = 2 * SIZE
+    return F.pad(sheet, (SIZE, room - SIZE - sheet.shape[3], SIZE, room - SIZE - sheet.shape[2])).to(device)
+
+
+def _print_words(plan: Plan, canvas: Tensor, masks: Tensor) -> None:
+    """Paint the word boxes, over everything."""
+    scene = (plan.codes["word"] >= 0).nonzero()[:, 0]
+    if not len(scene):
+        return
+    top, left = SIZE - plan.word_y[scene], SIZE - plan.word_x[scene]
+    planes = _windows(_word_planes(scene.device), SIZE)[plan.codes["word"][scene], top, left]
+    ink, box = planes[:, :1].float(), planes[:, 1:] > 0
+    canvas[scene] = torch.where(box, ink, canvas[scene])
+    masks[scene] = masks[scene] & ~box
+
+
+def paint(plan: Plan, chance: Chance) -> tuple[Tensor, Tensor]:
+    """Pictures, uint8 [n, 3, SIZE, SIZE], and masks of what is visible of each object, bool [n, slot, SIZE, SIZE]."""
+    canvas = _grounds(chance, plan.codes["background"])
+    masks = torch.zeros(len(canvas), SLOTS, SIZE, SIZE, dtype=torch.bool, device=canvas.device)
+    for slot in range(SLOTS):
+        _paste(plan, canvas, masks, slot)
+    covered = masks[:, SLOTS - 1]
+    for slot in range(SLOTS - 2, -1, -1):
+        masks[:, slot] &= ~covered
+        covered = covered | masks[:, slot]
+    _print_words(plan, canvas, masks)
+    span = backgrounds.WIDE - SIZE + 1
+    which = chance.below("grain", backgrounds.PICTURES)
+    top, left = chance.below("grain-y", span), chance.below("grain-x", span)
+    canvas += _windows(_grain(canvas.device), SIZE)[which, top, left]
+    return canvas.round_().clamp_(0, 255).to(torch.uint8), masks

@@ -1,0 +1,182 @@
+"""Scenes with their labels, masks and captions: the door to the world."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from kit.errors import KitError, nearest
+from kit.world import atlas
+from kit.world.chance import Chance
+from kit.world.paint import paint
+from kit.world.sample import MIXES, Plan, Recipe, background_habitat, habitat, plan
+from kit.world.values import VALUES
+
+KINDS = (*VALUES["kind"], "mixed")
+ARTISTS = ("seen", "held_out", "all")
+CHUNK = 256  # scenes painted at a time, so that memory stays bounded
+OBJECTS = {"single": 1, "single_word": 1, "pair": 2, "word": 1}  # masks kept of each scene; else 4
+
+
+@dataclass
+class Scenes:
+    """Pictures of the world and everything that is true of them.
+
+    Attributes:
+        images: uint8 [batch, 3, 64, 64].
+        masks: visible pixels of each object, bool [batch, object, 64, 64]; false where there is no object.
+        codes: attribute -> int64 [batch], an index into `VALUES` of the attribute (`concept_2` and so on
+            index the same values as `concept`); -1 where a scene has no such attribute.
+        index: number of each scene in its seed, int64 [batch].
+        seed, mix: what they were drawn with; `mix` decides the style of the captions.
+
+    A slice, a list of numbers or a boolean array picks scenes: `scenes[:8]`, `scenes[scenes.labels.size == "large"]`.
+    """
+
+    images: Tensor
+    masks: Tensor
+    codes: dict[str, Tensor]
+    index: Tensor
+    word_corner: Tensor  # left and top of the word box, int64 [batch, 2]
+    seed: int
+    mix: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, which) -> "Scenes":
+        if isinstance(which, int):
+            which = [which]
+        if not isinstance(which, slice | Tensor):
+            which = torch.from_numpy(np.array(which))
+        if isinstance(which, Tensor):
+            which = which.to(self.images.device)
+        codes = {k: v[which] for k, v in self.codes.items()}
+        picked = (self.images[which], self.masks[which], codes, self.index[which], self.word_corner[which])
+        return Scenes(*picked, self.seed, self.mix)
+
+    def __repr__(self) -> str:
+        return f"Scenes({len(self)} of {self.images.shape[2]} x {self.images.shape[3]} px, seed {self.seed})"
+
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """One row per scene, values by name, missing where a scene has none.
+
+        `fit` says whether the background is the first object's own kind ("own"), the other kind
+        ("conflicting"), or neither ("neutral"); it is missing for objects that belong to no kind.
+        """
+        table = {}
+        for name, code in self.codes.items():
+            values = np.array([*VALUES[name.removesuffix("_2")], None], dtype=object)
+            table[name] = values[code.cpu().numpy()]
+        lives, ground = (
+            habitat(self.codes["category"]).cpu(),
+            background_habitat(self.codes["background"]).cpu(),
+        )
+        fit = torch.where(lives == 0, -1, torch.where(ground == 0, 2, (lives != ground).long()))
+        table["fit"] = np.array(["own", "conflicting", "neutral", None], dtype=object)[fit.numpy()]
+        printed = (self.codes["word"] >= 0).cpu().numpy()
+        width = atlas.words()[1][self.codes["word"].cpu()].numpy()
+        left, top = self.word_corner.cpu().numpy().T
+        box = {"left": left, "top": top, "width": width, "height": np.full_like(top, atlas.WORD_HEIGHT)}
+        for side, value in box.items():
+            table[f"word_{side}"] = pd.array(np.where(printed, value, -1), dtype="Int64")
+            table[f"word_{side}"][~printed] = pd.NA
+        return pd.DataFrame(table, index=pd.Index(self.index.cpu().numpy(), name="scene"))
+
+
+def _check(n: int, seed: int, recipe: Recipe, start: int) -> None:
+    """Say what is wrong with the arguments of `draw`, if anything is."""
+    named = (
+        ("kind", recipe.kind, KINDS),
+        ("artists", recipe.artists, ARTISTS),
+        ("mix", recipe.mix, tuple(MIXES)),
+    )
+    for what, value, known in (*named, *(("size", s, VALUES["size"]) for s in recipe.sizes)):
+        if value not in known:
+            raise KitError(f"unknown {what} {value!r}: there are {', '.join(known)}.{nearest(value, known)}")
+    if not isinstance(n, int) or n <= 0:
+        raise KitError(f"n should be a positive number of scenes, but is {n!r}.")
+    for what, value in (("seed", seed), ("start", start)):
+        if not isinstance(value, int) or not 0 <= value < 2**40:
+            raise KitError(f"{what} should be a whole number from 0 to 2**40 - 1, but is {value!r}.")
+    for what in ("bias", "colours", "textures", "words"):
+        value = getattr(recipe, what)
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise KitError(f"{what} is a share and should lie in 0-1, but is {value!r}.")
+    if not recipe.sizes:
+        raise KitError(f"sizes is empty: name some of {', '.join(VALUES['size'])}, or leave it out for all.")
+
+
+def draw(
+    n: int,
+    seed: int,
+    kind: str = "single",
+    bias: float | None = None,
+    artists: str = "seen",
+    *,
+    start: int = 0,
+    device: torch.device | str = "cpu",
+    colours: float = 0.5,
+    textures: float = 0.3,
+    sizes: tuple[str, ...] | None = None,
+    words: float = 0.0,
+    mix: str | None = None,
+) -> Scenes:
+    """Scenes of the stickers world, with everything that is true of them.
+
+    Scene i depends only on the world's version, the seed and i (and on what is asked of the world), never on
+    `n`, `start` or the device: each attribute has its own counter-based stream of random integers.
+
+    Args:
+        n: how many scenes.
+        seed: which world; a whole number from 0 to 2**40 - 1.
+        kind: "single" (one object), "count" (one to four equal ones), "pair" (two concepts in a relation),
+            "word" (a printed word alone), "single_word" (one object and a word), "mixed" (what training draws).
+        bias: how often water animals and boats stand on sea or lake, and land animals and land vehicles on
+            grass, sand, forest or road, 0-1; otherwise the background is uniform. None: the background is
+            independent of everything, unless `mix` is named, which brings its own.
+        artists: "seen", "held_out" (the artist that training never sees) or "all".
+        start: index of the first scene.
+        device: where the scenes are drawn.
+        colours: share of objects that are recoloured, 0-1.
+        textures: share of objects with a texture, 0-1.
+        sizes: sizes that single objects may have; None for all.
+        words: share of single scenes that also get a printed word, 0-1.
+        mix: "clean" or "web": the shares of kinds in "mixed", the bias if none is given, and the style of
+            captions. None: as "clean", without bias.
+
+    Returns:
+        `Scenes`; its tensors are on `device`.
+
+    Raises:
+        KitError: an unknown kind, artists, size or mix; n not positive; a share outside 0-1.
+
+    Example:
+        >>> scenes = draw(4, seed=0)
+        >>> scenes.images.shape, scenes.masks.shape
+        (torch.Size([4, 3, 64, 64]), torch.Size([4, 1, 64, 64]))
+    """
+    if bias is None:
+        bias = MIXES[mix][1] if mix in MIXES else 0.0
+    sizes = VALUES["size"] if sizes is None else (sizes,) if isinstance(sizes, str) else tuple(sizes)
+    recipe = Recipe(kind, bias, artists, colours, textures, sizes, words, mix or "clean")
+    _check(n, seed, recipe, start)
+    index = torch.arange(start, start + n, dtype=torch.int64, device=device)
+    layout = plan(Chance(seed, index), recipe)
+    return painted(layout, index, seed, recipe.mix, OBJECTS.get(kind, 4))
+
+
+def painted(layout: Plan, index: Tensor, seed: int, mix: str, objects: int) -> Scenes:
+    """The scenes of a plan, painted chunk by chunk."""
+    images, masks = [], []
+    for low in range(0, len(index), CHUNK):
+        part = index[low : low + CHUNK]
+        picture, mask = paint(layout.chunk(low, low + len(part)), Chance(seed, part))
+        images.append(picture)
+        masks.append(mask[:, :objects])
+    corner = torch.stack([layout.word_x, layout.word_y], 1)
+    return Scenes(torch.cat(images), torch.cat(masks), layout.codes, index, corner, seed, mix)
