@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("table.md")
 DONE = ROOT / "runs" / "mutants.json"
 COPIED = ["kit", "tests", "notebooks", "conftest.py", "pyproject.toml", "constraints.txt", "environment.yml"]
+COPIED += ["README.md", "LICENSE", "NOTICE", ".gitignore", "data_cards", "docs"]  # tests read them
 SECONDS = 600
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import tomllib
 from pathlib import Path
@@ -58,6 +59,17 @@ def test_settings_of_jupyterlab_are_installed():
     )  # a string, not a bool
     installed = Path(jupyterlab.commands.get_app_dir()) / Path(target).relative_to("share/jupyter/lab")
     assert json.loads(installed.read_text(encoding="utf-8")) == shipped
+
+
+def test_links_of_the_readme_lead_somewhere():
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert links
+    assert not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_readme_lists_every_notebook():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [p.name for p in (ROOT / "notebooks").glob("*.ipynb") if f"notebooks/{p.name}" not in text]
 
 
 def test_lock_file_with_hosts_stays_out():
