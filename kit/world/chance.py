@@ -38,6 +38,12 @@ class Chance:
         key = torch.tensor(VERSION * 1_000_003 + seed, dtype=torch.int64, device=index.device)
         self.base = _mix(_mix(key * _STEP) + index * _STEP)  # [n]
 
+    def again(self, seed: int) -> "Chance":
+        """Other random integers for the same scenes, decided by another seed."""
+        fresh = object.__new__(Chance)
+        fresh.base = _mix(self.base + _mix(torch.full_like(self.base, seed + 1) * _STEP))
+        return fresh
+
     def bits(self, stream: str) -> Tensor:
         """31 random bits, int64 [n]."""
         word = zlib.crc32(stream.encode())

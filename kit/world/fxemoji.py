@@ -44,7 +44,7 @@ ICON_FXEMOJI = {name: name for name in _SAME.split()} | {
     "scissors": "blackscissors",
     "magnifying glass": "leftmagnifyingglass",
     "flashlight": "electrictorch",
-    "t-shirt": "mansshirt",
+    "shirt": "mansshirt",
     "top hat": "tophat",
     "high heel": "heels",
     "running shoe": "mensrunner",

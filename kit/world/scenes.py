@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kit.errors import KitError, nearest
 from kit.world import atlas
+from kit.world.captions import captions_for
 from kit.world.chance import Chance
 from kit.world.paint import paint
 from kit.world.sample import MIXES, Plan, Recipe, background_habitat, habitat, plan
@@ -60,6 +61,20 @@ class Scenes:
 
     def __repr__(self) -> str:
         return f"Scenes({len(self)} of {self.images.shape[2]} x {self.images.shape[3]} px, seed {self.seed})"
+
+    @cached_property
+    def _said(self) -> tuple[list[str], dict[str, Tensor]]:
+        return captions_for(self, 0)
+
+    @property
+    def captions(self) -> list[str]:
+        """One caption for each scene; `captions_for` makes others."""
+        return self._said[0]
+
+    @property
+    def mentions(self) -> dict[str, Tensor]:
+        """What each caption names: attribute -> int64 [batch], -1 where it is silent."""
+        return self._said[1]
 
     @cached_property
     def labels(self) -> pd.DataFrame:

@@ -26,7 +26,7 @@ _CATALOGUE = {
     "tool": "hammer wrench scissors key pencil magnifying_glass=magnifying-glass-tilted-left flashlight microscope "
     "telescope",
     "instrument": "guitar violin trumpet saxophone drum bell",
-    "clothing": "t-shirt jeans dress top_hat=top-hat high_heel=high-heeled-shoe running_shoe=running-shoe "
+    "clothing": "shirt=t-shirt jeans dress top_hat=top-hat high_heel=high-heeled-shoe running_shoe=running-shoe "
     "crown glasses handbag backpack",
     "household": "bed toilet bathtub door umbrella candle light_bulb=light-bulb television alarm_clock=alarm-clock",
     "gadget": "camera laptop telephone radio mobile_phone=mobile-phone",
