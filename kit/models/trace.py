@@ -55,14 +55,19 @@ class Trace:
         ]
 
     @property
-    def layers(self) -> list[Attention]:
+    def layer_calls(self) -> list[Attention]:
         """The attention calls that are layers: those whose query depends on the image."""
         return [a for a in self.attentions if not a.pooling]
 
     @property
+    def layers(self) -> int:
+        """Number of layers."""
+        return len(self.layer_calls)
+
+    @property
     def heads(self) -> tuple[int, ...]:
         """Number of heads of each layer."""
-        return tuple(a.heads for a in self.layers)
+        return tuple(a.heads for a in self.layer_calls)
 
     def constant(self, node: object) -> object:
         """Value of a node (or plain argument) that does not depend on the image; batch size 1."""
@@ -80,10 +85,9 @@ def trace_of(model) -> Trace:
     """The trace of a model's image tower, recorded at the first call (0.6 to 3 s) and kept.
 
     Raises:
-        KitError: the tower is in train mode, or `torch.export` cannot record it.
+        KitError: the tower is in train mode or of half precision, or `torch.export` cannot record it.
     """
-    if model.tower.training:
-        raise KitError(f'"{model.name}" is in train mode; call model.tower.eval() first.')
+    model.check_ready()
     cached = getattr(model, "_trace", None)
     weight = next(model.tower.parameters())
     key = (id(model.tower), weight.device, weight.dtype)

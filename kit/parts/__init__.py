@@ -1,1 +1,22 @@
+"""The engine: one run of a tower, its representation as an exact sum of named parts."""
 
+from kit.parts.check import Check, check
+from kit.parts.decomposition import Parts, decompose, pattern, scores
+from kit.parts.means import Means, collect, load_means
+from kit.parts.runs import Run, run
+from kit.parts.selector import select
+
+__all__ = [
+    "Check",
+    "Means",
+    "Parts",
+    "Run",
+    "check",
+    "collect",
+    "decompose",
+    "load_means",
+    "pattern",
+    "run",
+    "scores",
+    "select",
+]

@@ -63,20 +63,23 @@ class FrozenGraph:
         sources: where parts begin, in forward order.
         constants: the named constants, in forward order.
         norms: layer norms on the way, with the readout of their input.
+        after_norm: matrix of the readout behind each of these norms (first slot), [dim, embed].
         pools: attention poolings on the way.
         index: one row for each part: name, kind, layer, head.
         parts_of, parts_of_constants: rows of `index` that each source, each constant, fills.
-        reached: number of attention layers that became parts; `len(trace.layers)` is all of them.
+        check: the self-check, once the first run has made it.
+        reached: number of attention layers that became parts; `trace.layers` is all of them.
     """
 
-    def __init__(self, name: str, trace: Trace):
+    def __init__(self, name: str, trace: Trace, start: tuple[fx.Node, Readout] | None = None):
         self.name, self.trace = name, trace
         self.norms: dict[fx.Node, Readout] = {}
+        self.after_norm: dict[fx.Node, Tensor] = {}
         self.pools: list[fx.Node] = []
-        self._layers = {a.node: i for i, a in enumerate(trace.layers)}
+        self._layers = {a.node: i for i, a in enumerate(trace.layer_calls)}
         self._behind = _behind(trace)
         self._constants: dict[str, Constant] = {}
-        self.sources = self._named(self._walk())
+        self.sources = self._named(self._walk(*(start or _representation(trace))))
         self.constants = sorted(
             self._constants.values(), key=lambda c: len(self._layers) if c.layer is None else c.layer
         )
@@ -84,12 +87,12 @@ class FrozenGraph:
         place = {name: i for i, name in enumerate(self.index["name"])}
         self.parts_of = [[place[n] for n in _part_names(s)] for s in self.sources]
         self.parts_of_constants = [place[c.name] for c in self.constants]
+        self.check = None  # filled by the first run, see kit.parts.check
         self.reached = sum(s.kind == "head" for s in self.sources)
 
-    def _walk(self) -> dict[fx.Node, Readout]:
+    def _walk(self, output: fx.Node, readout: Readout) -> dict[fx.Node, Readout]:
         """The nodes where parts begin, with their readouts."""
         graph = self.trace.module.graph
-        output = next(n for n in graph.nodes if n.op == "output").args[0]
         if len(self._behind[output]) == 1:
             (only,) = self._behind[output]
             raise KitError(
@@ -98,7 +101,7 @@ class FrozenGraph:
                 "decompose the input of that module instead."
             )
         attended = _attended(self.trace)
-        waiting: dict[fx.Node, Readout] = {output: _identity(self.trace, output)}
+        waiting: dict[fx.Node, Readout] = {output: readout}
         found: dict[fx.Node, Readout] = {}
         for node in reversed(list(graph.nodes)):
             if node not in waiting:
@@ -118,6 +121,7 @@ class FrozenGraph:
                 waiting[source] = merge(waiting[source], found) if source in waiting else found
                 if node.target is aten.layer_norm.default:
                     self.norms[node] = found
+                    self.after_norm[node] = readout.matrix()[0]
         except NotPositionWise as error:
             raise KitError(
                 f'"{self.name}" has {error} in module "{module_path(node)}"; the engine takes apart '
@@ -138,7 +142,7 @@ class FrozenGraph:
             readout, heads = found[node], 1
             (behind,) = self._behind[node] if len(self._behind[node]) == 1 else (None,)
             if node in self._layers:
-                name, kind, at, heads = f"L{layer}", "head", layer, self.trace.layers[layer].heads
+                name, kind, at, heads = f"L{layer}", "head", layer, self.trace.heads[layer]
             elif layer is None:
                 name, kind, at = "embed", "embed", None
             elif free:
@@ -206,18 +210,19 @@ def _part_names(source: Source) -> list[str]:
     return [f"{source.name}.H{head}" for head in range(source.gain.shape[1])]
 
 
-def _identity(trace: Trace, output: fx.Node) -> Readout:
-    """The representation reads itself as it is."""
+def _representation(trace: Trace) -> tuple[fx.Node, Readout]:
+    """The output of the tower, which the representation reads as it is."""
+    output = next(n for n in trace.module.graph.nodes if n.op == "output").args[0]
     weight = next(trace.module.parameters())
     embed = output.meta["val"].shape[-1]
     gain = torch.eye(embed, dtype=weight.dtype, device=weight.device)[None]  # [slot, embed, embed]
     one = torch.ones(1, 1, 1, dtype=weight.dtype, device=weight.device)
-    return Readout(((BATCH,), (0,)), gain, None, 1, lambda frozen: one)
+    return output, Readout(((BATCH,), (0,)), gain, None, 1, lambda frozen: one)
 
 
 def _behind(trace: Trace) -> dict[fx.Node, set[fx.Node]]:
     """For each image-dependent node, the sources that it is a linear function of."""
-    layers = {a.node for a in trace.layers}
+    layers = {a.node for a in trace.layer_calls}
     behind: dict[fx.Node, set[fx.Node]] = {}
     for node in trace.module.graph.nodes:
         if node not in trace.image:
@@ -233,7 +238,7 @@ def _behind(trace: Trace) -> dict[fx.Node, set[fx.Node]]:
 
 def _attended(trace: Trace) -> set[fx.Node]:
     """Nodes that some attention layer lies before."""
-    layers = {a.node for a in trace.layers}
+    layers = {a.node for a in trace.layer_calls}
     found: set[fx.Node] = set()
     for node in trace.module.graph.nodes:
         if node in layers or any(a in found for a in node.all_input_nodes):

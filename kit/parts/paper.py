@@ -1,86 +1,87 @@
-"""The constants of a decomposition, booked as the first paper's code books them.
+"""The constants of a decomposition, booked as the first paper's released code books them.
 
-There are S = 1 + 2 · layers components: `embed`, and an attention and an MLP for each layer. The
-final norm's centring and shift are cut into S equal shares; the share of an attention layer, and its
-output bias, are cut once more into equal shares for its heads. The sum is the same. A head then
-carries terms that it did not write, so its outputs no longer lie in the span of its own weights.
+Before the final norm the stream is a sum of S = 1 + 2 · layers components u: `embed`, and attention
+and MLP of each layer. With μ the mean of the whole stream and σ its spread, the released code gives
+each component an equal share of the norm's centring and of its shift, whatever u's own mean is:
+
+    Pᵀ(γ ⊙ (u − μ/S)) / σ + Pᵀβ / S
+
+and a layer's H heads get equal shares of the layer's output bias, of μ/S and of β/S. The sum is the
+same. But a head now carries terms that it did not write: its outputs leave the span of its weights.
 """
 
+from dataclasses import replace
+
+import pandas as pd
 import torch
 from torch import Tensor
 
 from kit.errors import KitError
-from kit.parts.readout import BATCH
-from kit.parts.run import Run
+from kit.parts.frozen import FrozenGraph
+from kit.parts.runs import Run
 
 
-def paper_vectors(run: Run, vectors: Tensor) -> Tensor:
-    """Parts in the paper's convention; the constant parts become zero.
-
-    With u a component before the final norm and c their sum, the released code gives u the vector
-    Pᵀ(γ ⊙ (u − mean(c)/S))/σ + Pᵀβ/S, where our own gives Pᵀ(γ ⊙ (u − mean(u)))/σ. The difference
-    is Pᵀγ/σ times (mean(u) − mean(c)/S), plus the share of the shift.
+def paper_vectors(run: Run) -> tuple[pd.DataFrame, Tensor]:
+    """Heads, MLPs and `embed` in the paper's convention; no constants are left.
 
     Args:
-        run: of a tower that pools the class token and ends in norm and projection.
-        vectors: all parts in the exact convention, [batch, part, embed].
+        run: of a tower that pools the class token and then has one norm and one projection.
 
     Returns:
-        [batch, part, embed], same order, same sum.
+        index: name, kind, layer, head of each part.
+        values: [batch, part, embed]; the sum is that of the exact convention.
 
     Raises:
         KitError: the tower pools otherwise, or ends in another way.
 
     Source:
-        Gandelsman et al. 2023, arXiv 2310.05916, released code; `convention="exact"` is what the
-        formulas of the paper say.
+        Gandelsman et al. 2023, arXiv 2310.05916, released code.
     """
-    graph, index = run.frozen, run.index
-    if len(graph.norms) != 1 or graph.pools or any(len(s.readout.rows or ()) != 1 for s in graph.sources):
+    graph = run.frozen
+    reads_one = all(len(s.readout.rows or (0,)) == 1 for s in graph.sources)
+    if len(graph.norms) != 1 or graph.pools or not reads_one:
         raise KitError(
-            f'convention="paper" is of towers that pool the class token behind one final norm; '
+            f'convention="paper" is for towers that pool the class token behind one final norm; '
             f'"{run.model.name}" is not one of them.'
         )
-    return vectors + _moved(run, vectors, index)
+    ((norm, readout),) = graph.norms.items()
+    stream, biases = _stream_parts(run, norm, readout)  # [batch, part, dim], layer -> [dim]
+    index = run.index[run.index["kind"] != "bias"].reset_index(drop=True)
+    share = _shares(index).to(stream)  # [part]
+    total = stream.sum(1) + sum(biases.values())  # [batch, dim]
+    heads = (index["kind"] == "head").to_numpy()
+    for layer, bias in biases.items():
+        own = heads & (index["layer"] == layer).fillna(False).to_numpy()
+        stream[:, own] += bias / own.sum()
+    mean = total.mean(-1)[:, None] * share  # [batch, part]: the share of μ
+    spread = readout.weight(run.frozen_values)[:, 0]  # 1/σ, [batch, row=1]
+    gamma = graph.trace.constant(norm.args[2]) if len(norm.args) > 2 else 1.0
+    project = graph.after_norm[norm]  # P, [dim, embed]
+    values = (gamma * (stream - mean[..., None])) @ project * spread[:, :, None]
+    constant = run.vectors("final.bias") if "final.bias" in set(run.index["name"]) else 0.0
+    return index, values + share[:, None] * constant
 
 
-def _moved(run: Run, vectors: Tensor, index) -> Tensor:
-    """What the convention adds to each part, [batch, part, embed]; over parts it sums to zero."""
-    shift = Tensor.new_zeros(vectors, vectors.shape)
-    shares = _shares(index)  # [part]: which fraction of a whole component each part is, over S
-    means, gamma = _stream_means(run)
-    share = shares.to(vectors)[None, :, None]
-    names = list(index["name"])
-    total = means.sum(1, keepdim=True)  # mean(c), [batch, 1]
-    shift += (means - total * share[..., 0])[..., None] * gamma
-    constant = vectors[:, names.index("final.bias")] if "final.bias" in names else 0
-    shift += share * (constant[:, None] if isinstance(constant, Tensor) else 0)
-    for part in index.itertuples():
-        if part.kind == "bias":
-            whole = vectors[:, part.Index] + means[:, part.Index, None] * gamma[:, 0]
-            if part.name != "final.bias":
-                heads = index.index[(index["kind"] == "head") & (index["layer"] == part.layer)]
-                shift[:, list(heads)] += whole[:, None] / len(heads)
-            shift[:, part.Index] = -vectors[:, part.Index]
-    return shift
+def _stream_parts(run: Run, norm, readout) -> tuple[Tensor, dict[int, Tensor]]:
+    """What each part writes to the stream before the final norm, and the output biases."""
+    dim = readout.gain.shape[1]
+    like = readout.gain
+    one = torch.ones(1, 1, 1, dtype=like.dtype, device=like.device)
+    eye = torch.eye(dim, dtype=like.dtype, device=like.device)[None]
+    whole = replace(readout, gain=eye, weight=lambda frozen: one)
+    stream = FrozenGraph(run.model.name, run.frozen.trace, start=(norm.args[0], whole))
+    pieces = [
+        torch.einsum("brhf,hfe->bhe", run.rows[s.name], s.gain[0]).expand(len(run.pixels), -1, -1)
+        for s in stream.sources
+    ]
+    biases = {c.layer: sum(written.sum((0, 1)) for _, written in c.places) for c in stream.constants}
+    return torch.cat(pieces, 1), biases
 
 
-def _shares(index) -> Tensor:
-    components = index["kind"].isin(["embed", "mlp", "branch"]).sum() + index["layer"][
-        index["kind"] == "head"
-    ].nunique()
-    shares = torch.zeros(len(index), dtype=torch.float64)
-    for place, part in enumerate(index.itertuples(index=False)):
-        if part.kind == "head":
-            heads = ((index["kind"] == "head") & (index["layer"] == part.layer)).sum()
-            shares[place] = 1 / (components * heads)
-        elif part.kind != "bias":
-            shares[place] = 1 / components
-    return shares
-
-
-def _stream_means(run: Run) -> tuple[Tensor, Tensor]:
-    raise NotImplementedError
-
-
-__all__ = ["BATCH", "paper_vectors"]
+def _shares(index: pd.DataFrame) -> Tensor:
+    """The fraction of the constants that each part gets; they sum to 1."""
+    is_head = index["kind"] == "head"
+    components = (~is_head).sum() + index["layer"][is_head].nunique()
+    sizes = index.groupby("layer")["head"].count()  # heads of each layer
+    shares = [1 / sizes[p.layer] if p.kind == "head" else 1.0 for p in index.itertuples()]
+    return torch.tensor(shares, dtype=torch.float64) / components

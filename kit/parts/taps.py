@@ -88,7 +88,7 @@ def _insert(frozen: FrozenGraph) -> fx.GraphModule:
         node.replace_all_uses_with(call, delete_user_cb=lambda user: user is not call)
 
     pooling = {n: i for i, n in enumerate(frozen.pools)}
-    layers = {a.node: i for i, a in enumerate(trace.layers)}
+    layers = {a.node: i for i, a in enumerate(trace.layer_calls)}
     for node in [*layers, *pooling]:
         here = twin[node]
         with graph.inserting_before(here):

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from kit.errors import KitError, nearest
 from kit.parts.frozen import frozen_graph
-from kit.parts.run import Run, check_pixels, forward
+from kit.parts.paper import paper_vectors
+from kit.parts.runs import Run, forward
 from kit.parts.selector import select
 from kit.parts.taps import AttentionCall, Taps
 
@@ -45,7 +46,9 @@ class Parts:
         """One part by its name, [batch, embed] ([batch, token, embed] for `by="token"`)."""
         names = list(self.index["name"])
         if name not in names:
-            raise KitError(f'no part "{name}" here; parts are {names[0]} … {names[-1]}.{nearest(name, names)}')
+            raise KitError(
+                f'no part "{name}" here; parts are {names[0]} … {names[-1]}.{nearest(name, names)}'
+            )
         return self.values[:, names.index(name)]
 
     def select(self, selector: str) -> "Parts":
@@ -98,12 +101,10 @@ def decompose(
     if convention not in ("exact", "paper"):
         raise KitError(f'no convention "{convention}"; there are exact and paper.')
     run = Run(model, pixels, tokens=by == "token")
-    everything = run.vectors()
+    index, everything = run.index, run.vectors()
     total = everything.sum(1)
     if convention == "paper":
-        from kit.parts.paper import paper_vectors  # noqa: PLC0415
-
-        everything = paper_vectors(run, everything)
+        index, everything = paper_vectors(run)
     if by == "token":
         chosen = select(run.index, selector or "all")
         rows = [r for r in chosen if run.index["kind"][r] == "head"]
@@ -111,10 +112,9 @@ def decompose(
         index = run.index.iloc[rows].reset_index(drop=True)
         values = run.token_vectors(selector) if rows else run.representation.new_zeros(len(pixels), 0)
         return Parts(values, index, total, run)
-    index, values = run.index, everything
     if by == "layer":
-        index, values = _by_layer(index, values)
-    parts = Parts(values, index, total, run)
+        index, everything = _by_layer(index, everything)
+    parts = Parts(everything, index, total, run)
     return parts if selector is None else parts.select(selector)
 
 
@@ -179,9 +179,9 @@ def pattern(model, pixels: Tensor, layer: int) -> Tensor:
         >>> pattern(model, pixels, 5).shape
         torch.Size([1, 6, 65, 65])
     """
-    check_pixels(model, pixels)
+    model.check_pixels(pixels)
     frozen = frozen_graph(model)
-    count = len(frozen.trace.layers)
+    count = frozen.trace.layers
     if not isinstance(layer, int) or not 0 <= layer < count:
         raise KitError(f'layer {layer} does not exist: "{model.name}" has {count} layers (0–{count - 1}).')
     watch = _Watch(layer)

@@ -8,14 +8,14 @@ pattern row and the values of each head, which give the source-token maps.
 
 from collections.abc import Iterator
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.parts.check import checked
 from kit.parts.frozen import Constant, FrozenGraph, Source, frozen_graph
-from kit.parts.readout import Frozen, Weight
+from kit.parts.readout import Weight
 from kit.parts.selector import select
 from kit.parts.taps import AttentionCall, Taps, tapped
 
@@ -29,10 +29,12 @@ class Run:
         representation: the tower's output, [batch, embed].
         norm: its length, [batch].
         index: one row for each part: name, kind, layer, head.
+        rows: the value of each source at the rows that are read, [batch, row, head, feature].
+        frozen_values: norm statistics and pooling patterns of this run.
     """
 
     def __init__(self, model, pixels: Tensor, tokens: bool = False):
-        check_pixels(model, pixels)
+        model.check_pixels(pixels)
         self.model, self.pixels = model, pixels
         self.frozen = frozen_graph(model)
         recorder = _Recorder(self.frozen, tokens)
@@ -50,7 +52,9 @@ class Run:
             for s in self.frozen.sources
         }  # [batch, slot, head (1 if none), feature]
         self._attention = recorder.attentions
-        self._rows = recorder.rows
+        self.rows, self.frozen_values = recorder.rows, recorder.frozen
+        if self.frozen.check is None:
+            self.frozen.check = checked(model, self.frozen, self.vectors().sum(1), pixels)
 
     @property
     def prefix(self) -> int:
@@ -146,7 +150,7 @@ class Run:
                     f'"{self.model.name}" pools one token, so a map by position has one cell; '
                     'use by="source".'
                 )
-            rows = self._rows[source.name][:, :, heads]  # [batch, row, head, head_dim]
+            rows = self.rows[source.name][:, :, heads]  # [batch, row, head, head_dim]
             gain = source.gain[:, heads] @ directions.T
             piece = torch.einsum("bpr,brhf,phft->bhrt", self._weight(source), rows, gain)
             whole = piece.new_zeros(*piece.shape[:2], source.readout.tokens, piece.shape[-1])
@@ -224,34 +228,6 @@ def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps) -> Tensor:
         return tapped(frozen)(pixels, taps)
 
 
-def check_pixels(model, pixels: Tensor) -> None:
-    """Raise unless `pixels` fit the model.
-
-    Raises:
-        KitError: wrong shape, type or device, a value that is not a number, a tower in train mode
-            or of half precision.
-    """
-    weight = next(model.tower.parameters())
-    if not isinstance(pixels, Tensor):
-        raise KitError(f"pixels should be a tensor; make them with model.preprocess({type(pixels).__name__}).")
-    if weight.dtype not in (torch.float32, torch.float64):
-        raise KitError(
-            f'"{model.name}" is in {str(weight.dtype).removeprefix("torch.")}, too coarse for an exact sum; '
-            "call model.tower.float() first."
-        )
-    height, width = model.image_size
-    expect_shape(pixels, "batch channel height width", "pixels", channel=3, height=height, width=width)
-    if pixels.dtype != weight.dtype or pixels.device != weight.device:
-        raise KitError(
-            f"pixels are {pixels.dtype} on {pixels.device}, but the model is {weight.dtype} on "
-            f"{weight.device}; make them with model.preprocess(images)."
-        )
-    if not len(pixels):
-        raise KitError("pixels hold no image: the batch is 0.")
-    if not pixels.isfinite().all():
-        raise KitError("pixels hold values that are not finite numbers.")
-
-
 class _Recorder(Taps):
     """Keeps the rows that are read of every source, and the frozen statistics."""
 
@@ -306,7 +282,7 @@ def run(model, pixels: Tensor, tokens: bool = True) -> Run:
         A `Run`; everything that it gives costs no further pass.
 
     Raises:
-        KitError: pixels or model do not fit; see `check_pixels`.
+        KitError: pixels or model do not fit; see `Model.check_pixels`.
 
     Example:
         >>> import kit

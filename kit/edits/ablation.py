@@ -1,0 +1,151 @@
+"""A run with parts replaced: in the sum alone, or in the tower before later layers read them."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kit.axes import expect_shape
+from kit.errors import KitError
+from kit.parts.means import Means, batch_dim, check_means, load_means
+from kit.parts.runs import Run, forward
+from kit.parts.selector import select
+from kit.parts.taps import AttentionCall, Taps
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A representation after some of its parts were replaced.
+
+    Attributes:
+        embedding: the representation after, [batch, embed].
+        before: the representation as it was, [batch, embed].
+        effect: `"direct"` or `"total"`.
+        means_id: the reference set of the replacement; `"zero"` or `"array"` where there is none.
+    """
+
+    embedding: Tensor
+    before: Tensor
+    effect: str
+    means_id: str
+
+    def scores(self, directions: Tensor) -> Tensor:
+        """Change of the score for each direction, [batch, text]; the length is that from before.
+
+        Args:
+            directions: [text, embed], unit rows.
+        """
+        length = self.before.norm(dim=-1, keepdim=True)
+        return (self.embedding - self.before) @ directions.to(self.before).T / length
+
+
+def ablate(
+    model,
+    pixels: Tensor | Run,
+    selector: str,
+    replace: str | Tensor = "mean",
+    effect: str = "direct",
+    means: Means | None = None,
+) -> Ablation:
+    """A representation with the selected parts replaced.
+
+    The direct effect replaces the part in the sum, with attention patterns, norm statistics and
+    the length of the representation frozen. The total effect replaces a head's output before its
+    output projection, and an MLP's output, at every token; later layers then run again.
+
+    Args:
+        model: from `kit.load`.
+        pixels: [batch, 3, height, width], or a `Run` of them, which saves its pass.
+        selector: the parts, such as `"L4-5.H*, L3.MLP"`.
+        replace: `"mean"` over a reference set, `"zero"`, or, for direct effects, the vectors to put
+            in place, [part, embed] in the order of the index.
+        effect: `"direct"` (no further pass) or `"total"` (one).
+        means: from `kit.collect`; None takes those that a shipped model comes with.
+
+    Returns:
+        `Ablation`.
+
+    Raises:
+        KitError: an unknown part, replacement or effect; no means, or means of another model;
+            constants, or an array, in a total effect.
+
+    Source:
+        Mean ablation: Gandelsman et al. 2023, arXiv 2310.05916, section 3. Differs in naming the
+        reference set, which is never the images at hand.
+
+    Example:
+        >>> import kit
+        >>> model = kit.load("stickers-l8")
+        >>> pixels = model.preprocess(kit.world.gallery().images[:1])
+        >>> same = ablate(model, pixels, "none", replace="zero")
+        >>> bool((same.embedding == same.before).all())
+        True
+    """
+    if effect not in ("direct", "total"):
+        raise KitError(f'no effect "{effect}"; there are direct and total.')
+    if isinstance(replace, str) and replace not in ("mean", "zero"):
+        raise KitError(f'no replacement "{replace}"; there are mean, zero, or an array [part, embed].')
+    run = pixels if isinstance(pixels, Run) else Run(model, pixels)
+    chosen = select(run.index, selector)
+    means_id = "zero" if isinstance(replace, str) else "array"
+    if isinstance(replace, str) and replace == "mean":
+        means = load_means(model) if means is None else means
+        check_means(model, means)
+        means_id = means.id
+    before = run.representation
+    if effect == "direct":
+        embedding = before + _direct(run, selector, chosen, replace, means)
+    elif not isinstance(replace, str):
+        raise KitError("an array replaces parts in the sum alone; use effect='direct', or mean or zero.")
+    else:
+        taps = _Replace(run, chosen, means if replace == "mean" else None)
+        embedding = forward(model, run.frozen, run.pixels, taps) if chosen else before
+    return Ablation(embedding, before, effect, means_id)
+
+
+def _direct(run: Run, selector: str, chosen: list[int], replace, means: Means | None) -> Tensor:
+    """Sum over the chosen parts of replacement minus part, [batch, embed]."""
+    parts = run.vectors(selector)
+    if isinstance(replace, Tensor):
+        expect_shape(replace, "part embed", "the replacement", part=parts.shape[1], embed=parts.shape[2])
+        new = replace.to(parts).expand_as(parts)
+    elif replace == "mean":
+        new = means.parts[chosen].to(parts) * run.norm[:, None, None]
+    else:
+        new = torch.zeros_like(parts)
+    return (new - parts).sum(1)
+
+
+class _Replace(Taps):
+    """Puts means, or zeros, in the place of sources while the tower runs."""
+
+    def __init__(self, run: Run, chosen: list[int], means: Means | None):
+        self._means = means
+        self._heads: dict[int, list[int]] = {}
+        self._values: dict[str, int] = {}  # name -> batch dimension
+        dims = {s.name: batch_dim(s) for s in run.frozen.sources if s.kind != "head"}
+        for part in run.index.iloc[chosen].itertuples(index=False):
+            if part.kind == "bias":
+                raise KitError(
+                    f'"{part.name}" is a constant, which no later layer reads as such; '
+                    'use effect="direct", or take it out of the selector with "!bias".'
+                )
+            if part.kind == "head":
+                self._heads.setdefault(int(part.layer), []).append(int(part.head))
+            else:
+                self._values[part.name] = dims[part.name]
+
+    def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
+        heads = self._heads.get(layer)
+        if heads is None:
+            return out
+        out = out.clone()
+        out[:, heads] = 0.0 if self._means is None else self._means.outputs[f"L{layer}"][heads].to(out)
+        return out
+
+    def value(self, name: str, out: Tensor) -> Tensor:
+        if name not in self._values:
+            return out
+        if self._means is None:
+            return torch.zeros_like(out)
+        return self._means.outputs[name].to(out).unsqueeze(self._values[name]).expand_as(out).clone()
