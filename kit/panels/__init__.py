@@ -1,1 +1,9 @@
+"""Panels: how a hand reaches the kit. State and sentences without widgets; thin views that only draw."""
 
+from kit.panels.explorer import Explorer
+from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
+from kit.panels.panel import Panel
+from kit.panels.scores import prompt_directions
+from kit.panels.selection import Selection
+
+__all__ = ["BarPanel", "Explorer", "HeadGrid", "HeatPanel", "Panel", "Selection", "prompt_directions"]

@@ -1,0 +1,177 @@
+"""Models, pictures and their cached runs: what a panel asks for a finding."""
+
+import hashlib
+from collections import OrderedDict
+
+import numpy as np
+from PIL import Image
+
+from kit.edits import ablate
+from kit.errors import KitError, nearest
+from kit.models import load
+from kit.models.images import read_image
+from kit.models.model import Model
+from kit.models.names import shipped_names
+from kit.panels.findings import Finding, find
+from kit.panels.scores import Scores, prompt_directions, score_run
+from kit.panels.selection import Selection
+from kit.panels.truth import Picture, scene_pictures
+from kit.parts import run
+from kit.parts.means import load_means
+from kit.world import gallery
+
+RUNS_KEPT = 8
+UPLOAD = "upload "
+
+
+class Cases:
+    """Everything that can be looked at in one panel. A picture passes each model once.
+
+    Args:
+        model: the model to begin with.
+        images: pictures as `read_image` takes them, or scenes of `kit.world`; None = the gallery.
+    """
+
+    def __init__(self, model: Model, images=None):
+        self.models: dict[str, Model] = {model.label: model}
+        self.pictures: dict[str, Picture] = {p.name: p for p in _pictures(images)}
+        self._runs: OrderedDict = OrderedDict()
+        self._scores: OrderedDict = OrderedDict()
+        self._totals: OrderedDict = OrderedDict()
+        self._means: dict = {}
+
+    @property
+    def model_names(self) -> list[str]:
+        """Names of the models that can be chosen: those given, and the shipped ones."""
+        return [*self.models, *(name for name in shipped_names() if name not in self.models)]
+
+    def model(self, name: str) -> Model:
+        """The model of this name, loaded where it is a shipped one."""
+        if name not in self.model_names:
+            known = ", ".join(self.model_names)
+            raise KitError(
+                f'no model "{name}" in this panel; there are {known}.{nearest(name, self.model_names)}'
+            )
+        if name not in self.models:
+            self.models[name] = load(name)
+        return self.models[name]
+
+    def picture(self, name: str) -> Picture:
+        """The picture of this name."""
+        if name not in self.pictures:
+            hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, self.pictures)
+            raise KitError(f'no picture "{name}" in this panel; it has {len(self.pictures)}.{hint}')
+        return self.pictures[name]
+
+    def add_upload(self, content: bytes, filename: str) -> Picture:
+        """Read an uploaded file; its name is a hash, so that a state string finds it again."""
+        image = read_image(bytes(content))
+        name = UPLOAD + hashlib.sha256(bytes(content)).hexdigest()[:10]
+        width, height = image.size
+        picture = Picture(
+            name, image, line="", note=f"{filename}, {width} × {height} pixels; nobody told its truth"
+        )
+        self.pictures[name] = picture
+        return picture
+
+    def seen(self, state: Selection) -> Picture:
+        """The picture as the model sees it: cropped and resized."""
+        picture = self.picture(state.image)
+        viewed = self.model(state.model).viewed([picture.image])[0]
+        return picture.with_image(viewed)
+
+    def find(self, state: Selection) -> Finding:
+        """The finding of a state; towers run only for what was not asked before."""
+        model, picture = self.model(state.model), self.picture(state.image)
+        held, scores = self._scored(state)
+        total = self._total_of(model, picture, state, scores) if state.effect == "total" else None
+        return find(held, scores, state, picture, total)
+
+    def is_ready(self, state: Selection) -> bool:
+        """Whether a finding of this state runs no image tower."""
+        if (state.model, state.image) not in self._runs:
+            return False
+        if state.effect == "direct":
+            return True
+        index = self._runs[state.model, state.image].index
+        return all(
+            not rows or self._total_key(state, rows) in self._totals for rows in _asked_rows(index, state)
+        )
+
+    def _run(self, name: str, image: str):
+        """The one pass of a picture through a model, kept."""
+        model, picture = self.model(name), self.picture(image)
+        return _kept(
+            self._runs,
+            (name, image),
+            lambda: run(model, model.preprocess([picture.image]), tokens=True),
+            RUNS_KEPT,
+        )
+
+    def _dirs(self, state: Selection):
+        return prompt_directions(self.model(state.model).encode_text(list(state.texts)), state.directions)
+
+    def _scored(self, state: Selection):
+        held = self._run(state.model, state.image)
+        key = state.model, state.image, state.texts, state.text, state.directions
+        means = self.means(state.model)
+        return held, _kept(self._scores, key, lambda: score_run(held, self._dirs(state), state, means))
+
+    def means(self, name: str):
+        """The mean parts of a shipped model's reference set; None where there is no such file."""
+        if name not in self._means:
+            self._means[name] = load_means(self.model(name))
+        return self._means[name]
+
+    def _total_of(self, model: Model, picture: Picture, state: Selection, scores: Scores):
+        """From rows to scores [text] of the model with these parts replaced and later layers run again."""
+        dirs = self._dirs(state)
+
+        def total(rows: list[int]) -> np.ndarray:
+            if not rows:
+                return scores.whole
+            key = self._total_key(state, rows)
+            held = self._run(state.model, state.image)
+            names = ", ".join(held.index["name"].iloc[rows])
+            embedding = _kept(
+                self._totals,
+                key,
+                lambda: ablate(model, held.pixels, names, state.replace, effect="total").embedding,
+            )
+            shift = scores.whole - _cosine(held.representation[0], dirs, held.norm[0])
+            return _cosine(embedding[0], dirs, held.norm[0]) + shift
+
+        return total
+
+    def _total_key(self, state: Selection, rows: list[int]):
+        return state.model, state.image, state.replace, tuple(rows)
+
+
+def _asked_rows(index, state: Selection) -> list[list[int]]:
+    from kit.parts import select
+
+    off = select(index, state.off) if state.off else []
+    return [off, sorted({*off, *select(index, state.selector)})]
+
+
+def _cosine(embedding, dirs, norm) -> np.ndarray:
+    return (dirs.to(embedding) @ embedding / norm).detach().float().cpu().numpy()
+
+
+def _kept(cache: OrderedDict, key, make, most: int = 64):
+    """The value of a key, made once; the oldest go."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > most:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]
+
+
+def _pictures(images) -> list[Picture]:
+    if images is None or hasattr(images, "labels"):
+        return scene_pictures(gallery() if images is None else images)
+    images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
+    if not images:
+        raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")
+    return [Picture(f"picture {i}", read_image(image)) for i, image in enumerate(images)]

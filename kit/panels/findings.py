@@ -1,0 +1,137 @@
+"""State and scores in, arrays and sentences out: all that a panel shows, without a widget."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from kit.panels import words
+from kit.panels.layout import GridLayout, grid_layout
+from kit.panels.scores import Scores, token_numbers
+from kit.panels.selection import Selection
+from kit.panels.truth import Picture
+from kit.parts import select
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is seen for one picture and one state. Scores are shares of a cosine and have no unit.
+
+    Attributes:
+        grid: where each part sits.
+        cells: what each part adds to the active prompt, float32 [part]; NaN where tokens are picked
+            and the part is not split by token.
+        heat: what the selected heads add from each patch, float32 [rows, cols]; NaN without a head.
+        prefix: the same from class token and registers, float32 [prefix].
+        bars: for each prompt: whole, selection off, only the selection; float32 [text, 3].
+        marks: the whole with every part on, [text], where parts are switched off; else None.
+        picked, off: rows of the index that are selected, and switched off.
+        tokens: numbers of the picked tokens, prefix tokens first.
+        names, kinds: of all parts.
+        cell_limit, heat_limit, bar_limit: symmetric ends of colours and bars, the same for all heads.
+        caption, sums, direction: sentences; `cell_alt`, `heat_alt`, `bar_alt` say the drawings.
+    """
+
+    grid: GridLayout
+    cells: np.ndarray
+    heat: np.ndarray
+    prefix: np.ndarray
+    bars: np.ndarray
+    marks: np.ndarray | None
+    picked: list[int]
+    off: list[int]
+    tokens: list[int]
+    names: list[str]
+    kinds: list[str]
+    cell_limit: float
+    heat_limit: float
+    bar_limit: float
+    caption: str = ""
+    sums: str = ""
+    direction: str = ""
+    cell_alt: str = ""
+    heat_alt: str = ""
+    bar_alt: str = ""
+
+    @property
+    def names_of_picked(self) -> str:
+        """The selected parts in words."""
+        return words.who([self.names[i] for i in self.picked])[0] if self.picked else "nothing"
+
+
+def find(run, scores: Scores, state: Selection, picture: Picture, total: Callable | None = None) -> Finding:
+    """What a panel shows for this state: arrays, limits and sentences.
+
+    Args:
+        run: the cached run of the picture.
+        scores: `score_run` of the same run and state.
+        state: what is looked at.
+        picture: the picture, with the world's truth where it has one.
+        total: for the total effect: from rows of the index to scores [text] of the model with these
+            parts replaced and later layers run again; None for the direct effect.
+
+    Raises:
+        KitError: a part or token that is not there; "mean" without a means file.
+    """
+    index, t, n = run.index, state.text, run.prefix
+    picked = select(index, state.selector)
+    off = select(index, state.off) if state.off else []
+    tokens = token_numbers(state.tokens, n, run.grid)
+    heads = np.flatnonzero((index.kind == "head").to_numpy())
+    chosen = np.isin(heads, picked)
+    heat = scores.maps[chosen].sum(0) if chosen.any() else np.full(scores.maps.shape[1], np.nan)
+    replacement = scores.replacement(state.replace)
+    edited = scores.parts.copy()
+    edited[off] = replacement[off]
+    cells = edited[:, t]
+    if tokens:
+        cells = np.full(len(index), np.nan)
+        cells[heads] = scores.maps[:, tokens].sum(1)
+    bars = (
+        _direct_bars(scores, edited, replacement, picked)
+        if total is None
+        else _total_bars(total, picked, off)
+    )
+    limit = _nice(np.quantile(np.abs(scores.parts), 0.98))
+    found = Finding(
+        grid=grid_layout(index),
+        cells=cells.astype(np.float32),
+        heat=heat[n:].reshape(run.grid).astype(np.float32),
+        prefix=heat[:n].astype(np.float32),
+        bars=bars.astype(np.float32),
+        marks=scores.whole.astype(np.float32) if off else None,
+        picked=picked,
+        off=off,
+        tokens=tokens,
+        names=index["name"].tolist(),
+        kinds=index["kind"].tolist(),
+        cell_limit=limit,
+        heat_limit=_nice(np.quantile(np.abs(scores.maps[:, n:]), 0.995)) if scores.maps.size else limit,
+        bar_limit=_nice(max(np.nanmax(np.abs(bars)), np.abs(scores.whole).max())),
+    )
+    return words.with_sentences(found, scores, state, picture)
+
+
+def _direct_bars(
+    scores: Scores, edited: np.ndarray, replacement: np.ndarray, picked: list[int]
+) -> np.ndarray:
+    """Bars where the sum is changed and nothing else, [text, 3]."""
+    # the representation itself, so that the first bar does not come from the parts it is compared with
+    whole = scores.whole + (edited - scores.parts).sum(0)
+    mine = (edited - replacement)[picked].sum(0)
+    return np.stack([whole, whole - mine, replacement.sum(0) + mine], axis=1)
+
+
+def _total_bars(total: Callable, picked: list[int], off: list[int]) -> np.ndarray:
+    """Bars where later layers run again, [text, 3]; "only the selection" would need a run of its own."""
+    whole, without = total(off), total(sorted({*off, *picked}))
+    return np.stack([whole, without, np.full_like(whole, np.nan)], axis=1)
+
+
+def _nice(value: float) -> float:
+    """The next of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten."""
+    if not np.isfinite(value) or value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    step = next((s for s in (1, 1.5, 2, 3, 4, 5, 6, 8) if value <= s * power * (1 + 1e-6)), 10)
+    return float(step * power)

@@ -1,0 +1,114 @@
+"""What all panels share: one guard around every change, sentences, a still picture, closing."""
+
+import traceback
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import anywidget
+import ipywidgets
+import traitlets
+from IPython import get_ipython
+
+from kit.errors import KitError
+
+_HERE = Path(__file__).parent
+_of_cell: dict[str, tuple] = {}  # the panel that each cell of the notebook has made
+
+
+class Sentence(anywidget.AnyWidget):
+    """One sentence as plain text, announced to screen readers when it changes; empty = no room taken.
+
+    Traits:
+        look: its style in `panel.css`: "caption", "truth", "say", "note", "code" or "head".
+        strong: a piece of the text that is set in bold.
+    """
+
+    _esm = _HERE / "sentence.js"
+
+    text = traitlets.Unicode("").tag(sync=True)
+    strong = traitlets.Unicode("").tag(sync=True)
+    look = traitlets.Unicode("note").tag(sync=True)
+    live = traitlets.Bool(False).tag(sync=True)
+
+
+class Panel:
+    """Base of all panels: a box of widgets, and one guard.
+
+    A change that cannot be (`KitError`) becomes a sentence in the panel, and what was there before
+    stays. Any other error is a fault of ours: it is shown below the panel and kept in `last_error`.
+
+    Attributes:
+        box: the widgets.
+        last_error: the last error that was no `KitError`; None where all went well.
+        message: the sentence that the panel shows now about a change that could not be; `""` if none.
+    """
+
+    def __init__(self):
+        self.last_error: BaseException | None = None
+        self._say = Sentence(look="say")
+        self._trouble = Sentence(look="code")
+        self.box = ipywidgets.VBox()
+        self.box.add_class("loupe")
+        _close_the_one_before(self)
+
+    @property
+    def message(self) -> str:
+        return self._say.text
+
+    def guarded(self, change: Callable[[], None], undo: Callable[[], None]) -> bool:
+        """Make a change; where it fails say so, undo it, and give False."""
+        try:
+            change()
+        except KitError as error:
+            undo()
+            self._say.text = str(error)
+            return False
+        except Exception as error:
+            undo()
+            self.last_error = error
+            self._say.text = (
+                f"This should not have happened ({type(error).__name__}); what was there before stays."
+            )
+            self._trouble.text = "".join(traceback.format_exception(error))
+            return False
+        self._say.text = self._trouble.text = ""
+        return True
+
+    def png(self) -> bytes:
+        """The panel as a still picture, from the same arrays."""
+        raise NotImplementedError
+
+    def finding(self) -> str:
+        """What the panel shows, in one line."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Remove the panel's widgets from kernel and browser."""
+        for widget in _all_widgets(self.box):
+            widget.close()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        live = self.box._repr_mimebundle_()
+        live, metadata = live if isinstance(live, tuple) else (live, {})
+        return {**live, "image/png": self.png(), "text/plain": self.finding()}, metadata
+
+
+def _close_the_one_before(panel: Panel) -> None:
+    """When a cell is run again, close the panel that it made before."""
+    try:
+        message = get_ipython().get_parent()
+        cell, ran = message["metadata"]["cellId"], message["header"]["msg_id"]
+    except (AttributeError, KeyError, LookupError, TypeError):
+        return  # plain Python, or a front end that does not say which cell runs
+    held, ran_before = _of_cell.get(cell, (None, None))
+    before = held() if held is not None else None
+    if before is not None and ran != ran_before:
+        before.close()
+    _of_cell[cell] = (weakref.ref(panel), ran)
+
+
+def _all_widgets(widget):
+    for child in getattr(widget, "children", ()):
+        yield from _all_widgets(child)
+    yield widget

@@ -1,0 +1,119 @@
+"""From a cached run to the scores of its parts for the prompts of a state; no tower runs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kit.errors import KitError
+from kit.panels.selection import Selection, split_tokens
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one picture's parts for the listed prompts: what all findings are made from.
+
+    Attributes:
+        parts: what each part adds, [part, text].
+        zero, mean: what it would add if replaced by zero, or by its mean over the reference set
+            (None without a means file), [part, text].
+        maps: what each head adds to the active prompt from each token, [head, token].
+        whole: from the library's own representation, not from the parts, [text].
+        means_name: what the reference set is called.
+    """
+
+    parts: np.ndarray
+    zero: np.ndarray
+    mean: np.ndarray | None
+    maps: np.ndarray
+    whole: np.ndarray
+    means_name: str = ""
+
+    def replacement(self, how: str) -> np.ndarray:
+        """What switched-off parts add, [part, text].
+
+        Raises:
+            KitError: "mean" without a means file.
+        """
+        if how == "zero":
+            return self.zero
+        if self.mean is None:
+            raise KitError(
+                'replacing by "mean" needs the mean parts of a reference set, and this model has none; '
+                'make them with kit.collect(model, images, keep="means"), or choose zero.'
+            )
+        return self.mean
+
+
+def prompt_directions(vectors: Tensor, how: str) -> Tensor:
+    """Unit directions of prompts, [text, embed], from their unit vectors.
+
+    `"contrast"`: each prompt minus the mean of the others, made unit again. Texts all lie in one cone,
+    and what they share says nothing about a picture. One prompt alone stays as it is.
+
+    Example:
+        >>> prompt_directions(torch.eye(2), "contrast")
+        tensor([[ 0.7071, -0.7071],
+                [-0.7071,  0.7071]])
+    """
+    n = len(vectors)
+    if how != "contrast" or n < 2:
+        return vectors
+    others = (vectors.sum(0, keepdim=True) - vectors) / (n - 1)  # [text, embed]
+    return torch.nn.functional.normalize(vectors - others, dim=-1)
+
+
+def score_run(run, dirs: Tensor, state: Selection, means=None) -> Scores:
+    """Scores of one picture's parts for all prompts of the state.
+
+    Args:
+        run: the cached `kit.parts.run` of one picture.
+        dirs: unit directions, [text, embed] (`prompt_directions`).
+        state: which prompt the maps are for, and whether the reference mean is taken off.
+        means: mean parts of the reference set (`kit.parts.means`), or None.
+
+    Raises:
+        KitError: directions "reference" without means.
+    """
+    parts = _array(run.scores(dirs)[0])  # [part, text]
+    maps = _array(run.maps(dirs[state.text : state.text + 1])[0, :, :, 0])  # [head, token]
+    whole = _array(dirs @ run.representation[0] / run.norm[0])  # [text]
+    zero = np.zeros_like(parts)
+    mean = None if means is None else _array(means.vectors.to(dirs) @ dirs.T)  # [part, text]
+    if state.directions == "reference":
+        if mean is None:
+            raise KitError(
+                'directions "minus reference mean" need mean parts, and this model has none; make them with '
+                'kit.collect(model, images, keep="means"), or choose another direction.'
+            )
+        parts, zero, whole, mean = parts - mean, zero - mean, whole - mean.sum(0), zero
+    return Scores(parts, zero, mean, maps, whole, "" if means is None else means.name)
+
+
+def token_numbers(tokens: str, prefix: int, shape: tuple[int, int]) -> list[int]:
+    """Numbers of the tokens that `"r3c5, cls"` names; prefix tokens come first.
+
+    Raises:
+        KitError: a token that is not there.
+
+    Example:
+        >>> token_numbers("r0c1, cls", prefix=1, shape=(2, 2))
+        [2, 0]
+    """
+    numbers = []
+    for term in split_tokens(tokens):
+        if term == "cls":
+            if not prefix:
+                raise KitError('no token "cls": this model has patches only; write "r0c0" and the like.')
+            numbers.append(0)
+            continue
+        row, col = map(int, term[1:].split("c"))
+        if row >= shape[0] or col >= shape[1]:
+            raise KitError(f'no token "{term}": there are {shape[0]} rows and {shape[1]} columns, from 0.')
+        numbers.append(prefix + row * shape[1] + col)
+    return numbers
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().float().cpu().numpy()

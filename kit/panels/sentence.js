@@ -1,0 +1,23 @@
+// A line of words that a screen reader hears when it changes; empty words take no room.
+function render({ model, el }) {
+  const node = document.createElement(model.get("look") === "code" ? "pre" : "div");
+  el.appendChild(node);
+  if (model.get("look") === "say") node.setAttribute("role", "alert");
+  else if (model.get("live")) node.setAttribute("aria-live", "polite");
+  const draw = () => {
+    const text = model.get("text"), from = text.indexOf(model.get("strong"));
+    node.className = `loupe-${model.get("look")}`;
+    node.hidden = !text;
+    node.textContent = text;
+    if (model.get("strong") && from >= 0) {
+      const bold = document.createElement("b");
+      bold.textContent = model.get("strong");
+      node.replaceChildren(text.slice(0, from), bold, text.slice(from + bold.textContent.length));
+    }
+  };
+  model.on("change:text", draw);
+  model.on("change:strong", draw);
+  draw();
+}
+
+export default { render };

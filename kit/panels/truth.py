@@ -1,0 +1,117 @@
+"""A picture in a panel, and what the world knows of it."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+PLACES = {
+    "left": "on the left",
+    "right": "on the right",
+    "top": "at the top",
+    "bottom": "at the bottom",
+    "center": "in the middle",
+}
+GROUNDS = {g: f"on {g}" for g in ("grass", "sand", "snow", "brick", "wood", "paper")} | {
+    "sea": "on the sea",
+    "lake": "on a lake",
+    "forest": "in a forest",
+    "road": "on a road",
+    "sky": "in the sky",
+    "night": "at night",
+}
+COVERED = 0.25  # a token is on an object where the object covers a quarter of its patch
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture that can be looked at.
+
+    Attributes:
+        name: `"scene 17"`, or `"upload 0f3a…"` by its hash.
+        image: what was given, RGB.
+        masks: where each object is, bool [object, height, width]; None where nobody knows.
+        things: what each object is called, one name for each mask.
+        line: what is true of the picture in one line; empty where nobody knows.
+        note: what was read, where it is an upload.
+    """
+
+    name: str
+    image: Image.Image
+    masks: np.ndarray | None = None
+    things: list[str] = field(default_factory=list)
+    line: str = ""
+    note: str = ""
+
+    def with_image(self, image: Image.Image) -> "Picture":
+        """The same picture as somebody else sees it."""
+        return replace(self, image=image)
+
+    def tokens_on(self, shape: tuple[int, int]) -> np.ndarray | None:
+        """Which tokens lie on each object, bool [object, rows, cols]; None where nobody knows."""
+        if self.masks is None:
+            return None
+        rows, cols = shape
+        size = (cols * 8, rows * 8)
+        sheets = [
+            Image.fromarray(m.astype(np.uint8) * 255).resize(size, Image.Resampling.BOX) for m in self.masks
+        ]
+        cover = np.stack([np.asarray(s, dtype=np.float32) / 255 for s in sheets])  # [object, height, width]
+        return cover.reshape(-1, rows, 8, cols, 8).mean((2, 4)) >= COVERED
+
+
+def scene_pictures(scenes, start: int = 0) -> list[Picture]:
+    """The pictures of drawn scenes, with their masks and the line that says what is in them."""
+    pictures = []
+    for i in range(len(scenes.images)):
+        label = scenes.labels.iloc[i]
+        pixels = np.asarray(scenes.images[i]).transpose(1, 2, 0)
+        masks = np.asarray(scenes.masks[i]).astype(bool)
+        masks = masks[masks.any((1, 2))]
+        things = _things(label)
+        if label.get("kind") == "count" and len(masks):
+            masks = masks.any(0, keepdims=True)
+        known = len(masks) and len(things) == len(masks)
+        pictures.append(
+            Picture(
+                name=f"scene {start + i}",
+                image=Image.fromarray(pixels),
+                masks=masks if known else None,
+                things=things if known else [],
+                line=truth_line(label),
+            )
+        )
+    return pictures
+
+
+def truth_line(label: pd.Series) -> str:
+    """What is true of a scene, in one line, from its row of labels.
+
+    Example:
+        >>> truth_line(pd.Series({"concept": "cat", "colour": "red", "background": "grass"}))
+        'red cat, on grass'
+    """
+    first, second = _thing(label, ""), _thing(label, "_2")
+    if (count := _value(label, "count")) not in ("", "one"):
+        first = f"{count} × {first}"
+    joined = f"{first} {_value(label, 'relation') or 'and'} {second}" if second else first
+    word, artist = _value(label, "word"), _value(label, "artist")
+    facts = [joined, _value(label, "size"), PLACES.get(_value(label, "position"), "")]
+    facts += [f"the word ‘{word}’" if word else "", GROUNDS.get(_value(label, "background"), "")]
+    facts += [f"drawn by {artist}" if artist else ""]
+    return ", ".join(f for f in facts if f)
+
+
+def _things(label: pd.Series) -> list[str]:
+    return [thing for thing in (_value(label, "concept"), _value(label, "concept_2")) if thing]
+
+
+def _thing(label: pd.Series, suffix: str) -> str:
+    words = [_value(label, name + suffix) for name in ("colour", "texture", "concept")]
+    return " ".join(w for w in words if w and w not in ("natural", "plain"))
+
+
+def _value(label: pd.Series, name: str) -> str:
+    value = label.get(name)
+    return "" if value is None or pd.isna(value) else str(value)

@@ -1,0 +1,145 @@
+"""Sentences of a panel: caption, sum, direction, and the drawings in words."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from kit.panels.scores import Scores
+from kit.panels.selection import Selection
+from kit.panels.truth import Picture
+
+MOST = 0.8  # "from 6 of 64 tokens": the fewest that hold this share of what points the score's way
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign, and no sign of zero's own.
+
+    Example:
+        >>> signed(-0.0001), signed(-0.25, 2)
+        ('+0.000', '−0.25')
+    """
+    text = f"{abs(value):.{digits}f}"
+    return ("−" if value < 0 and float(text) else "+") + text
+
+
+def with_sentences(found, scores: Scores, state: Selection, picture: Picture):
+    """The finding with its sentences filled in."""
+    names = np.array(found.names)
+    cells = "; ".join(f"{names[p]} {signed(found.cells[p])}" for p in _largest(found.cells, 3))
+    bars = "; ".join(f"{text} {signed(value)}" for text, value in zip(state.texts, found.bars[:, 0]))
+    off = f" Switched off: {', '.join(names[found.off][:6])}." if found.off else ""
+    said = caption(found, scores, state, picture, names)
+    return replace(
+        found,
+        caption=said,
+        sums=_sums(found, scores, state),
+        direction=_direction(state, scores),
+        cell_alt=f"Parts for ‘{state.texts[state.text]}’, {len(names)} cells. Largest: {cells}.{off}",
+        heat_alt=f"{_heat_alt(found, picture)} {said}",
+        bar_alt=f"Cosine with each prompt: {bars}.",
+    )
+
+
+def caption(found, scores: Scores, state: Selection, picture: Picture, names: np.ndarray) -> str:
+    """The finding in one sentence: who adds how much to which prompt, from which tokens."""
+    text, whole = state.texts[state.text], found.bars[state.text, 0]
+    if not found.picked:
+        return f"Nothing is selected: click a cell. The whole picture scores {signed(whole)} for ‘{text}’."
+    subject, many = who(names[found.picked].tolist())
+    score = float(scores.parts[found.picked, state.text].sum())
+    if score >= 0:
+        said = f"{subject} add{'' if many else 's'} {signed(score)} of {_plain(whole)} to ‘{text}’"
+    else:
+        said = f"{subject} take{'' if many else 's'} {abs(score):.3f} off ‘{text}’, which has {_plain(whole)}"
+    if found.tokens:
+        share = float(np.concatenate([found.prefix, found.heat.reshape(-1)])[found.tokens].sum())
+        said += f"; {signed(share)} of it comes from the {_count(len(found.tokens), 'picked token')}"
+    elif np.isnan(found.heat).any():
+        said += " (only heads are split by token)"
+    else:
+        said += _from_tokens(found, score, picture)
+    notes = f" Off = mean over {scores.means_name}." if found.off and state.replace == "mean" else ""
+    notes += (
+        f" All scores are minus the mean over {scores.means_name}." if state.directions == "reference" else ""
+    )
+    return said + "." + notes
+
+
+def holding_tokens(heat: np.ndarray, score: float) -> np.ndarray:
+    """The fewest patches that hold 80 % of what points the way of `score`, bool [rows, cols].
+
+    Example:
+        >>> holding_tokens(np.array([[3.0, 1.0], [-5.0, 0.1]]), score=1.0)
+        array([[ True,  True],
+               [False, False]])
+    """
+    towards = np.maximum(heat if score >= 0 else -heat, 0).reshape(-1).astype(np.float64)
+    order = np.argsort(-towards, kind="stable")
+    held = np.zeros(towards.size, dtype=bool)
+    if towards.sum() > 0:
+        held[order[: np.searchsorted(np.cumsum(towards[order]), MOST * towards.sum()) + 1]] = True
+    return held.reshape(heat.shape)
+
+
+def _from_tokens(found, score: float, picture: Picture) -> str:
+    held = holding_tokens(found.heat, score)
+    said = f", mostly from {held.sum()} of {held.size} tokens"
+    on = picture.tokens_on(found.heat.shape)
+    if on is not None:
+        hits = (on & held).sum((1, 2))
+        thing = int(hits.argmax())
+        said += f", {hits[thing] or 'none'} of them on the {picture.things[thing]}"
+    inner = float(found.prefix.sum())
+    if abs(inner) > 0.3 * abs(score):
+        said += f" ({signed(inner)} comes from the class token)"
+    return said
+
+
+def _sums(found, scores: Scores, state: Selection) -> str:
+    bar, total = signed(found.bars[state.text, 0], 4), signed(np.nansum(found.cells), 4)
+    if found.tokens:
+        return f"The cells show the {_count(len(found.tokens), 'picked token')} only, {total} in all."
+    if state.effect == "total" and found.off:
+        return f"The cells (direct effects) add up to {total}; with later layers run again, ‘whole’ is {bar}."
+    return f"All {len(found.cells)} cells add up to {total}; the bar ‘whole’ is {bar}."
+
+
+def _direction(state: Selection, scores: Scores) -> str:
+    others = len(state.texts) - 1
+    if state.directions == "contrast" and others:
+        return f"‘{state.texts[state.text]}’ minus the mean of the other {_count(others, 'prompt')}"
+    if state.directions == "reference":
+        return f"‘{state.texts[state.text]}’; each part minus its mean over {scores.means_name}"
+    return f"‘{state.texts[state.text]}’ as it is"
+
+
+def _heat_alt(found, picture: Picture) -> str:
+    if np.isnan(found.heat).any():
+        return f"{picture.name}. The selection has no head, so there is no map of tokens."
+    best = np.unravel_index(np.abs(found.heat).argmax(), found.heat.shape)
+    rows, cols = found.heat.shape
+    return (
+        f"{picture.name} under a {rows} by {cols} map of tokens. "
+        f"Largest: row {best[0]}, column {best[1]}, {signed(found.heat[best], 4)}."
+    )
+
+
+def _largest(values: np.ndarray, n: int) -> list[int]:
+    return np.argsort(-np.abs(np.nan_to_num(values)), kind="stable")[:n].tolist()
+
+
+def who(names: list[str]) -> tuple[str, bool]:
+    """What a list of parts is called, and whether that is a plural."""
+    if len(names) == 1:
+        return names[0], False
+    if len(names) <= 3:
+        return f"{', '.join(names[:-1])} and {names[-1]}", True
+    return f"{len(names)} parts ({names[0]} … {names[-1]})", True
+
+
+def _plain(value: float) -> str:
+    return signed(value).lstrip("+")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
