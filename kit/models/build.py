@@ -1,7 +1,6 @@
 """Library modules from their configurations, and what their own attributes say about them."""
 
 import copy
-import os
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +70,8 @@ def build_open_clip(config: dict, vision_only: bool) -> nn.Module:
         model = kind(**config)
     except (TypeError, AssertionError, RuntimeError) as error:
         raise KitError(
-            f"open_clip cannot build this config: {error}. It should look like open_clip.get_model_config('ViT-B-32')."
+            f"open_clip cannot build this config: {error}. "
+            "It should look like open_clip.get_model_config('ViT-B-32')."
         ) from None
     return model.visual if vision_only else model
 
@@ -172,7 +172,3 @@ def has_package(name: str) -> bool:
     from importlib.util import find_spec
 
     return find_spec(name) is not None
-
-
-def absolute(path) -> str:
-    return os.path.abspath(os.fspath(path))

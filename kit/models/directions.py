@@ -92,15 +92,15 @@ def _from_array(model: Model, names, array) -> Directions:
 def _from_classes(model: Model, names) -> Directions:
     if model.class_names is None or model.class_head is None:
         raise KitError(
-            f'"{model.name}" has no class names; name the outputs of its head with load(..., config={{"class_names": '
-            "[...]}), or give directions as (names, array)."
+            f'"{model.name}" has no class names; name the outputs of its head with '
+            'load(..., config={"class_names": [...]}), or give directions as (names, array).'
         )
     places = {name: number for number, name in enumerate(model.class_names)}
     unknown = [name for name in names if name not in places]
     if unknown:
         raise KitError(
-            f'"{model.name}" has no class "{unknown[0]}" among its {len(places)}, and no text tower for other texts; '
-            f"see model.class_names.{nearest(unknown[0], places)}"
+            f'"{model.name}" has no class "{unknown[0]}" among its {len(places)}, and no text tower for '
+            f"other texts; see model.class_names.{nearest(unknown[0], places)}"
         )
     head = model.class_head  # [class, embed]
     rows = head[[places[name] for name in names]] - head.mean(0)
@@ -117,8 +117,8 @@ def _components(model: Model, pixels: Tensor, count: int) -> Directions:
     most = min(len(representations) - 1, model.embed_dim)
     if not 1 <= count <= most:
         raise KitError(
-            f"{count} principal components were asked of {len(representations)} images, which have {max(most, 0)}; "
-            "give more images or a smaller count."
+            f"{count} principal components were asked of {len(representations)} images, which have "
+            f"{max(most, 0)}; give more images or a smaller count."
         )
     centred = representations - representations.mean(0)
     vectors = torch.linalg.svd(centred, full_matrices=False).Vh[:count]  # [text, embed]

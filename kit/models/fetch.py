@@ -1,6 +1,8 @@
-"""Published files: from the local cache where they are there, else from the hub, because a tag was named."""
+"""Published files: from the local cache, else from the hub, and only because a tag was named."""
 
 import os
+import urllib.error
+import urllib.request
 
 from kit.errors import KitError
 from kit.models.names import shipped_names
@@ -20,6 +22,8 @@ def fetch_open_clip(name: str, tag: str, entry: dict) -> str:
     cached = cached_file(repository, (safe, file or HF_WEIGHTS_NAME))
     if cached:
         return cached
+    if not reachable():
+        raise no_file(name, tag)
     try:
         return download_pretrained(entry)
     except (OSError, RuntimeError, ValueError) as error:
@@ -34,11 +38,26 @@ def cached_file(repository: str, files) -> str | None:
     return next((path for path in found if isinstance(path, str)), None)
 
 
+def reachable() -> bool:
+    """Whether the hub answers; asked first, because its client tries for most of a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=10).close()
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def no_file(name: str, tag: str) -> KitError:
     """The error for a tag whose file is neither here nor to be had."""
     shipped = ", ".join(shipped_names())
     return KitError(
-        f'no checkpoint "{name}/{tag}" on this machine, and it could not be fetched (no network?); load a file with '
-        f'load("{name}", pretrained="path/to/file", like="{tag}")'
+        f'no checkpoint "{name}/{tag}" on this machine, and it could not be fetched (no network?); '
+        f'load a file with load("{name}", pretrained="path/to/file", like="{tag}")'
         + (f" or use a shipped model: {shipped}." if shipped else ".")
     )

@@ -51,8 +51,8 @@ def from_transformers(state: dict[str, Tensor], file: str) -> tuple[dict[str, Te
         return state, []
     if "vision_model.embeddings.class_embedding" not in state:
         raise KitError(
-            f'"{file}" is a vision model of transformers without a class embedding, such as SigLIP; only the layout '
-            "of CLIP is converted. Load it with its open_clip or timm file."
+            f'"{file}" is a vision model of transformers without a class embedding, such as SigLIP; only '
+            "the layout of CLIP is converted. Load it with its open_clip or timm file."
         )
     result, rest = {}, dict(state)
     for start in sorted({m.group(0) for m in (re.match(r".*self_attn\.", name) for name in state) if m}):

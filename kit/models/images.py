@@ -103,8 +103,8 @@ def _check_size(image: Image.Image, what: str) -> None:
         raise KitError(f"{what} is {width} x {height} pixels; an image needs at least one pixel.")
     if max(width, height) > MAX_RATIO * min(width, height):
         raise KitError(
-            f"{what} is {width} x {height} pixels; the long side may be at most {MAX_RATIO} times the short one: "
-            "crop it first."
+            f"{what} is {width} x {height} pixels; the long side may be at most {MAX_RATIO} times "
+            "the short one: crop it first."
         )
 
 
@@ -135,7 +135,7 @@ def _from_array(values: np.ndarray) -> Image.Image:
         values = values[:, :, 0]
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] not in (3, 4)):
         raise KitError(
-            f"an image array should be [row, col] or [row, col, 1|3|4], but the shape is {list(values.shape)}."
+            f"an image array should be [row, col] or [row, col, 1|3|4]; the shape is {list(values.shape)}."
         )
     if values.dtype == np.uint16:
         values = np.asarray(((values.astype(np.uint32) + 128) // 257), dtype=np.uint8)

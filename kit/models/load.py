@@ -42,8 +42,8 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
 
     Example:
         >>> import kit
-        >>> kit.load("ViT-B-32", pretrained="random")
-        <ViT-B-32 (random weights, untrained): open_clip, 224 x 224 px, grid 7 x 7, embed 512, with text tower>
+        >>> kit.load("ViT-B-32", pretrained="random").grid
+        (7, 7)
     """
     name = os.fspath(name) if isinstance(name, str | os.PathLike) else name
     if not isinstance(name, str) or not name:

@@ -3,13 +3,12 @@
 import copy
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from kit.errors import KitError, nearest
+from kit.errors import KitError
 from kit.models import names
 from kit.models.build import FirstOutput, build_open_clip, check_memory, has_package, open_clip_facts, seeded
 from kit.models.fetch import fetch_open_clip
@@ -58,10 +57,9 @@ def _assemble(name, architecture, pretrained, tag, config, recipe, preprocess, d
         state, notes = read_weights(pretrained)
         if not reason and not has_text_weights(state):
             reason = f'the file of "{name}" holds no text tower; use {NO_TEXT}.'
-    vision_only = bool(reason) and not (
-        "hf_tokenizer_name" in (config.get("text_cfg") or {}) and state is None
-    )
-    vision_only = vision_only or not config.get("text_cfg")
+    texts = config.get("text_cfg") or {}
+    vision_only = not texts or ("hf_model_name" in texts and bool(reason))
+    vision_only = vision_only or (state is not None and not has_text_weights(state))
     check_memory(lambda: build_open_clip(config, vision_only), name, device, file or (state and pretrained))
     with seeded(seed):
         module = build_open_clip(config, vision_only)
@@ -164,8 +162,9 @@ def recipe_of_file(architecture: str, tags, like, config: dict, preprocess) -> d
     ]
     if doubtful:
         raise KitError(
-            f'the published tags of "{architecture}" differ in {", ".join(doubtful)}, and a file does not say which it '
-            f'follows; name the one that it was trained like: like="{tags[0]}" ({", ".join(tags)}).'
+            f'the published tags of "{architecture}" differ in {", ".join(doubtful)}, and a file does '
+            f'not say which it follows; name the one that it was trained like: like="{tags[0]}" '
+            f"({', '.join(tags)})."
         )
     return next(iter(entries.values()), {})
 
@@ -179,9 +178,7 @@ def make_transform(recipe: dict, image_size, preprocess):
     settings = {**merge_preprocess_dict(PreprocessCfg(), recipe), "size": image_size}
     unknown = [key for key in preprocess or {} if key not in settings]
     if unknown:
-        raise KitError(
-            f'preprocess= has no setting "{unknown[0]}"; there are {", ".join(settings)}.{nearest(unknown[0], settings)}'
-        )
+        raise names.unknown_setting(unknown[0], settings)
     return image_transform_v2(PreprocessCfg(**{**settings, **(preprocess or {})}), is_train=False)
 
 
@@ -192,8 +189,8 @@ def no_text_reason(name: str, config: dict) -> str:
         return f'"{name}" has no text tower; use {NO_TEXT}.'
     if ("hf_tokenizer_name" in text or "hf_model_name" in text) and not has_package("transformers"):
         return (
-            f'"{name}" reads text with the package transformers, which is not installed: pip install transformers. '
-            "Its image tower works without it."
+            f'"{name}" reads text with the package transformers, which is not installed: '
+            "pip install transformers. Its image tower works without it."
         )
     return ""
 
@@ -256,13 +253,6 @@ def _tokenizer(architecture: str, config: dict, name: str):
         return open_clip.get_tokenizer(architecture)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise KitError(
-            f'the tokenizer of "{name}" could not be had ({str(error).splitlines()[0]}); it is fetched once, with a '
-            "network. The image tower works without it."
+            f'the tokenizer of "{name}" could not be had ({str(error).splitlines()[0]}); it is '
+            "fetched once, with a network. The image tower works without it."
         ) from None
-
-
-def default_preprocess() -> dict:
-    """open_clip's settings where nothing else is said."""
-    from open_clip.transform import PreprocessCfg
-
-    return asdict(PreprocessCfg())

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from kit.errors import KitError, nearest
+from kit.errors import KitError
 from kit.models import names
 from kit.models.build import TimmTower, check_memory, seeded, timm_facts
-from kit.models.fetch import no_file
+from kit.models.fetch import cached_file, no_file, reachable
 from kit.models.model import NO_TEXT, Model
 from kit.models.weights import fit, looks_like_file, read_weights
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names of timm's own repositories
 
 
 def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Model:
@@ -75,8 +77,13 @@ def _build_tag(architecture: str, tag: str, settings: dict, device) -> nn.Module
 
     full = f"{architecture}.{tag}"
     check_memory(lambda: make_timm(full, full, settings), full, device)
+    repository = timm.get_pretrained_cfg(full).hf_hub_id
+    cached = cached_file(f"{repository}{full}" if repository.endswith("/") else repository, HUB_FILES)
+    if not cached and not reachable():
+        raise no_file(f"timm/{architecture}", tag)
+    overlay = {"file": cached} if cached else None
     try:
-        return timm.create_model(full, pretrained=True, **settings)
+        return timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
     except (OSError, RuntimeError, ValueError) as error:
         raise no_file(f"timm/{architecture}", tag) from error
 
@@ -144,8 +151,6 @@ def make_transform(model: nn.Module, preprocess):
     settings = resolve_model_data_config(model)
     unknown = [key for key in preprocess or {} if key not in settings]
     if unknown:
-        raise KitError(
-            f'preprocess= has no setting "{unknown[0]}"; there are {", ".join(settings)}.{nearest(unknown[0], settings)}'
-        )
+        raise names.unknown_setting(unknown[0], settings)
     size = timm_facts(model)["image_size"]
     return create_transform(**{**settings, "input_size": (3, *size), **(preprocess or {})}, is_training=False)

@@ -100,7 +100,7 @@ class Model:
         """Number of attention modules, in forward order over the whole tower."""
         from kit.models.trace import trace_of
 
-        return trace_of(self).layers
+        return len(trace_of(self).heads)
 
     @cached_property
     def heads(self) -> tuple[int, ...]:

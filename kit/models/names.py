@@ -110,7 +110,8 @@ def missing_tag(name: str, tags) -> KitError:
     """The error for a name without `pretrained`: a model is never random in silence."""
     listed = ", ".join(tags) if tags else "none was published"
     return KitError(
-        f'"{name}" needs pretrained=: one of its tags ({listed}), a local file, or "random" for untrained weights.'
+        f'"{name}" needs pretrained=: one of its tags ({listed}), a local file, or "random" '
+        "for untrained weights."
     )
 
 
@@ -118,5 +119,14 @@ def unknown_tag(name: str, tag: str, tags) -> KitError:
     """The error for a tag that the architecture does not have."""
     listed = ", ".join(tags) if tags else "none was published"
     return KitError(
-        f'"{name}" has no tag "{tag}"; its tags: {listed}. A local file is given by its path.{nearest(tag, tags)}'
+        f'"{name}" has no tag "{tag}"; its tags: {listed}. '
+        f"A local file is given by its path.{nearest(tag, tags)}"
+    )
+
+
+def unknown_setting(setting: str, settings) -> KitError:
+    """The error for a key of `preprocess=` that the library's transform does not take."""
+    return KitError(
+        f'preprocess= has no setting "{setting}"; there are {", ".join(settings)}.'
+        f"{nearest(setting, settings)}"
     )

@@ -55,8 +55,8 @@ def read_weights(path) -> tuple[dict[str, Tensor], list[str]]:
     bad = [name for name, value in state.items() if value.is_floating_point() and not _finite(value)]
     if bad:
         raise KitError(
-            f'"{path.name}" holds NaN or infinite values in {len(bad)} of {len(state)} tensors: {_some(bad)}; '
-            "the training that wrote it has diverged, take an earlier checkpoint."
+            f'"{path.name}" holds NaN or infinite values in {len(bad)} of {len(state)} tensors: '
+            f"{_some(bad)}; the training that wrote it has diverged, take an earlier checkpoint."
         )
     half = sorted({str(v.dtype).removeprefix("torch.") for v in state.values() if v.dtype.itemsize == 2})
     if half:
@@ -76,9 +76,9 @@ def fit(module: nn.Module, state: dict[str, Tensor], file: str, model: str) -> N
     foreign = [name for name in state if name not in there]
     if len(missing) > len(there) / 2:
         raise KitError(
-            f'"{file}" is a file for another architecture than "{model}": of {len(there)} tensors that the model '
-            f"has, {len(there) - len(missing)} are in the file (model: {_some(there)}; file: {_some(state)}); "
-            "load it under the architecture that it was trained with."
+            f'"{file}" is a file for another architecture than "{model}": of {len(there)} tensors that '
+            f"the model has, {len(there) - len(missing)} are in the file (model: {_some(there)}; "
+            f"file: {_some(state)}); load it under the architecture that it was trained with."
         )
     other = [name for name in there if name in state and state[name].shape != there[name].shape]
     if other:
@@ -154,11 +154,9 @@ def _refuse_torchscript(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         if any(name.split("/")[-1] == "constants.pkl" for name in archive.namelist()):
             raise KitError(
-                f'"{path.name}" is a TorchScript archive, a program and not only weights, and Loupe runs no code from '
-                "a weights file; where you trust it, convert it once: "
-                'torch.save(torch.jit.load("'
-                + path.name
-                + '", map_location="cpu").state_dict(), "weights.pt").'
+                f'"{path.name}" is a TorchScript archive, a program and not only weights, and Loupe runs no '
+                "code from a weights file; where you trust it, convert it once: torch.save("
+                f'torch.jit.load("{path.name}", map_location="cpu").state_dict(), "weights.pt").'
             )
 
 
@@ -168,8 +166,8 @@ def _read_torch(path: Path):
     except pickle.UnpicklingError as error:
         wanted = [w.strip("`") for w in str(error).split() if w.startswith("`") or "GLOBAL" in w]
         raise KitError(
-            f'"{path.name}" holds more than tensors, and Loupe runs no code from a weights file; where you trust it, '
-            'save its weights alone: torch.save(model.state_dict(), "weights.pt").'
+            f'"{path.name}" holds more than tensors, and Loupe runs no code from a weights file; where you '
+            'trust it, save its weights alone: torch.save(model.state_dict(), "weights.pt").'
             + (f" It asks for {wanted[-1]}." if wanted and "." in wanted[-1] else "")
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
@@ -190,7 +188,8 @@ def _unwrap(raw, file: str) -> tuple[dict[str, Tensor], list[str]]:
     if not isinstance(raw, dict) or not _is_state(raw):
         held = f"a dict of {_some(map(str, raw))}" if isinstance(raw, dict) else f"a {type(raw).__name__}"
         raise KitError(
-            f'"{file}" holds {held}, but no weights by name; save them with torch.save(model.state_dict(), ...).'
+            f'"{file}" holds {held}, but no weights by name; '
+            "save them with torch.save(model.state_dict(), ...)."
         )
     return {name: value for name, value in raw.items() if isinstance(value, Tensor)}, notes
 
