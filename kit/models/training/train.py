@@ -1,0 +1,126 @@
+"""Train a model of the kit: `python -m kit.models.training.train stickers-l8`.
+
+The training can be killed at any moment; the same command goes on from the last
+checkpoint. When it ends, the model lies in `<folder>/model`, as open_clip reads it.
+"""
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from kit.errors import KitError, nearest
+from kit.models.training.export import export
+from kit.models.training.loop import Training
+from kit.models.training.progress import Progress
+from kit.models.training.recipe import CHUNK, RECIPES, Recipe
+
+LOG_EVERY = 128  # steps between two rows of losses
+LOOK_EVERY = 24 * CHUNK  # images between two looks at the accuracy
+
+
+def recipe_named(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        KitError: there is none.
+    """
+    if name not in RECIPES:
+        raise KitError(f'no recipe "{name}": there are {", ".join(RECIPES)}.{nearest(name, RECIPES)}')
+    return RECIPES[name]
+
+
+class Log:
+    """Rows of a CSV file with one header; rows after `seen` images are dropped when a training goes on."""
+
+    FIELDS = (
+        ["seen", "seconds", "rate", "loss", "heads", "captions", "groups", "relations"]
+        + [f"{a}_{s}" for a in "sh" for s in ("full", "natural", "clean")]
+        + [f"{a}_{n}" for a in "sh" for n in ("colour", "texture", "size", "position", "background")]
+        + ["count", "relation"]
+    )
+
+    def __init__(self, path: Path, seen: int):
+        self.path, rows = path, []
+        if path.exists():
+            with path.open(newline="") as file:
+                rows = [r for r in csv.DictReader(file) if int(r["seen"]) <= seen]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def add(self, row: dict) -> None:
+        """Append one row; absent fields stay empty."""
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.FIELDS).writerow(row)
+
+
+def train(training: Training, minutes: float | None = None, save_minutes: float = 3.0) -> bool:
+    """Train until the recipe's end, or for `minutes`; saves the state now and then and at the end.
+
+    Returns:
+        True if the recipe's end was reached.
+    """
+    path = training.folder / "checkpoint.pt"
+    if path.exists():
+        training.load(path)
+    recipe, log = training.recipe, Log(training.folder / "log.csv", training.seen)
+    progress = Progress(training)
+    started = saved = time.monotonic()
+    before, sums, steps = training.seconds, {}, 0
+    with tqdm(total=recipe.samples, initial=training.seen, unit="img", smoothing=0.02, mininterval=5) as bar:
+        while training.seen < recipe.samples:
+            text = recipe.phase(training.seen).text
+            for name, value in training.step().items():
+                sums[name] = sums.get(name, 0.0) + value
+            steps += 1
+            bar.update(recipe.batch)
+            training.seconds = before + time.monotonic() - started
+            ends = training.seen >= recipe.samples
+            if training.step_number % LOG_EVERY == 0 or ends:
+                row = {n: round(v / steps, 4) for n, v in sums.items()}
+                row |= {
+                    "seen": training.seen,
+                    "seconds": round(training.seconds),
+                    "rate": round(training.rate(), 4),
+                }
+                if training.seen % LOOK_EVERY == 0 or ends:
+                    row |= progress.look(text)
+                    bar.set_postfix(loss=row["loss"], full=row["s_full"], clean=row["s_clean"])
+                log.add(row)
+                sums, steps = {}, 0
+            out_of_time = minutes is not None and time.monotonic() - started > minutes * 60
+            if ends or out_of_time or time.monotonic() - saved > save_minutes * 60:
+                training.save(path)
+                saved = time.monotonic()
+            if out_of_time:
+                break
+    return training.seen >= recipe.samples
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("name", help=f"one of {', '.join(RECIPES)}")
+    parser.add_argument("--folder", type=Path, help="checkpoint, log and result (default: runs/NAME)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--samples", type=int, help="images to see, phases in proportion (default: the recipe's)"
+    )
+    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # the shards of a batch have a thread each
+    recipe = recipe_named(given.name)
+    if given.samples:
+        recipe = recipe.scaled(given.samples)
+    training = Training(recipe, given.folder or Path("runs") / given.name, given.device)
+    if train(training, given.minutes):
+        export(training, training.folder / "model")
+
+
+if __name__ == "__main__":
+    main()
