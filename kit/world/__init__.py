@@ -1,8 +1,21 @@
 """The synthetic world of stickers: scenes drawn from a seed, with complete ground truth."""
 
 from kit.world.captions import captions_for, truth, words
+from kit.world.finer import finer
+from kit.world.gallery import gallery
 from kit.world.phrases import prompts
 from kit.world.scenes import Scenes, draw
 from kit.world.values import VALUES, VERSION
 
-__all__ = ["VALUES", "VERSION", "Scenes", "captions_for", "draw", "prompts", "truth", "words"]
+__all__ = [
+    "VALUES",
+    "VERSION",
+    "Scenes",
+    "captions_for",
+    "draw",
+    "finer",
+    "gallery",
+    "prompts",
+    "truth",
+    "words",
+]

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent / "atlas"
 CELL = 96  # pixels on a side of a sticker on its sheet
 COLUMNS = 16
 WORD_WIDTH, WORD_HEIGHT = 62, 16
+FINE = 8  # how much larger the words are that `finer` draws with
 
 
 @cache
@@ -46,10 +47,13 @@ def stickers() -> Tensor:
 
 
 @cache
-def words() -> tuple[Tensor, Tensor]:
-    """Printed words: ink and box, uint8 [word, 2, WORD_HEIGHT, WORD_WIDTH], and box widths, int64 [word]."""
-    page = np.asarray(Image.open(FOLDER / "words.webp").convert("RGBA"))
-    cells = torch.from_numpy(page.reshape(-1, WORD_HEIGHT, WORD_WIDTH, 4).copy())
+def words(fine: bool = False) -> tuple[Tensor, Tensor]:
+    """Printed words: ink and box, uint8 [word, 2, WORD_HEIGHT, WORD_WIDTH], and box widths, int64 [word].
+
+    With `fine` the same at `FINE` times the size.
+    """
+    page = np.asarray(Image.open(FOLDER / f"words{'_fine' * fine}.webp").convert("RGBA"))
+    cells = torch.from_numpy(page.reshape(len(VALUES["word"]), -1, page.shape[1], 4).copy())
     box = cells[..., 3]
     sheet = torch.stack([cells[..., 0], box], 1)  # [word, 2, row, col]
     return sheet, (box[:, 0] > 0).sum(1)

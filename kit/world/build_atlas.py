@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kit.world.atlas import CELL, COLUMNS, FOLDER, WORD_HEIGHT, WORD_WIDTH
+from kit.world.atlas import CELL, COLUMNS, FINE, FOLDER, WORD_HEIGHT, WORD_WIDTH
 from kit.world.fxemoji import ICON_FXEMOJI
 from kit.world.values import HELD_OUT, ICON, SEEN, VALUES
 
@@ -70,8 +70,8 @@ def sticker(icon: dict) -> Image.Image | None:
     Returns None for an icon that is a full square with a scene in it.
     """
     left, top, width, height = icon["left"], icon["top"], icon["width"], icon["height"]
-    # colours of a mask inherit nothing here; the icon sets use no currentColor
-    body = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{{}}">{icon["body"]}</svg>'
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    body = f'<svg {spaces} viewBox="{{}}">{icon["body"]}</svg>'
     coarse = 256
     alpha = np.asarray(render(body.format(f"{left} {top} {width} {height}"), coarse))[..., 3]
     if (alpha > 127).mean() > FULL_SQUARE:
@@ -103,16 +103,17 @@ def sheet(folder: Path, artist: str) -> tuple[Image.Image, list[str]]:
     return page, missing
 
 
-def word_sheet() -> Image.Image:
-    """Every word in black on a white box with a dark edge, one below the other; transparent beside the box."""
-    font = ImageFont.load_default(12)
-    page = Image.new("RGBA", (WORD_WIDTH, WORD_HEIGHT * len(VALUES["word"])))
+def word_sheet(scale: int = 1) -> Image.Image:
+    """Every word in black on a white box with a dark edge, one below the other."""
+    font, measure = ImageFont.load_default(12 * scale), ImageFont.load_default(12)
+    page = Image.new("RGBA", (WORD_WIDTH * scale, WORD_HEIGHT * scale * len(VALUES["word"])))
     draw = ImageDraw.Draw(page)
     for i, word in enumerate(VALUES["word"]):
-        y = i * WORD_HEIGHT
-        width = math.ceil(draw.textlength(word, font=font)) + 8
-        draw.rectangle((0, y, width - 1, y + WORD_HEIGHT - 1), fill="white", outline=(30, 30, 30))
-        draw.text((4, y + WORD_HEIGHT // 2), word, font=font, fill="black", anchor="lm")
+        top, height = i * WORD_HEIGHT * scale, WORD_HEIGHT * scale
+        width = (math.ceil(draw.textlength(word, font=measure)) + 8) * scale
+        box = (0, top, width - 1, top + height - 1)
+        draw.rectangle(box, fill="white", outline=(30, 30, 30), width=scale)
+        draw.text((4 * scale, top + height // 2), word, font=font, fill="black", anchor="lm")
     return page
 
 
@@ -128,11 +129,12 @@ def main(folder: str = "node_modules/icons") -> None:
         text = (
             f"{info['name']}, by {info['author']['name']}, {info['author']['url']}\n"
             f"Licence: {info['license']['title']}, {info['license']['url']}\n"
-            f"Source: npm package @iconify-json/{artist} {VERSIONS[artist]}; {artist}.webp holds its drawings,\n"
-            "cropped, rendered and put on one sheet.\n"
+            f"Source: npm package @iconify-json/{artist} {VERSIONS[artist]}.\n"
+            f"{artist}.webp holds its drawings, cropped, rendered and put on one sheet.\n"
         )
         (FOLDER / f"{artist}.LICENCE.txt").write_text(text)
     word_sheet().save(FOLDER / "words.webp", lossless=True, quality=100, method=6)
+    word_sheet(FINE).save(FOLDER / "words_fine.webp", lossless=True, quality=100, method=6)
     (FOLDER / "missing.json").write_text(json.dumps(missing, indent=1) + "\n")
 
 

@@ -142,7 +142,9 @@ def say(m: dict[str, int], opening: int = 0, bare: bool = False) -> str:
         text = ("the word ", "a sign that says ")[opening == 2] + VALUES["word"][m["word"]]
         text = ("a picture of " if opening == 1 else "") + text
     else:
-        text = phrases.OPENING[opening] + _thing(m, "", bare and opening == 0)
+        start = phrases.OPENING[opening]
+        start = start.replace("is", "are") if m["count"] > 0 and opening == 3 else start
+        text = start + _thing(m, "", bare and opening == 0)
     if m["objects"] == 2:
         between = phrases.RELATION[m["relation"]] if m["relation"] >= 0 else "and"
         text += f" {between} {_thing(m, '_2', False)}"
@@ -261,5 +263,5 @@ def words() -> list[str]:
     texts += [
         t for nouns in (phrases.CONCEPT, phrases.CATEGORY, (phrases.THING,)) for pair in nouns for t in pair
     ]
-    texts += [*phrases.OPENING, "a an and its their with the word a sign that says in own colours"]
+    texts += [*phrases.OPENING, "a an and are its their with the word a sign that says in own colours"]
     return sorted({word for text in texts for word in text.split()})

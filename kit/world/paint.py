@@ -58,12 +58,13 @@ def _ramps(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def _patterns(device: torch.device) -> Tensor:
-    """Where the marks of each texture are, float [texture, SIZE, SIZE]: nowhere, stripes, dots, checks."""
-    row, col = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    stripes = (row + col) % 6 < 3
-    dots = ((row % 6 - 2.5) ** 2 + (col % 6 - 2.5) ** 2) < 3.2
-    checks = (row // 4 + col // 4) % 2 == 0
+def _patterns(device: torch.device, scale: int = 1) -> Tensor:
+    """Where the marks of each texture are, float [texture, SIZE * scale, SIZE * scale]: plain, striped, …"""
+    place = (torch.arange(SIZE * scale) + 0.5) / scale - 0.5
+    row, col = torch.meshgrid(place, place, indexing="ij")
+    stripes = (row + col + 0.5) % 6 < 3
+    dots = ((row + 0.5) % 6 - 3) ** 2 + ((col + 0.5) % 6 - 3) ** 2 < 3.2
+    checks = ((row + 0.5) // 4 + (col + 0.5) // 4) % 2 == 0
     return torch.stack([torch.zeros_like(checks), stripes, dots, checks]).float().to(device)
 
 
@@ -79,7 +80,7 @@ def _windows(canvas: Tensor, size: int) -> Tensor:
     return canvas.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5)
 
 
-def _dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) -> Tensor:
+def dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) -> Tensor:
     """Drawings in their colour, [object, 4, pixels, pixels]: colour times alpha 0-255, alpha 0-1."""
     device = scene.device
     sprites, _ = _sprites(device, pixels)
@@ -96,9 +97,11 @@ def _dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) 
     return drawing
 
 
-def _textured(ink: Tensor, codes: dict, suffix: str, scene: Tensor, top: Tensor, left: Tensor) -> None:
+def textured(
+    ink: Tensor, codes: dict, suffix: str, scene: Tensor, top: Tensor, left: Tensor, scale: int = 1
+) -> None:
     """Lay the marks of textures over painted windows [object, 4, window, window], in place."""
-    device, window = scene.device, ink.shape[-1]
+    device, window = scene.device, ink.shape[-1] // scale
     texture = codes["texture" + suffix][scene]
     which = (texture > 0).nonzero()[:, 0]
     if not len(which):
@@ -108,25 +111,33 @@ def _textured(ink: Tensor, codes: dict, suffix: str, scene: Tensor, top: Tensor,
     artist, concept = codes["artist" + suffix][some], codes["concept" + suffix][some]
     natural = _sprites(device, 24)[1][artist, concept]
     light = torch.where(colour > 0, _ramps(device)[1][colour], natural)
-    marks = _windows(_patterns(device)[:, None], window)[texture[which], top[which], left[which]] * FADE
+    patterns = _windows(_patterns(device, scale)[:, None], window * scale)
+    marks = patterns[texture[which], top[which], left[which]] * FADE
     goal = torch.where(light, 0.0, 255.0)[:, None, None, None]
     part = ink[which]
     part[:, :3] += marks * (goal * part[:, 3:] - part[:, :3])
     ink[which] = part
 
 
-def _warped(
-    plan: Plan, scene: Tensor, slot: int, drawing: Tensor, top: Tensor, left: Tensor, window: int
+def warped(
+    plan: Plan,
+    scene: Tensor,
+    slot: int,
+    drawing: Tensor,
+    top: Tensor,
+    left: Tensor,
+    window: int,
+    scale: int = 1,
 ) -> Tensor:
-    """Drawings turned, flipped and scaled into their windows, [object, 4, window, window]."""
-    place = torch.arange(window, device=scene.device) + 0.5
+    """Drawings turned, flipped and scaled into their windows, [object, 4, window * scale, window * scale]."""
+    place = (torch.arange(window * scale, device=scene.device) + 0.5) / scale
     dx = left[:, None] + place - plan.x[scene, slot, None] / UNIT  # [object, window]
     dy = top[:, None] + place - plan.y[scene, slot, None] / UNIT
     cos, sin = _turns(scene.device)[plan.angle[scene, slot]].unbind(-1)
-    scale = 2 * UNIT / plan.side[scene, slot].float()
-    mirror = torch.where(plan.flip[scene, slot], -scale, scale)
+    stretch = 2 * UNIT / plan.side[scene, slot].float()
+    mirror = torch.where(plan.flip[scene, slot], -stretch, stretch)
     gx = (cos * mirror)[:, None, None] * dx[:, None, :] + (sin * mirror)[:, None, None] * dy[:, :, None]
-    gy = (cos * scale)[:, None, None] * dy[:, :, None] - (sin * scale)[:, None, None] * dx[:, None, :]
+    gy = (cos * stretch)[:, None, None] * dy[:, :, None] - (sin * stretch)[:, None, None] * dx[:, None, :]
     return F.grid_sample(drawing, torch.stack([gx, gy], -1), align_corners=False)
 
 
@@ -147,15 +158,15 @@ def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int) -> None:
             top, left = (
                 (v[scene, slot] // UNIT - window // 2).clamp(0, SIZE - window) for v in (plan.y, plan.x)
             )
-            ink = _warped(plan, scene, slot, _dressed(codes, suffix, scene, pixels), top, left, window)
-            _textured(ink, codes, suffix, scene, top, left)
+            ink = warped(plan, scene, slot, dressed(codes, suffix, scene, pixels), top, left, window)
+            textured(ink, codes, suffix, scene, top, left)
             below = _windows(canvas, window)
             under = below[scene, top, left]
             below[scene, top, left] = under * (1 - ink[:, 3:]) + ink[:, :3]
             _windows(masks[:, slot : slot + 1], window)[scene, top, left] = ink[:, 3:] > 0.5
 
 
-def _grounds(chance: Chance, background: Tensor) -> Tensor:
+def grounds(chance: Chance, background: Tensor) -> Tensor:
     """Crops of the background bank with their own light, [n, 3, SIZE, SIZE]."""
     device = background.device
     wide = _bank(device)
@@ -200,8 +211,8 @@ def _print_words(plan: Plan, canvas: Tensor, masks: Tensor) -> None:
 
 
 def paint(plan: Plan, chance: Chance) -> tuple[Tensor, Tensor]:
-    """Pictures, uint8 [n, 3, SIZE, SIZE], and masks of what is visible of each object, bool [n, slot, SIZE, SIZE]."""
-    canvas = _grounds(chance, plan.codes["background"])
+    """Pictures, uint8 [n, 3, SIZE, SIZE], and what is seen of each object, bool [n, slot, SIZE, SIZE]."""
+    canvas = grounds(chance, plan.codes["background"])
     masks = torch.zeros(len(canvas), SLOTS, SIZE, SIZE, dtype=torch.bool, device=canvas.device)
     for slot in range(SLOTS):
         _paste(plan, canvas, masks, slot)

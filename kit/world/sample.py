@@ -63,10 +63,9 @@ class Plan:
     word_x: Tensor  # left and top of the word box in px, [n]
     word_y: Tensor
 
-    def chunk(self, low: int, high: int) -> "Plan":
-        """The scenes from `low` to `high`."""
-        rest = {k: v[low:high] for k, v in vars(self).items() if k != "codes"}
-        return Plan({k: v[low:high] for k, v in self.codes.items()}, **rest)
+    def __getitem__(self, which: slice | Tensor) -> "Plan":
+        rest = {k: v[which] for k, v in vars(self).items() if k != "codes"}
+        return Plan({k: v[which] for k, v in self.codes.items()}, **rest)
 
 
 @cache
@@ -241,9 +240,8 @@ def _word_box(chance: Chance, codes: dict[str, Tensor]) -> tuple[Tensor, Tensor]
     return x, torch.where(codes["kind"] == KIND["word"], anywhere, banded)
 
 
-def plan(chance: Chance, recipe: Recipe) -> Plan:
-    """Labels and geometry of a run of scenes."""
-    codes = labels(chance, recipe)
+def arrange(chance: Chance, codes: dict[str, Tensor]) -> Plan:
+    """Scenes with these labels, everything put in its place."""
     kind = codes["kind"][:, None]
     one, two, many = _single(chance, codes), _pair(chance, codes), _count(chance, codes)
     fill = torch.zeros_like(many[0])

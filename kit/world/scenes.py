@@ -1,5 +1,8 @@
 """Scenes with their labels, masks and captions: the door to the world."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +16,7 @@ from kit.world import atlas
 from kit.world.captions import captions_for
 from kit.world.chance import Chance
 from kit.world.paint import paint
-from kit.world.sample import MIXES, Plan, Recipe, background_habitat, habitat, plan
+from kit.world.sample import MIXES, Plan, Recipe, arrange, background_habitat, habitat, labels
 from kit.world.values import VALUES
 
 KINDS = (*VALUES["kind"], "mixed")
@@ -31,33 +34,35 @@ class Scenes:
         masks: visible pixels of each object, bool [batch, object, 64, 64]; false where there is no object.
         codes: attribute -> int64 [batch], an index into `VALUES` of the attribute (`concept_2` and so on
             index the same values as `concept`); -1 where a scene has no such attribute.
+        layout: where everything stands.
         index: number of each scene in its seed, int64 [batch].
         seed, mix: what they were drawn with; `mix` decides the style of the captions.
 
-    A slice, a list of numbers or a boolean array picks scenes: `scenes[:8]`, `scenes[scenes.labels.size == "large"]`.
+    A slice, a list of numbers or a boolean array picks scenes: `scenes[:8]`,
+    `scenes[scenes.labels.concept == "cat"]`.
     """
 
     images: Tensor
     masks: Tensor
-    codes: dict[str, Tensor]
+    layout: Plan
     index: Tensor
-    word_corner: Tensor  # left and top of the word box, int64 [batch, 2]
     seed: int
     mix: str
+
+    @property
+    def codes(self) -> dict[str, Tensor]:
+        """Labels as numbers: attribute -> int64 [batch]."""
+        return self.layout.codes
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, which) -> "Scenes":
-        if isinstance(which, int):
-            which = [which]
-        if not isinstance(which, slice | Tensor):
-            which = torch.from_numpy(np.array(which))
-        if isinstance(which, Tensor):
-            which = which.to(self.images.device)
-        codes = {k: v[which] for k, v in self.codes.items()}
-        picked = (self.images[which], self.masks[which], codes, self.index[which], self.word_corner[which])
-        return Scenes(*picked, self.seed, self.mix)
+    def __getitem__(self, which: slice | Sequence | Tensor) -> Scenes:
+        if not isinstance(which, slice):
+            which = torch.as_tensor(np.array(which), device=self.images.device).reshape(-1)
+        return Scenes(
+            self.images[which], self.masks[which], self.layout[which], self.index[which], self.seed, self.mix
+        )
 
     def __repr__(self) -> str:
         return f"Scenes({len(self)} of {self.images.shape[2]} x {self.images.shape[3]} px, seed {self.seed})"
@@ -95,7 +100,7 @@ class Scenes:
         table["fit"] = np.array(["own", "conflicting", "neutral", None], dtype=object)[fit.numpy()]
         printed = (self.codes["word"] >= 0).cpu().numpy()
         width = atlas.words()[1][self.codes["word"].cpu()].numpy()
-        left, top = self.word_corner.cpu().numpy().T
+        left, top = (v.cpu().numpy() for v in (self.layout.word_x, self.layout.word_y))
         box = {"left": left, "top": top, "width": width, "height": np.full_like(top, atlas.WORD_HEIGHT)}
         for side, value in box.items():
             table[f"word_{side}"] = pd.array(np.where(printed, value, -1), dtype="Int64")
@@ -150,7 +155,8 @@ def draw(
         n: how many scenes.
         seed: which world; a whole number from 0 to 2**40 - 1.
         kind: "single" (one object), "count" (one to four equal ones), "pair" (two concepts in a relation),
-            "word" (a printed word alone), "single_word" (one object and a word), "mixed" (what training draws).
+            "word" (a printed word alone), "single_word" (one object and a word), "mixed" (what training
+            draws).
         bias: how often water animals and boats stand on sea or lake, and land animals and land vehicles on
             grass, sand, forest or road, 0-1; otherwise the background is uniform. None: the background is
             independent of everything, unless `mix` is named, which brings its own.
@@ -181,7 +187,8 @@ def draw(
     recipe = Recipe(kind, bias, artists, colours, textures, sizes, words, mix or "clean")
     _check(n, seed, recipe, start)
     index = torch.arange(start, start + n, dtype=torch.int64, device=device)
-    layout = plan(Chance(seed, index), recipe)
+    chance = Chance(seed, index)
+    layout = arrange(chance, labels(chance, recipe))
     return painted(layout, index, seed, recipe.mix, OBJECTS.get(kind, 4))
 
 
@@ -190,8 +197,7 @@ def painted(layout: Plan, index: Tensor, seed: int, mix: str, objects: int) -> S
     images, masks = [], []
     for low in range(0, len(index), CHUNK):
         part = index[low : low + CHUNK]
-        picture, mask = paint(layout.chunk(low, low + len(part)), Chance(seed, part))
+        picture, mask = paint(layout[low : low + len(part)], Chance(seed, part))
         images.append(picture)
         masks.append(mask[:, :objects])
-    corner = torch.stack([layout.word_x, layout.word_y], 1)
-    return Scenes(torch.cat(images), torch.cat(masks), layout.codes, index, corner, seed, mix)
+    return Scenes(torch.cat(images), torch.cat(masks), layout, index, seed, mix)

@@ -8,27 +8,28 @@ SIZE = 64  # canvas, pixels on a side
 
 # category -> {concept: name of the icon in the sets that share CLDR short names}
 _CATALOGUE = {
-    "land animal": "dog cat horse cow pig goat sheep=ewe camel elephant mouse rabbit bear koala panda monkey "
-    "tiger fox lion snake crocodile",
+    "land animal": "dog cat horse cow pig goat sheep=ewe camel elephant mouse rabbit bear koala panda "
+    "monkey tiger fox lion snake crocodile",
     "water animal": "whale=spouting-whale fish blowfish octopus turtle shark crab shrimp",
     "bird": "rooster penguin eagle duck owl dove turkey chick=baby-chick",
     "insect": "butterfly ant bee=honeybee ladybird=lady-beetle spider snail",
-    "land vehicle": "bus car=automobile fire_engine=fire-engine ambulance tractor bicycle "
-    "motorcycle truck=delivery-truck locomotive tram",
+    "land vehicle": "bus car=automobile fire_engine=fire-engine ambulance tractor bicycle motorcycle "
+    "truck=delivery-truck locomotive tram",
     "air vehicle": "airplane helicopter rocket",
     "boat": "sailboat canoe speedboat ship",
-    "food": "banana apple=red-apple pear peach cherry=cherries strawberry pineapple grapes watermelon lemon "
-    "eggplant carrot corn=ear-of-corn bread pizza hamburger doughnut cookie birthday_cake=birthday-cake "
-    "ice_cream=soft-ice-cream egg",
+    "food": "banana apple=red-apple pear peach cherry=cherries strawberry pineapple grapes "
+    "watermelon lemon eggplant carrot corn=ear-of-corn bread pizza hamburger doughnut "
+    "cookie birthday_cake=birthday-cake ice_cream=soft-ice-cream egg",
     "plant": "sunflower tulip rose cactus palm_tree=palm-tree evergreen_tree=evergreen-tree "
     "deciduous_tree=deciduous-tree mushroom maple_leaf=maple-leaf clover=four-leaf-clover",
     "building": "house castle church hospital factory tent",
-    "tool": "hammer wrench scissors key pencil magnifying_glass=magnifying-glass-tilted-left flashlight microscope "
-    "telescope",
+    "tool": "hammer wrench scissors key pencil magnifying_glass=magnifying-glass-tilted-left "
+    "flashlight microscope telescope",
     "instrument": "guitar violin trumpet saxophone drum bell",
-    "clothing": "shirt=t-shirt jeans dress top_hat=top-hat high_heel=high-heeled-shoe running_shoe=running-shoe "
-    "crown glasses handbag backpack",
-    "household": "bed toilet bathtub door umbrella candle light_bulb=light-bulb television alarm_clock=alarm-clock",
+    "clothing": "shirt=t-shirt jeans dress top_hat=top-hat high_heel=high-heeled-shoe "
+    "running_shoe=running-shoe crown glasses handbag backpack",
+    "household": "bed toilet bathtub door umbrella candle light_bulb=light-bulb television "
+    "alarm_clock=alarm-clock",
     "gadget": "camera laptop telephone radio mobile_phone=mobile-phone",
     "sport": "soccer_ball=soccer-ball basketball baseball football=american-football trophy",
     "sky": "sun moon=crescent-moon star cloud rainbow snowflake",
