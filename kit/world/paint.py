@@ -31,9 +31,11 @@ def _sprites(device: torch.device, pixels: int) -> tuple[Tensor, Tensor]:
     alpha = small[:, 3]
     luma = (small[:, 0] * 0.299 + small[:, 1] * 0.587 + small[:, 2] * 0.114) / alpha.clamp(min=1e-3)
     solid = torch.where(alpha > 0.5, luma, float("nan")).flatten(1)
-    low, high = (solid.nanquantile(q, 1).nan_to_num(0.5) for q in (0.08, 0.92))
-    spread = (high - low).clamp(min=0.15)
-    t = ((luma - ((low + high) / 2)[:, None, None]) / spread[:, None, None] + 0.5).clamp(0, 1)
+    levels = solid.nanquantile(torch.tensor([0.08, 0.5, 0.92]), 1).nan_to_num(0.5)
+    low, middle, high = levels[:, :, None, None]
+    # the middle of the ramp is where most of the drawing is, so that most of it has the colour itself
+    reach = torch.where(luma < middle, middle - low, high - middle).clamp(min=0.15)
+    t = ((luma - middle) / reach / 2 + 0.5).clamp(0, 1)
     planes = torch.cat(
         [small, (alpha * (1 - 2 * t).relu())[:, None], (alpha * (2 * t - 1).relu())[:, None]], 1
     )
