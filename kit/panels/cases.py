@@ -16,8 +16,7 @@ from kit.panels.findings import Finding, find
 from kit.panels.scores import Scores, prompt_directions, score_run
 from kit.panels.selection import Selection
 from kit.panels.truth import Picture, scene_pictures
-from kit.parts import run
-from kit.parts.means import load_means
+from kit.parts import load_means, run, select
 from kit.world import gallery
 
 RUNS_KEPT = 8
@@ -30,15 +29,16 @@ class Cases:
     Args:
         model: the model to begin with.
         images: pictures as `read_image` takes them, or scenes of `kit.world`; None = the gallery.
+        means: mean parts of a reference set for this model (`kit.collect`); None = those that ship.
     """
 
-    def __init__(self, model: Model, images=None):
+    def __init__(self, model: Model, images=None, means=None):
         self.models: dict[str, Model] = {model.label: model}
         self.pictures: dict[str, Picture] = {p.name: p for p in _pictures(images)}
         self._runs: OrderedDict = OrderedDict()
         self._scores: OrderedDict = OrderedDict()
         self._totals: OrderedDict = OrderedDict()
-        self._means: dict = {}
+        self._means: dict = {} if means is None else {model.label: (means, "")}
 
     @property
     def model_names(self) -> list[str]:
@@ -114,18 +114,25 @@ class Cases:
     def _scored(self, state: Selection):
         held = self._run(state.model, state.image)
         key = state.model, state.image, state.texts, state.text, state.directions
-        means = self.means(state.model)
-        return held, _kept(self._scores, key, lambda: score_run(held, self._dirs(state), state, means))
+        means, why = self._means_of(state.model)
+        return held, _kept(self._scores, key, lambda: score_run(held, self._dirs(state), state, means, why))
 
-    def means(self, name: str):
-        """The mean parts of a shipped model's reference set; None where there is no such file."""
+    def has_means(self, name: str) -> bool:
+        """Whether this model has mean parts of a reference set."""
+        return self._means_of(name)[0] is not None
+
+    def _means_of(self, name: str):
+        """The mean parts of a model's reference set and "", or None and why there are none."""
         if name not in self._means:
-            self._means[name] = load_means(self.model(name))
+            try:
+                self._means[name] = load_means(self.model(name)), ""
+            except KitError as error:
+                self._means[name] = None, str(error)
         return self._means[name]
 
     def _total_of(self, model: Model, picture: Picture, state: Selection, scores: Scores):
         """From rows to scores [text] of the model with these parts replaced and later layers run again."""
-        dirs = self._dirs(state)
+        dirs, means = self._dirs(state), self._means_of(state.model)[0]
 
         def total(rows: list[int]) -> np.ndarray:
             if not rows:
@@ -133,11 +140,8 @@ class Cases:
             key = self._total_key(state, rows)
             held = self._run(state.model, state.image)
             names = ", ".join(held.index["name"].iloc[rows])
-            embedding = _kept(
-                self._totals,
-                key,
-                lambda: ablate(model, held.pixels, names, state.replace, effect="total").embedding,
-            )
+            run_again = lambda: ablate(model, held, names, state.replace, "total", means).embedding  # noqa: E731
+            embedding = _kept(self._totals, key, run_again)
             shift = scores.whole - _cosine(held.representation[0], dirs, held.norm[0])
             return _cosine(embedding[0], dirs, held.norm[0]) + shift
 
@@ -148,8 +152,6 @@ class Cases:
 
 
 def _asked_rows(index, state: Selection) -> list[list[int]]:
-    from kit.parts import select
-
     off = select(index, state.off) if state.off else []
     return [off, sorted({*off, *select(index, state.selector)})]
 

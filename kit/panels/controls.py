@@ -94,6 +94,7 @@ class Controls:
     heat_head: Sentence = field(default_factory=lambda: Sentence(look="head"))
     grid_head: Sentence = field(default_factory=lambda: Sentence(look="head"))
     bars_head: Sentence = field(default_factory=lambda: Sentence(look="head"))
+    face: w.HTML = field(default_factory=w.HTML)
     caption: Sentence = field(default_factory=lambda: Sentence(look="caption", live=True))
     truth: Sentence = field(default_factory=lambda: Sentence(look="truth"))
     unseen: Sentence = field(default_factory=lambda: Sentence(look="note", live=True))
@@ -103,19 +104,19 @@ class Controls:
 
     def arranged(self, say: Sentence, trouble: Sentence) -> list[w.Widget]:
         """The rows of the panel from top to bottom."""
+        self.face.add_class("loupe-face")
         column = [
             _box(w.VBox, "column", self.heat_head, self.heat, self.outline),
             _box(w.VBox, "column", self.grid_head, self.grid),
             _box(w.VBox, "column", self.bars_head, self.bars),
         ]
-        column[1].add_class("loupe-wide")
+        column[2].add_class("loupe-narrow")
+        told = _box(w.VBox, "told", self.caption, self.truth, self.unseen)
         return [
             _box(w.HBox, "row", self.picture, self.upload, self.model),
             self.prompts,
             say,
-            self.unseen,
-            self.caption,
-            self.truth,
+            _box(w.HBox, "row", self.face, told),
             _box(w.HBox, "columns", *column),
             _box(
                 w.HBox,

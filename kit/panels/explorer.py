@@ -9,6 +9,7 @@ from kit.panels.cases import Cases
 from kit.panels.controls import Controls
 from kit.panels.drawing import heat_png, panel_png
 from kit.panels.findings import Finding
+from kit.panels.heat_panel import png_bytes
 from kit.panels.panel import Panel
 from kit.panels.selection import FIELDS, Selection, split_tokens
 
@@ -24,7 +25,8 @@ class Explorer(Panel):
         model: a model, or the name of a shipped one.
         images: scenes of `kit.world`, or pictures (paths, PIL images, arrays); None = the gallery.
         texts: prompts to begin with; None = a few that fit the gallery.
-        state: a state string as the panel shows it, instead of all of these.
+        state: a state string as the panel shows it, instead of texts.
+        means: mean parts of a reference set (`kit.collect`); None = those that a shipped model has.
 
     Raises:
         KitError: an unknown model, an image that cannot be read, a state that cannot be.
@@ -36,13 +38,13 @@ class Explorer(Panel):
         'L5.H3 adds +0.081 of 0.264 to ‘a cat’, mostly from 6 of 64 tokens, 5 of them on the cat.'
     """
 
-    def __init__(self, model="stickers-l8", images=None, texts=None, state: str | None = None):
+    def __init__(self, model="stickers-l8", images=None, texts=None, state: str | None = None, means=None):
         super().__init__()
         model = load(model) if isinstance(model, str) else model
-        self.cases = Cases(model, images)
+        self.cases = Cases(model, images, means)
         self.selection = Selection(model=model.label, image=next(iter(self.cases.pictures)))
         self.selection.texts = tuple(texts or PROMPTS)
-        if self.cases.means(model.label) is not None:
+        if self.cases.has_means(model.label):
             self.selection.replace = "mean"
         if state is not None:
             self.selection.change(**Selection.parse(state).as_dict())
@@ -111,6 +113,7 @@ class Explorer(Panel):
         picture = self.cases.picture(state.image)
         if self._drawn_picture != (state.model, state.image):
             c.heat.set_picture(self.cases.seen(state).image, picture.masks)
+            c.face.value = _face(picture)
             self._drawn_picture = state.model, state.image
         with c.heat.hold_sync(), c.grid.hold_sync(), c.bars.hold_sync():
             c.heat.set_numbers(found.heat)
@@ -136,7 +139,9 @@ class Explorer(Panel):
         )
         c.unseen.text = " ".join(note for text in state.texts if (note := model.unknown_note(text)))
         names = found.names_of_picked
-        c.heat_head.strong, c.heat_head.text = "Where from", f"Where from: what {names} reads, token by token"
+        size = " × ".join(map(str, model.image_size))
+        c.heat_head.strong = "Where from"
+        c.heat_head.text = f"Where from: tokens that {names} reads, on the {size} pixels that the model saw"
         c.grid_head.strong, c.grid_head.text = "Which parts", f"Which parts: {found.direction}. {found.sums}"
         c.bars_head.strong = "How much"
         c.bars_head.text = f"How much: cosine with each prompt; “it” is {names}"
@@ -297,6 +302,14 @@ class Explorer(Panel):
 
     def _show_code(self) -> None:
         self.controls.listing.text = as_code(self.selection)
+
+
+def _face(picture) -> str:
+    """The picture in its colours, for the eye."""
+    content = base64.b64encode(png_bytes(picture.fine or picture.image, 232)).decode()
+    below = "<figcaption>drawn finer, for the eye</figcaption>" if picture.fine else ""
+    words = html.escape(picture.line or picture.note or picture.name)
+    return f'<figure><img src="data:image/png;base64,{content}" alt="{words}">{below}</figure>'
 
 
 def as_code(state: Selection) -> str:

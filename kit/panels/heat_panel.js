@@ -140,13 +140,13 @@ function render({ model, el }) {
       const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140;
       ctx.fillStyle = light ? "#1b1b1b" : "#f5f5f5";
       ctx.textAlign = "center";
-      if (w >= 30 && h >= 26) {
+      if (w >= 32 && h >= 26) {
         ctx.font = `10px ${look.font}`;
         ctx.fillText(signed(value, 3).replace("0.", "."), x + w / 2, y + h - 4);
       }
-      if (!get("row_names")[Math.floor(i / get("cols"))] && h >= 26) {
+      if (!get("row_names")[Math.floor(i / get("cols"))]) {
         ctx.font = `10px ${look.font}`;
-        ctx.fillText(label, x + w / 2, y + 10);
+        ctx.fillText(label, x + w / 2, h >= 26 ? y + 11 : y + h - 4);
       }
     }
     if (get("off").includes(i)) hatch(boxes[i], look.ink);
@@ -209,7 +209,7 @@ function render({ model, el }) {
   }
 
   function colourBar(area, width, look) {
-    const y = area.top + area.h + 8, vmax = get("vmax"), digits = vmax < 0.095 ? 3 : 2;
+    const y = area.top + area.h + 8, vmax = get("vmax"), end = String(Number(vmax.toPrecision(2)));
     const w = Math.min(150, width * 0.42), x = isMap() ? area.left : LEFT;
     for (let i = 0; i < w; i++) {
       ctx.fillStyle = `rgb(${colour(((i + 0.5) / w * 2 - 1) * vmax, vmax, look.scale)})`;
@@ -221,11 +221,11 @@ function render({ model, el }) {
     ctx.fillStyle = look.faint;
     ctx.font = `11px ${look.font}`;
     ctx.textAlign = "left";
-    ctx.fillText(signed(-vmax, digits), x, y + 21);
+    ctx.fillText(`−${end}`, x, y + 21);
     ctx.textAlign = "center";
     ctx.fillText("0", x + w / 2, y + 21);
     ctx.textAlign = "right";
-    ctx.fillText(signed(vmax, digits), x + w, y + 21);
+    ctx.fillText(`+${end}`, x + w, y + 21);
     ctx.textAlign = "left";
     const i = hover >= 0 ? hover : (document.activeElement === canvas ? focus : -1);
     const known = i >= 0 && get("labels")[i];

@@ -21,6 +21,7 @@ class Scores:
         maps: what each head adds to the active prompt from each token, [head, token].
         whole: from the library's own representation, not from the parts, [text].
         means_name: what the reference set is called.
+        no_mean: why there are no means, where there are none.
     """
 
     parts: np.ndarray
@@ -29,6 +30,7 @@ class Scores:
     maps: np.ndarray
     whole: np.ndarray
     means_name: str = ""
+    no_mean: str = ""
 
     def replacement(self, how: str) -> np.ndarray:
         """What switched-off parts add, [part, text].
@@ -39,10 +41,7 @@ class Scores:
         if how == "zero":
             return self.zero
         if self.mean is None:
-            raise KitError(
-                'replacing by "mean" needs the mean parts of a reference set, and this model has none; '
-                'make them with kit.collect(model, images, keep="means"), or choose zero.'
-            )
+            raise KitError(self.no_mean)
         return self.mean
 
 
@@ -64,7 +63,7 @@ def prompt_directions(vectors: Tensor, how: str) -> Tensor:
     return torch.nn.functional.normalize(vectors - others, dim=-1)
 
 
-def score_run(run, dirs: Tensor, state: Selection, means=None) -> Scores:
+def score_run(run, dirs: Tensor, state: Selection, means=None, no_mean: str = "") -> Scores:
     """Scores of one picture's parts for all prompts of the state.
 
     Args:
@@ -72,6 +71,7 @@ def score_run(run, dirs: Tensor, state: Selection, means=None) -> Scores:
         dirs: unit directions, [text, embed] (`prompt_directions`).
         state: which prompt the maps are for, and whether the reference mean is taken off.
         means: mean parts of the reference set (`kit.parts.means`), or None.
+        no_mean: why there are no means, where there are none.
 
     Raises:
         KitError: directions "reference" without means.
@@ -80,15 +80,12 @@ def score_run(run, dirs: Tensor, state: Selection, means=None) -> Scores:
     maps = _array(run.maps(dirs[state.text : state.text + 1])[0, :, :, 0])  # [head, token]
     whole = _array(dirs @ run.representation[0] / run.norm[0])  # [text]
     zero = np.zeros_like(parts)
-    mean = None if means is None else _array(means.vectors.to(dirs) @ dirs.T)  # [part, text]
+    mean = None if means is None else _array(means.parts.to(dirs) @ dirs.T)  # [part, text]
     if state.directions == "reference":
         if mean is None:
-            raise KitError(
-                'directions "minus reference mean" need mean parts, and this model has none; make them with '
-                'kit.collect(model, images, keep="means"), or choose another direction.'
-            )
+            raise KitError(no_mean)
         parts, zero, whole, mean = parts - mean, zero - mean, whole - mean.sum(0), zero
-    return Scores(parts, zero, mean, maps, whole, "" if means is None else means.name)
+    return Scores(parts, zero, mean, maps, whole, "" if means is None else means.name, no_mean)
 
 
 def token_numbers(tokens: str, prefix: int, shape: tuple[int, int]) -> list[int]:

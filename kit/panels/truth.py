@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from kit.world import finer
+
 PLACES = {
     "left": "on the left",
     "right": "on the right",
@@ -35,6 +37,7 @@ class Picture:
         things: what each object is called, one name for each mask.
         line: what is true of the picture in one line; empty where nobody knows.
         note: what was read, where it is an upload.
+        fine: the same scene drawn finer than any model sees it; None where there is no such drawing.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Picture:
     things: list[str] = field(default_factory=list)
     line: str = ""
     note: str = ""
+    fine: Image.Image | None = None
 
     def with_image(self, image: Image.Image) -> "Picture":
         """The same picture as somebody else sees it."""
@@ -64,6 +68,7 @@ class Picture:
 def scene_pictures(scenes, start: int = 0) -> list[Picture]:
     """The pictures of drawn scenes, with their masks and the line that says what is in them."""
     pictures = []
+    fine = finer(scenes).cpu().numpy() if len(scenes) <= 64 else [None] * len(scenes)
     for i in range(len(scenes.images)):
         label = scenes.labels.iloc[i]
         pixels = np.asarray(scenes.images[i]).transpose(1, 2, 0)
@@ -80,6 +85,7 @@ def scene_pictures(scenes, start: int = 0) -> list[Picture]:
                 masks=masks if known else None,
                 things=things if known else [],
                 line=truth_line(label),
+                fine=None if fine[i] is None else Image.fromarray(fine[i].transpose(1, 2, 0)),
             )
         )
     return pictures
