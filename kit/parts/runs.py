@@ -133,9 +133,9 @@ class Run:
     def _sources(self, directions: Tensor, selector: str | None) -> Tensor:
         pieces: list[Tensor] = []
         for source, heads in self._head_groups(selector):
-            share = self.pattern_shares(source.layer)[:, :, heads]  # [batch, slot, head, token]
-            value = self._attention[source.layer][1][:, heads]  # [batch, head, token, head_dim]
-            gain = source.gain[:, heads] @ directions.T  # [slot, head, head_dim, text]
+            share = _picked(self.pattern_shares(source.layer), 2, heads)  # [batch, slot, head, token]
+            value = _picked(self._attention[source.layer][1], 1, heads)  # [batch, head, token, head_dim]
+            gain = _picked(source.gain, 1, heads) @ directions.T  # [slot, head, head_dim, text]
             if len(gain) == 1:
                 pieces.append(share[:, 0, ..., None] * (value @ gain[0]))
             else:
@@ -150,8 +150,8 @@ class Run:
                     f'"{self.model.name}" pools one token, so a map by position has one cell; '
                     'use by="source".'
                 )
-            rows = self.rows[source.name][:, :, heads]  # [batch, row, head, head_dim]
-            gain = source.gain[:, heads] @ directions.T
+            rows = _picked(self.rows[source.name], 2, heads)  # [batch, row, head, head_dim]
+            gain = _picked(source.gain, 1, heads) @ directions.T
             piece = torch.einsum("bpr,brhf,phft->bhrt", self._weight(source), rows, gain)
             whole = piece.new_zeros(*piece.shape[:2], source.readout.tokens, piece.shape[-1])
             whole[:, :, list(source.readout.rows)] = piece
@@ -186,8 +186,7 @@ class Run:
             if not heads:
                 continue
             written = self._written[source.name]  # [batch, slot, head, feature]
-            if len(heads) < len(parts):
-                written, gain = written[:, :, heads], gain[:, heads]
+            written, gain = _picked(written, 2, heads), _picked(gain, 1, heads)
             at = place[parts[heads[0]]]
             piece = (written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)).sum(1)  # [head, batch, ...]
             values[:, at : at + len(heads)] = piece.transpose(0, 1)
@@ -226,6 +225,14 @@ def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps) -> Tensor:
     model.passes["image"] += 1
     with torch.no_grad():
         return tapped(frozen)(pixels, taps)
+
+
+def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
+    """Some places of a dimension; all of them, or neighbours, cost no copy."""
+    first, last = places[0], places[-1]
+    if places == list(range(first, last + 1)):
+        return tensor.narrow(dim, first, len(places))
+    return tensor.index_select(dim, torch.tensor(places, device=tensor.device))
 
 
 class _Recorder(Taps):

@@ -34,8 +34,9 @@ class AttentionCall:
         """Attention weights after the softmax, [batch, head, query, key]; `rows`: some queries alone."""
         query, mask = self.query, self.mask
         if rows is not None and len(rows) < query.shape[2]:
-            query = query[:, :, list(rows)]
-            mask = mask[..., list(rows), :] if mask is not None and mask.shape[-2] > 1 else mask
+            some = slice(rows[0], rows[0] + 1) if len(rows) == 1 else list(rows)
+            query = query[:, :, some]
+            mask = mask[..., some, :] if mask is not None and mask.shape[-2] > 1 else mask
         scale = query.shape[-1] ** -0.5 if self.scale is None else self.scale
         scores = (query * scale) @ self.key.transpose(-1, -2)
         if mask is not None:
