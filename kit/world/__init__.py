@@ -1,7 +1,6 @@
 """The synthetic world of stickers: scenes drawn from a seed, with complete ground truth."""
 
 from kit.world.captions import captions_for, truth, words
-from kit.world.finer import finer
 from kit.world.gallery import gallery
 from kit.world.phrases import prompts
 from kit.world.scenes import Scenes, draw
@@ -13,7 +12,6 @@ __all__ = [
     "Scenes",
     "captions_for",
     "draw",
-    "finer",
     "gallery",
     "prompts",
     "truth",

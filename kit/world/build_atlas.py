@@ -117,6 +117,23 @@ def word_sheet(scale: int = 1) -> Image.Image:
     return page
 
 
+def credit(folder: Path, artist: str) -> str:
+    """Who drew an icon set, under which licence, and what was done to it."""
+    info = json.loads((folder / artist / "info.json").read_text())
+    text = (
+        f"{info['name']}, by {info['author']['name']}, {info['author']['url']}\n"
+        f"Licence: {info['license']['title']}, {info['license']['url']}\n"
+        f"Source: npm package @iconify-json/{artist} {VERSIONS[artist]}.\n"
+        f"{artist}.webp holds its drawings, cropped, rendered and put on one sheet.\n"
+    )
+    if info["license"]["spdx"] == "Apache-2.0":
+        return text + "The text of the licence is in Apache-2.0.txt beside this file.\n"
+    if info["license"]["spdx"] == "MIT":
+        terms = (Path(__file__).parents[2] / "LICENSE").read_text().split("\n\n", 2)[2]
+        return f"{text}\nCopyright (c) {info['author']['name']}.\n\n{terms}"
+    return text
+
+
 def main(folder: str = "node_modules/icons") -> None:
     """Fetch the packages where they are missing, and write the atlas."""
     source = Path(folder)
@@ -125,14 +142,7 @@ def main(folder: str = "node_modules/icons") -> None:
     for artist in SEEN + HELD_OUT:
         page, missing[artist] = sheet(source, artist)
         page.save(FOLDER / f"{artist}.webp", lossless=True, quality=100, method=6)
-        info = json.loads((source / artist / "info.json").read_text())
-        text = (
-            f"{info['name']}, by {info['author']['name']}, {info['author']['url']}\n"
-            f"Licence: {info['license']['title']}, {info['license']['url']}\n"
-            f"Source: npm package @iconify-json/{artist} {VERSIONS[artist]}.\n"
-            f"{artist}.webp holds its drawings, cropped, rendered and put on one sheet.\n"
-        )
-        (FOLDER / f"{artist}.LICENCE.txt").write_text(text)
+        (FOLDER / f"{artist}.LICENCE.txt").write_text(credit(source, artist))
     word_sheet().save(FOLDER / "words.webp", lossless=True, quality=100, method=6)
     word_sheet(FINE).save(FOLDER / "words_fine.webp", lossless=True, quality=100, method=6)
     (FOLDER / "missing.json").write_text(json.dumps(missing, indent=1) + "\n")

@@ -1,5 +1,9 @@
 """The same scenes with more pixels, for the eye alone: no model has seen them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,32 +13,14 @@ from kit.world import atlas
 from kit.world.chance import Chance
 from kit.world.paint import dressed, grounds, textured, warped
 from kit.world.sample import SLOTS
-from kit.world.scenes import Scenes
 from kit.world.values import SIZE
+
+if TYPE_CHECKING:
+    from kit.world.scenes import Scenes
 
 
 def finer(scenes: Scenes, scale: int = 4) -> Tensor:
-    """Scenes drawn again at a multiple of their size, without noise.
-
-    For looking at: the drawings come from the atlas at full resolution, so edges are sharp where the
-    model's picture has steps. Backgrounds are the same ones, enlarged. Mark such pictures as finer than what
-    the model saw.
-
-    Args:
-        scenes: at most 64 scenes.
-        scale: how many times finer, 1-8.
-
-    Returns:
-        uint8 [batch, 3, 64 * scale, 64 * scale] on the scenes' device.
-
-    Raises:
-        KitError: too many scenes, or another scale.
-
-    Example:
-        >>> from kit.world import gallery
-        >>> finer(gallery()[:2]).shape
-        torch.Size([2, 3, 256, 256])
-    """
+    """What `Scenes.finer` returns."""
     if not isinstance(scale, int) or not 1 <= scale <= 8:
         raise KitError(f"scale should be a whole number from 1 to 8, but is {scale!r}.")
     if len(scenes) > 64:

@@ -15,6 +15,7 @@ from kit.errors import KitError, nearest
 from kit.world import atlas
 from kit.world.captions import captions_for
 from kit.world.chance import Chance
+from kit.world.finer import finer
 from kit.world.paint import paint
 from kit.world.sample import MIXES, Plan, Recipe, arrange, background_habitat, habitat, labels
 from kit.world.values import VALUES
@@ -80,6 +81,28 @@ class Scenes:
     def mentions(self) -> dict[str, Tensor]:
         """What each caption names: attribute -> int64 [batch], -1 where it is silent."""
         return self._said[1]
+
+    def finer(self, scale: int = 4) -> Tensor:
+        """The same scenes drawn again with more pixels, without grain, to look at.
+
+        The drawings come from the atlas at full resolution, so edges are smooth where the model's picture
+        has steps; backgrounds are the same ones, enlarged. Say beside such a picture that the model saw
+        a coarser one.
+
+        Args:
+            scale: how many times finer, 1-8.
+
+        Returns:
+            uint8 [batch, 3, 64 * scale, 64 * scale].
+
+        Raises:
+            KitError: another scale, or more than 64 scenes.
+
+        Example:
+            >>> draw(2, seed=0).finer().shape
+            torch.Size([2, 3, 256, 256])
+        """
+        return finer(self, scale)
 
     @cached_property
     def labels(self) -> pd.DataFrame:
