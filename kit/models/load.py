@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.models import names
 from kit.models.build import pick_device
 from kit.models.load_open_clip import load_open_clip, load_open_clip_folder
 from kit.models.load_timm import load_timm, load_timm_folder
 from kit.models.model import Model
-from kit.models.names import SHIPPED, folder_kind, shipped_names
 
 
 def load(name, pretrained=None, *, config=None, preprocess=None, like=None, device=None, seed=0) -> Model:
@@ -50,8 +50,8 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
         raise KitError(f'a model name was asked of {name!r}; give a name such as "stickers-l8".')
     options = {"config": config, "preprocess": preprocess, "like": like, "seed": seed}
     options["device"] = pick_device(device)
-    folder = SHIPPED / name if name in shipped_names() else Path(name)
-    kind = folder_kind(folder) if folder.is_dir() else ""
+    folder = names.SHIPPED / name if name in names.shipped_names() else Path(name)
+    kind = names.folder_kind(folder) if folder.is_dir() else ""
     if kind:
         if config is not None or like is not None:
             raise KitError(f'"{name}" brings its own configuration; leave out config= and like=.')

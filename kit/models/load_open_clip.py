@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -20,11 +21,39 @@ WEIGHTS = "open_clip_model.safetensors"
 RECIPE = ("mean", "std", "interpolation", "resize_mode")
 
 
-def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) -> Model:
-    """The model of an open_clip architecture; see `kit.load`."""
+@dataclass(frozen=True)
+class Plan:
+    """What is built from a name, before anything is built.
+
+    Attributes:
+        name: what was asked.
+        architecture: open_clip's name of it.
+        pretrained: tag, file or "random".
+        tag: open_clip's table entry where `pretrained` is a tag, else empty.
+        config: the model's configuration, QuickGELU settled.
+        recipe: mean, std and resizing that the weights were trained with.
+    """
+
+    name: str
+    architecture: str
+    pretrained: str
+    tag: dict
+    config: dict
+    recipe: dict
+
+
+def plan(name, pretrained, config=None, preprocess=None, like=None) -> Plan:
+    """Settle configuration and preprocessing of a name; nothing is built or fetched.
+
+    QuickGELU follows the tag, as in open_clip's tables, also where open_clip itself would only warn
+    (`ViT-B-32` with the tag `openai`).
+
+    Raises:
+        KitError: an unknown name or tag; no `pretrained`; a local file whose settings are in doubt.
+    """
     import open_clip
 
-    architecture = name.replace("/", "-") if open_clip.get_model_config(name) is None else name
+    architecture = name if open_clip.get_model_config(name) is not None else name.replace("/", "-")
     base = open_clip.get_model_config(architecture)
     if base is None and config is None:
         raise names.unknown_name(name)
@@ -44,31 +73,33 @@ def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) 
         recipe = recipe_of_file(architecture, tags, like, config, preprocess)
     else:
         raise names.unknown_tag(name, pretrained, tags)
-    if recipe.get("quick_gelu") is not None:
-        config["quick_gelu"] = config.get("quick_gelu", False) or recipe["quick_gelu"]
-    return _assemble(name, architecture, pretrained, tag, config, recipe, preprocess, device, seed)
+    config["quick_gelu"] = bool(config.get("quick_gelu") or recipe.get("quick_gelu"))
+    return Plan(name, architecture, pretrained, tag, config, recipe)
 
 
-def _assemble(name, architecture, pretrained, tag, config, recipe, preprocess, device, seed) -> Model:
-    """Build, fill with weights, and wrap."""
-    reason, notes, state = no_text_reason(name, config), [], None
-    file = fetch_open_clip(architecture, pretrained, tag) if tag else None
-    if file is None and pretrained != "random":
-        state, notes = read_weights(pretrained)
+def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) -> Model:
+    """The model of an open_clip architecture; see `kit.load`."""
+    asked = plan(name, pretrained, config, preprocess, like)
+    config, reason, notes, state = asked.config, no_text_reason(name, asked.config), [], None
+    file = fetch_open_clip(asked.architecture, asked.pretrained, asked.tag) if asked.tag else None
+    if file is None and asked.pretrained != "random":
+        state, notes = read_weights(asked.pretrained)
         if not reason and not has_text_weights(state):
             reason = f'the file of "{name}" holds no text tower; use {NO_TEXT}.'
     texts = config.get("text_cfg") or {}
     vision_only = not texts or ("hf_model_name" in texts and bool(reason))
     vision_only = vision_only or (state is not None and not has_text_weights(state))
-    check_memory(lambda: build_open_clip(config, vision_only), name, device, file or (state and pretrained))
+    check_memory(
+        lambda: build_open_clip(config, vision_only), name, device, file or (state and asked.pretrained)
+    )
     with seeded(seed):
         module = build_open_clip(config, vision_only)
     if file:
         _load_tag(module, file, vision_only, name)
     elif state is not None:
-        _fit_state(module, state, vision_only, Path(pretrained).name, name)
-    text = None if reason else TextTower(module, lambda: _tokenizer(architecture, config, name))
-    return wrap(name, pretrained, module, config, recipe, preprocess, device, text, reason, notes)
+        _fit_state(module, state, vision_only, Path(asked.pretrained).name, name)
+    text = None if reason else TextTower(module, lambda: _tokenizer(asked.architecture, config, name))
+    return wrap(name, asked.pretrained, module, config, asked.recipe, preprocess, device, text, reason, notes)
 
 
 def wrap(name, pretrained, module, config, recipe, preprocess, device, text, reason, notes) -> Model:
@@ -248,7 +279,7 @@ def _tokenizer(architecture: str, config: dict, name: str):
 
     if open_clip.get_model_config(architecture) is None:
         text = config["text_cfg"]
-        return open_clip.SimpleTokenizer(text.get("context_length", 77), **text.get("tokenizer_kwargs", {}))
+        return open_clip.SimpleTokenizer(**text.get("tokenizer_kwargs", {}))
     try:
         return open_clip.get_tokenizer(architecture)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
