@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from kit.world import finer
-
 PLACES = {
     "left": "on the left",
     "right": "on the right",
@@ -68,7 +66,7 @@ class Picture:
 def scene_pictures(scenes, start: int = 0) -> list[Picture]:
     """The pictures of drawn scenes, with their masks and the line that says what is in them."""
     pictures = []
-    fine = finer(scenes).cpu().numpy() if len(scenes) <= 64 else [None] * len(scenes)
+    fine = scenes.finer().cpu().numpy() if len(scenes) <= 64 else [None] * len(scenes)
     for i in range(len(scenes.images)):
         label = scenes.labels.iloc[i]
         pixels = np.asarray(scenes.images[i]).transpose(1, 2, 0)
