@@ -28,33 +28,39 @@ class Run:
         pixels: [batch, 3, height, width].
         representation: the tower's output, [batch, embed].
         norm: its length, [batch].
+        frozen: the frozen graph that it was read with.
         index: one row for each part: name, kind, layer, head.
         rows: the value of each source at the rows that are read, [batch, row, head, feature].
         frozen_values: norm statistics and pooling patterns of this run.
     """
 
-    def __init__(self, model, pixels: Tensor, tokens: bool = False):
+    def __init__(self, model, pixels: Tensor, tokens: bool = False, edit: Taps | None = None):
         model.check_pixels(pixels)
         self.model, self.pixels = model, pixels
         self.frozen = frozen_graph(model)
-        recorder = _Recorder(self.frozen, tokens)
+        recorder = _Recorder(self.frozen, tokens, edit or Taps())
         self.representation = forward(model, self.frozen, pixels, recorder)
         self.norm = self.representation.norm(dim=-1)
         self.index = self.frozen.index
         self.tokens = tokens
+        self._attention = recorder.attentions
+        self.rows = recorder.rows
+        self.freeze(recorder.frozen)
+        if self.frozen.check is None and edit is None:
+            self.frozen.check = checked(model, self.frozen, self.vectors().sum(1), pixels)
+
+    def freeze(self, values: dict[object, Tensor]) -> None:
+        """Hold norm statistics and pooling patterns at these values, and read the sources with them."""
+        self.frozen_values = values
         weights: dict[Weight, Tensor] = {}  # all sources of a plain stream share one weight
         for readout in self._readouts():
             if readout.weight not in weights:
-                weights[readout.weight] = readout.weight(recorder.frozen)
+                weights[readout.weight] = readout.weight(values)
         self._weights = weights
         self._written = {
-            s.name: torch.einsum("bpr,brhf->bphf", self._weight(s), recorder.rows[s.name])
+            s.name: torch.einsum("bpr,brhf->bphf", self._weight(s), self.rows[s.name])
             for s in self.frozen.sources
         }  # [batch, slot, head (1 if none), feature]
-        self._attention = recorder.attentions
-        self.rows, self.frozen_values = recorder.rows, recorder.frozen
-        if self.frozen.check is None:
-            self.frozen.check = checked(model, self.frozen, self.vectors().sum(1), pixels)
 
     @property
     def prefix(self) -> int:
@@ -236,10 +242,10 @@ def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
 
 
 class _Recorder(Taps):
-    """Keeps the rows that are read of every source, and the frozen statistics."""
+    """Keeps the rows that are read of every source, and the frozen statistics; edits come first."""
 
-    def __init__(self, graph: FrozenGraph, tokens: bool):
-        self.graph, self.tokens = graph, tokens
+    def __init__(self, graph: FrozenGraph, tokens: bool, edit: Taps):
+        self.graph, self.tokens, self.edit = graph, tokens, edit
         self.rows: dict[str, Tensor] = {}  # name -> [batch, row, head, feature]
         self.frozen: dict[object, Tensor] = {}
         self.attentions: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> pattern rows, values
@@ -247,6 +253,7 @@ class _Recorder(Taps):
         self._norms = list(graph.norms.items())
 
     def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
+        out = self.edit.attention(layer, call, out)
         source = self._sources.get(f"L{layer}")
         if source is not None:
             self._keep(source, out)
@@ -255,6 +262,7 @@ class _Recorder(Taps):
         return out
 
     def value(self, name: str, out: Tensor) -> Tensor:
+        out = self.edit.value(name, out)
         self._keep(self._sources[name], out)
         return out
 
@@ -263,11 +271,11 @@ class _Recorder(Taps):
         eps = node.args[4] if len(node.args) > 4 else 1e-5
         rows = readout.bring(value)  # [batch, row, dim]
         self.frozen[node] = (rows.var(-1, unbiased=False) + eps).rsqrt()
-        return out
+        return self.edit.norm(norm, value, out)
 
     def pooling(self, pool: int, call: AttentionCall, out: Tensor) -> Tensor:
         self.frozen[self.graph.pools[pool]] = call.pattern()
-        return out
+        return self.edit.pooling(pool, call, out)
 
     def _keep(self, source: Source, out: Tensor) -> None:
         rows = source.readout.bring(out)

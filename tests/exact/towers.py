@@ -1,0 +1,83 @@
+"""Towers of every kind that the engine covers, with nothing left at a neutral value."""
+
+import torch
+
+import kit
+from kit.models import Model
+from kit.parts.runs import Run
+from kit.parts.taps import AttentionCall, Taps
+
+CLASS_TOKEN = {
+    "ViT-B-32": {"pretrained": "random"},
+    "ViT-B-16": {"pretrained": "random"},
+    "ViT-L-14": {"pretrained": "random"},
+    "timm/deit_small_patch16_224": {"pretrained": "random"},
+    "timm/vit_small_patch14_reg4_dinov2": {"pretrained": "random"},
+    "stickers-l8": {},
+}
+OTHERS = {
+    "ViT-B-16-SigLIP": {"pretrained": "random"},
+    "timm/vit_base_patch16_gap_224": {"pretrained": "random"},
+    "timm/vit_tiny_patch16_224": {"pretrained": "random"},
+    "timm/deit_tiny_distilled_patch16_224": {"pretrained": "random"},
+}
+TOWERS = CLASS_TOKEN | OTHERS
+
+
+def perturbed(name: str, seed: int = 0) -> Model:
+    """A model of its own whose biases, norms and LayerScales are all moved by noise."""
+    model = kit.load(name, **TOWERS[name])
+    noise = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.tower.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=noise))
+    return model
+
+
+def pixels_for(model: Model, batch: int = 2, seed: int = 0) -> torch.Tensor:
+    """Noise in the model's size and type."""
+    noise = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, 3, *model.image_size, generator=noise).to(model.dtype)
+
+
+def unit_directions(model: Model, count: int = 3, seed: int = 1) -> torch.Tensor:
+    """Random unit directions, [text, embed]."""
+    noise = torch.Generator().manual_seed(seed)
+    directions = torch.randn(count, model.embed_dim, generator=noise).to(model.dtype)
+    return torch.nn.functional.normalize(directions, dim=-1)
+
+
+class Pinned(Taps):
+    """Holds every source, norm statistic and pooling pattern at what a first pass found.
+
+    What then still moves the representation are the linear operations between the sources and the
+    representation, done by the library's own operations: the affine map that the parts are read from.
+    """
+
+    def __init__(self, run: Run):
+        self._norms = list(run.frozen.norms)
+        self._trace = run.frozen.trace
+        self._pass = 0
+        self.heads: dict[int, torch.Tensor] = {}
+        self.calls: dict[int, AttentionCall] = {}
+        self.values: dict[str, torch.Tensor] = {}
+        self.statistics: dict[int, torch.Tensor] = {}
+        self.patterns: dict[int, torch.Tensor] = {}
+
+    def attention(self, layer, call, out):
+        self.calls.setdefault(layer, call)
+        return self.heads.setdefault(layer, out)
+
+    def value(self, name, out):
+        return self.values.setdefault(name, out)
+
+    def pooling(self, pool, call, out):
+        return self.patterns.setdefault(pool, call.pattern()) @ call.value
+
+    def norm(self, norm, value, out):
+        node = self._norms[norm]
+        eps = node.args[4]
+        spread = self.statistics.setdefault(norm, (value.var(-1, unbiased=False, keepdim=True) + eps).rsqrt())
+        gamma, beta = (self._trace.constant(a) for a in node.args[2:4])
+        return (value - value.mean(-1, keepdim=True)) * spread * gamma + beta
