@@ -113,13 +113,13 @@ def _from_images(model: Model, pixels: Tensor, what: str) -> Directions:
 
 
 def _components(model: Model, pixels: Tensor, count: int) -> Directions:
-    representations = model.encode_image(pixels).double()  # [batch, embed]
-    most = min(len(representations) - 1, model.embed_dim)
+    most = min(len(pixels) - 1, model.embed_dim)
     if not 1 <= count <= most:
         raise KitError(
-            f"{count} principal components were asked of {len(representations)} images, which have "
+            f"{count} principal components were asked of {len(pixels)} images, which have "
             f"{max(most, 0)}; give more images or a smaller count."
         )
+    representations = model.encode_image(pixels).double()  # [batch, embed]
     centred = representations - representations.mean(0)
     vectors = torch.linalg.svd(centred, full_matrices=False).Vh[:count]  # [text, embed]
     largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))

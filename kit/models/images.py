@@ -48,7 +48,7 @@ def read_image(source) -> Image.Image:
     if isinstance(source, str | os.PathLike):
         return _decode(_file_bytes(Path(source)), f'"{Path(source).name}"')
     raise KitError(
-        f"an image was asked of a {type(source).__name__}; give a path, bytes, a PIL image, "
+        f"an image cannot be read from the type {type(source).__name__}; give a path, bytes, a PIL image, "
         "a uint8 array [row, col, 3] or a uint8 tensor [3, row, col]."
     )
 
@@ -88,7 +88,7 @@ def _decode(content: bytes, what: str) -> Image.Image:
         if isinstance(error, KitError):
             raise
         raise KitError(
-            f"{what} is damaged: Pillow stopped with {str(error) or type(error).__name__!r}; save it again."
+            f'{what} is damaged: Pillow stopped with "{str(error) or type(error).__name__}"; save it again.'
         ) from None
     return _to_rgb(image, what)
 

@@ -35,7 +35,8 @@ def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Mo
         model, notes = _build_tag(architecture, pretrained, settings, device), []
         labels = labels or imagenet_names(model)
     else:
-        settings["pretrained_cfg"] = like
+        if like is not None:
+            settings["pretrained_cfg"] = like
         model, notes = _build(name, architecture, pretrained, settings, device, seed)
     return wrap(name, pretrained, model, labels, preprocess, device, notes)
 

@@ -198,11 +198,11 @@ class Model:
         self.check_ready()
         if not isinstance(pixels, Tensor):
             raise KitError(
-                f"pixels should be a tensor [batch, 3, height, width], not a {type(pixels).__name__}; "
-                "call model.preprocess(images) first."
+                "pixels should be a tensor [batch, 3, height, width], not of the type "
+                f"{type(pixels).__name__}; call model.preprocess(images) first."
             )
         height, width = self.image_size
-        expect_shape(pixels, "batch colour height width", "pixels", colour=3, height=height, width=width)
+        expect_shape(pixels, "batch channel height width", "pixels", channel=3, height=height, width=width)
         if pixels.shape[0] == 0:
             raise KitError("pixels hold no image: the shape is [0, 3, height, width]; give at least one.")
         if pixels.dtype != self.dtype:

@@ -55,7 +55,9 @@ class TextTower:
         """Raise on a text that is no text, is empty, or does not fit in the context."""
         for text in texts:
             if not isinstance(text, str):
-                raise KitError(f"a text was asked of a {type(text).__name__}; give strings, such as 'a dog'.")
+                raise KitError(
+                    f'a text should be a string such as "a dog", not of the type {type(text).__name__}.'
+                )
             if not text.strip():
                 raise KitError('the prompt is empty; write at least one word, such as "a dog".')
             count = self.count_tokens(text)

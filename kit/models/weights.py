@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import zipfile
 from pathlib import Path
 
@@ -164,11 +165,11 @@ def _read_torch(path: Path):
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        wanted = [w.strip("`") for w in str(error).split() if w.startswith("`") or "GLOBAL" in w]
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        asks = f" It asks for {wanted[1]}." if wanted else ""
         raise KitError(
             f'"{path.name}" holds more than tensors, and Loupe runs no code from a weights file; where you '
-            'trust it, save its weights alone: torch.save(model.state_dict(), "weights.pt").'
-            + (f" It asks for {wanted[-1]}." if wanted and "." in wanted[-1] else "")
+            f'trust it, save its weights alone: torch.save(model.state_dict(), "weights.pt").{asks}'
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
