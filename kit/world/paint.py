@@ -19,15 +19,13 @@ TURN = 0.22  # largest rotation, rad
 FADE = 0.6  # how far a texture's marks go towards black or white
 
 
-@cache
-def _sprites(device: torch.device, pixels: int) -> tuple[Tensor, Tensor]:
-    """Drawings at one size, uint8 [artist, concept, plane, pixels, pixels], and which are light.
+def _planes(stickers: Tensor, pixels: int) -> tuple[Tensor, Tensor]:
+    """Drawings at one size, uint8 [sticker, plane, pixels, pixels], and which are light, bool [sticker].
 
     Planes: red, green, blue, each times alpha; alpha; alpha times the weights of the dark and the light end
     of a colour's ramp. With these a recoloured drawing is a weighted sum of planes.
     """
-    full = atlas.stickers().flatten(0, 1).float() / 255
-    small = F.avg_pool2d(full, atlas.CELL // pixels)
+    small = F.avg_pool2d(stickers.float() / 255, atlas.CELL // pixels)
     alpha = small[:, 3]
     luma = (small[:, 0] * 0.299 + small[:, 1] * 0.587 + small[:, 2] * 0.114) / alpha.clamp(min=1e-3)
     solid = torch.where(alpha > 0.5, luma, float("nan")).flatten(1)
@@ -36,12 +34,16 @@ def _sprites(device: torch.device, pixels: int) -> tuple[Tensor, Tensor]:
     # the middle of the ramp is where most of the drawing is, so that most of it has the colour itself
     reach = torch.where(luma < middle, middle - low, high - middle).clamp(min=0.15)
     t = ((luma - middle) / reach / 2 + 0.5).clamp(0, 1)
-    planes = torch.cat(
-        [small, (alpha * (1 - 2 * t).relu())[:, None], (alpha * (2 * t - 1).relu())[:, None]], 1
-    )
-    planes = (planes * 255).round().to(torch.uint8)
-    light = solid.nanmean(1).nan_to_num(0.5) > 0.5
+    dark, bright = alpha * (1 - 2 * t).relu(), alpha * (2 * t - 1).relu()
+    planes = torch.cat([small, dark[:, None], bright[:, None]], 1)
+    return (planes * 255).round().to(torch.uint8), solid.nanmean(1).nan_to_num(0.5) > 0.5
+
+
+@cache
+def _sprites(device: torch.device, pixels: int) -> tuple[Tensor, Tensor]:
+    """All drawings at one size, [artist, concept, plane, pixels, pixels], and which are light."""
     shape = atlas.available().shape
+    planes, light = _planes(atlas.stickers().flatten(0, 1), pixels)
     return planes.unflatten(0, shape).to(device), light.view(shape).to(device)
 
 
@@ -85,9 +87,11 @@ def _windows(canvas: Tensor, size: int) -> Tensor:
 def dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) -> Tensor:
     """Drawings in their colour, [object, 4, pixels, pixels]: colour times alpha 0-255, alpha 0-1."""
     device = scene.device
-    sprites, _ = _sprites(device, pixels)
-    colour = codes["colour" + suffix][scene]
-    planes = sprites[codes["artist" + suffix][scene], codes["concept" + suffix][scene]].float()
+    colour, artist, concept = (codes[name + suffix][scene] for name in ("colour", "artist", "concept"))
+    if pixels == atlas.CELL:  # seldom asked for, and for few scenes: nothing to keep
+        planes = _planes(atlas.stickers()[artist.cpu(), concept.cpu()], pixels)[0].to(device).float()
+    else:
+        planes = _sprites(device, pixels)[0][artist, concept].float()
     drawing = planes[:, :4]
     which = colour.nonzero()[:, 0]
     if len(which):

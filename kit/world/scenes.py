@@ -60,7 +60,8 @@ class Scenes:
 
     def __getitem__(self, which: slice | Sequence | Tensor) -> Scenes:
         if not isinstance(which, slice):
-            which = torch.as_tensor(np.array(which), device=self.images.device).reshape(-1)
+            which = which if isinstance(which, Tensor) else torch.tensor(np.array(which))
+            which = which.to(self.images.device).reshape(-1)
         return Scenes(
             self.images[which], self.masks[which], self.layout[which], self.index[which], self.seed, self.mix
         )
