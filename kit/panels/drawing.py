@@ -61,7 +61,7 @@ def _map_image(found: Finding, picture: Picture, size: tuple[int, int]) -> Image
     w, h = size
     grey = np.asarray(picture.image.convert("L").resize((w, h), Image.Resampling.BICUBIC), dtype=np.float64)
     base = np.repeat((82 + 0.66 * grey)[..., None], 3, axis=-1)
-    strength = 0.88 * np.minimum(1, np.abs(np.nan_to_num(found.heat)) / found.heat_limit) ** 0.6
+    strength = 0.85 * np.minimum(1, np.abs(np.nan_to_num(found.heat)) / found.heat_limit) ** 0.75
     strong = colours(np.sign(np.nan_to_num(found.heat)) * 0.85, 1.0)
     rows, cols = found.heat.shape
     which = (np.arange(h) * rows // h)[:, None], (np.arange(w) * cols // w)[None]

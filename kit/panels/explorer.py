@@ -15,7 +15,7 @@ from kit.panels.selection import FIELDS, Selection, split_tokens
 
 PINS = 4
 WAIT_SECONDS = 0.2  # a total effect waits so long for the next change before a tower runs
-PROMPTS = ("a dog", "a cat", "a bird", "a fish")
+PROMPTS = ("a cat", "a dog", "a red thing", "a thing on grass")
 
 
 class Explorer(Panel):
@@ -80,12 +80,9 @@ class Explorer(Panel):
 
     def upload(self, content: bytes, filename: str) -> None:
         """Look at an uploaded picture; what cannot be read becomes a sentence in the panel."""
-
-        def change():
-            self.selection.image = self.cases.add_upload(content, filename).name
-
-        self.guarded(change, self._undo)
-        self._sync()
+        name = []
+        if self.guarded(lambda: name.append(self.cases.add_upload(content, filename).name), self._undo):
+            self.choose(image=name[0])
 
     # --- from state to screen
 
@@ -152,8 +149,8 @@ class Explorer(Panel):
         state, c, found = self.selection, self.controls, self.found
         self._writing = True
         try:
-            c.picture.options = [(self._title(name), name) for name in self.cases.pictures]
-            c.model.options = self.cases.model_names
+            _offer(c.picture, [(self._title(name), name) for name in self.cases.pictures])
+            _offer(c.model, [(name, name) for name in self.cases.model_names])
             c.picture.value, c.model.value = state.image, state.model
             c.prompts.value = "; ".join(state.texts)
             c.directions.value, c.effect.value, c.replace.value = (
@@ -255,6 +252,7 @@ class Explorer(Panel):
         slow = not self._ready()
         try:
             if slow:
+                self.controls.busy.text = "computing…"
                 self._lock(True)
             self._selected()
         finally:
@@ -307,7 +305,7 @@ class Explorer(Panel):
 def _face(picture) -> str:
     """The picture in its colours, for the eye."""
     content = base64.b64encode(png_bytes(picture.fine or picture.image, 232)).decode()
-    below = "<figcaption>drawn finer, for the eye</figcaption>" if picture.fine else ""
+    below = "<figcaption>finer, for the eye</figcaption>" if picture.fine else ""
     words = html.escape(picture.line or picture.note or picture.name)
     return f'<figure><img src="data:image/png;base64,{content}" alt="{words}">{below}</figure>'
 
@@ -333,6 +331,12 @@ def as_code(state: Selection) -> str:
         how = f"replace={state.replace!r}, effect={state.effect!r}"
         lines.append(f"edited = kit.ablate(model, pixels, {state.off!r}, {how})")
     return "\n".join(lines)
+
+
+def _offer(dropdown, options: list[tuple[str, str]]) -> None:
+    """Set a dropdown's options where they are new; setting them resets its value."""
+    if tuple(dropdown.options) != tuple(options):
+        dropdown.options = options
 
 
 def _prompts(text: str) -> list[str]:

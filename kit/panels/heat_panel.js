@@ -129,7 +129,7 @@ function render({ model, el }) {
       ctx.strokeRect(x + 1, y + 1, w - 2, h - 2);
       ctx.setLineDash([]);
     } else if (map) {
-      ctx.globalAlpha = 0.88 * Math.pow(Math.min(1, Math.abs(value) / (vmax || 1)), 0.6);
+      ctx.globalAlpha = 0.85 * Math.pow(Math.min(1, Math.abs(value) / (vmax || 1)), 0.75);
       ctx.fillStyle = `rgb(${colour(value < 0 ? -vmax * 0.85 : vmax * 0.85, vmax, look.scale)})`;
       ctx.fillRect(x, y, w + 0.5, h + 0.5);
       ctx.globalAlpha = 1;

@@ -1,0 +1,297 @@
+"""Notebook 00's panel without a kernel: hands are played by setting traits."""
+
+import json
+
+import ipywidgets
+import numpy as np
+import pytest
+
+from kit.errors import KitError
+from kit.panels import Explorer, cases
+from kit.panels.selection import Selection
+from tests.unit import panel_doubles as double
+
+LIMIT = 60_000  # bytes on the wire for a change
+
+
+@pytest.fixture
+def model():
+    return double.Model()
+
+
+@pytest.fixture
+def panel(model, monkeypatch):
+    monkeypatch.setattr(cases, "run", double.Run)
+    monkeypatch.setattr(cases, "ablate", double.ablate)
+    monkeypatch.setattr(cases, "gallery", double.Scenes)
+    monkeypatch.setattr(cases, "load_means", lambda model: double.means())
+    monkeypatch.setattr(cases, "shipped_names", lambda: ["other"])
+    monkeypatch.setattr(cases, "load", lambda name: double.Model(name))
+    made = Explorer(model, texts=["a cat", "a dog"])
+    yield made
+    made.close()
+
+
+def click(panel, *names):
+    """Pick parts as the canvas does."""
+    panel.controls.grid.picked = [panel.found.grid.labels.index(name) for name in names]
+
+
+def test_it_opens_on_the_head_that_adds_most(panel):
+    heads = [i for i, kind in enumerate(panel.found.kinds) if kind == "head"]
+    loudest = panel.found.names[max(heads, key=lambda i: panel.found.cells[i])]
+    assert panel.state["selector"] == loudest and loudest in panel.caption
+
+
+def test_a_head_picked_changes_map_and_caption_and_runs_no_tower(panel, model):
+    for name in ("L0.H0", "L1.H1"):
+        before, passes = panel.controls.heat.z, dict(model.passes)
+        click(panel, name)
+        assert panel.controls.heat.z != before
+        assert panel.controls.caption.text.startswith(name)
+        assert name in panel.controls.heat_head.text
+        assert dict(model.passes) == passes
+
+
+def test_the_canvas_draws_the_scores_of_the_finding(panel):
+    click(panel, "L1.H2")
+    np.testing.assert_array_equal(panel.controls.heat.numbers, panel.found.heat)
+    drawn = panel.controls.grid.numbers.reshape(-1)
+    for cell, part in enumerate(panel.found.grid.parts):
+        assert part < 0 or drawn[cell] == panel.found.cells[part]
+    assert panel.caption in panel.controls.heat.alt
+
+
+def test_two_parts_are_selected_together(panel):
+    click(panel, "L0.H0", "L1.MLP")
+    assert panel.state["selector"] == "L0.H0, L1.MLP" and panel.caption.startswith("L0.H0 and L1.MLP")
+
+
+def test_a_change_is_small_on_the_wire(panel, model, monkeypatch):
+    sent = []
+    real = ipywidgets.Widget._send
+
+    def count(self, message, buffers=None):
+        sent.append(len(json.dumps(message, default=str)) + sum(len(bytes(b)) for b in buffers or []))
+        real(self, message, buffers)
+
+    monkeypatch.setattr(ipywidgets.Widget, "_send", count)
+    passes = dict(model.passes)
+    click(panel, "L0.H1")
+    assert 0 < sum(sent) < LIMIT
+    sent.clear()
+    panel.controls.bars.text = 1
+    assert 0 < sum(sent) < LIMIT
+    assert dict(model.passes) == passes
+
+
+def test_prompts_typed_change_the_bars_and_encode_only_the_new_one(panel, model):
+    texts = model.passes["text"]
+    panel.controls.prompts.value = "a cat; a dog; a fish"
+    assert panel.controls.bars.texts == ["a cat", "a dog", "a fish"] and len(panel.found.bars) == 3
+    assert model.passes["text"] == texts + 1 and model.passes["image"] == 1
+
+
+def test_a_word_never_seen_is_named_with_the_nearest_known(panel):
+    panel.controls.prompts.value = "a zebra; a dog"
+    assert '"zebra" is a word that double never saw. Nearest: bear.' in panel.controls.unseen.text
+    panel.controls.prompts.value = "a cat; a dog"
+    assert panel.controls.unseen.text == ""
+
+
+BAD = [
+    ("prompts", " ; ", "a prompt is empty"),
+    ("prompts", "a cat; a cat", "is there twice"),
+    ("prompts", "x" * 130, "has 130 characters"),
+    ("state", "nonsense", "is not a state"),
+    ("state", "double|scene 0|L9.H0|a cat", "layer 9 does not exist"),
+    ("state", "double|scene 0|L1.H7|a cat", "head 7 of layer 1"),
+    ("state", "double|scene 0|L1-0|a cat", "reversed"),
+    ("state", "double|scene 99|L1|a cat", 'no picture "scene 99"'),
+    ("state", "double|upload 00ff|L1|a cat", "Upload the file again"),
+    ("state", "dubble|scene 0|L1|a cat", "Nearest: double"),
+    ("state", "double|scene 0|L1|a cat|tokens=r9c9", 'no token "r9c9"'),
+]
+
+
+@pytest.mark.parametrize("control, value, message", BAD, ids=[m for *_, m in BAD])
+def test_bad_input_becomes_a_sentence_and_the_last_good_state_stays(panel, control, value, message):
+    click(panel, "L0.H2")
+    state, caption, drawn = panel.state, panel.caption, panel.controls.heat.z
+    getattr(panel.controls, control).value = value
+    assert message in panel.message
+    assert (panel.state, panel.caption, panel.controls.heat.z) == (state, caption, drawn)
+    assert panel.controls.prompts.value == "a cat; a dog" and panel.controls.state.value == str(
+        panel.selection
+    )
+    assert panel.last_error is None
+    click(panel, "L0.H0")
+    assert panel.message == "" and panel.caption.startswith("L0.H0")
+
+
+def test_a_bad_value_set_from_code_is_undone_too(panel):
+    state = panel.state
+    panel.selection.selector = "L30"
+    assert "layer 30 does not exist" in panel.message and panel.state == state
+
+
+@pytest.mark.parametrize(
+    "content, message", [(b"", "empty"), (b"just text", "not an image"), (b"\x89PNG\r\n", "")]
+)
+def test_a_broken_upload_is_a_sentence(panel, content, message):
+    state = panel.state
+    panel.upload(content, "x.png")
+    assert panel.message and message in panel.message and panel.state == state and panel.last_error is None
+
+
+def test_an_upload_is_looked_at_and_found_again_by_its_state(panel):
+    panel.upload(double.picture_bytes(), "mine.png")
+    assert panel.state["image"].startswith("upload ") and panel.message == ""
+    assert "mine.png, 20 × 10 pixels" in panel.controls.truth.text
+    assert "of them on the" not in panel.caption
+    state = str(panel.selection)
+    panel.controls.picture.value = "scene 1"
+    panel.controls.state.value = state
+    assert str(panel.selection) == state
+
+
+def test_another_error_is_kept_and_shown(panel, monkeypatch):
+    state = panel.state
+
+    def broken(*_):
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr(panel.cases, "find", broken)
+    click(panel, "L0.H0")
+    assert isinstance(panel.last_error, ZeroDivisionError)
+    assert "ZeroDivisionError" in panel.message and "of ours" in panel._trouble.text
+    assert panel.state == state
+
+
+def test_switch_off_moves_the_bars_hatches_the_cell_and_comes_back(panel):
+    click(panel, "L0.H0")
+    before = panel.found.bars.copy()
+    panel.switch_off()
+    assert panel.controls.grid.off == panel.found.grid.cells_of(panel.found.off) != []
+    assert not np.allclose(panel.found.bars[:, 0], before[:, 0])
+    assert len(panel.controls.bars.marks) == 2 and panel.controls.switch.description == "switch on"
+    panel.switch_off()
+    np.testing.assert_array_equal(panel.found.bars, before)
+
+
+def test_keep_only_leaves_constants_on(panel):
+    click(panel, "L1.H1")
+    panel.keep_only()
+    on = [n for i, n in enumerate(panel.found.names) if i not in panel.found.off]
+    assert on == ["embed", "L0.attn.bias", "L1.H1", "L1.attn.bias", "final.bias"]
+
+
+def test_total_effect_runs_once_for_each_change(panel, model):
+    click(panel, "L0.H0")
+    panel.controls.effect.value = "total"
+    assert model.passes["image"] == 2  # the picture, and the model without L0.H0
+    panel.switch_off()
+    assert model.passes["image"] == 2  # the same parts replaced
+    click(panel, "L0.H1")
+    assert model.passes["image"] == 3
+    assert not panel.controls.prompts.disabled and panel.controls.busy.text == ""
+
+
+def test_controls_come_back_when_a_total_effect_fails(panel, monkeypatch):
+    monkeypatch.setattr(cases, "ablate", lambda *_, **__: 1 / 0)
+    panel.controls.effect.value = "total"
+    assert isinstance(panel.last_error, ZeroDivisionError)
+    assert panel.state["effect"] == "direct" and panel.controls.effect.value == "direct"
+    assert not any(
+        c.disabled for c in (panel.controls.prompts, panel.controls.picture, panel.controls.effect)
+    )
+
+
+def test_tokens_picked_on_the_map(panel):
+    panel.controls.heat.picked = [0, 5]
+    assert panel.state["tokens"] == "r0c0, r1c1" and "2 picked tokens" in panel.caption
+    panel.choose(tokens="")
+    assert panel.controls.heat.picked == []
+
+
+def test_another_model_is_loaded_and_nothing_stale_is_shown(panel, model):
+    grid = panel.controls.grid.z
+    panel.controls.model.value = "other"
+    assert panel.state["model"] == "other" and "other" in panel.finding()
+    panel.controls.model.value = "double"
+    assert panel.controls.grid.z == grid and model.passes["image"] == 1
+
+
+def test_a_random_model_is_marked(monkeypatch, panel):
+    panel.cases.models["double"].trained = False
+    panel.controls.picture.value = "scene 1"
+    assert "random weights" in panel.controls.truth.text
+
+
+def test_pins_and_code(panel):
+    panel._pin()
+    click(panel, "L0.H1")
+    panel._pin()
+    assert panel.controls.pins.value.count("loupe-pin") == 3 and "L0.H1" in panel.controls.pins.value
+    panel._show_code()
+    code = panel.controls.listing.text
+    assert "kit.scores" in code and "['a cat', 'a dog']" in code
+    compile(code, "code", "exec")
+
+
+def test_a_prompt_is_no_markup(panel):
+    panel.controls.prompts.value = "<img src=x onerror=alert(1)>; a dog"
+    panel._pin()
+    assert "<img src=x" not in panel.controls.pins.value
+
+
+def test_a_saved_notebook_shows_picture_and_sentence(panel):
+    data, _ = panel._repr_mimebundle_()
+    assert data["image/png"][:4] == b"\x89PNG"
+    assert data["text/plain"] == f"double, scene 0: {panel.caption}" and "\n" not in data["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_state_is_plain_data_and_makes_the_same_panel(panel, model):
+    click(panel, "L1.H0")
+    json.dumps(panel.state)
+    again = Explorer(model, state=str(panel.selection))
+    assert again.state == panel.state and again.caption == panel.caption
+
+
+def test_one_selection_can_be_changed_at_once(panel):
+    panel.selection.change(selector="L0.H2", texts=("a fish", "a cat"), text=1)
+    assert panel.caption.startswith("L0.H2") and "‘a cat’" in panel.caption
+
+
+def test_wrong_beginnings_are_refused(model, monkeypatch):
+    monkeypatch.setattr(cases, "gallery", double.Scenes)
+    with pytest.raises(KitError, match="a prompt is empty"):
+        Explorer(model, texts=[""])
+    with pytest.raises(KitError, match="the list is empty"):
+        Explorer(model, images=[])
+    with pytest.raises(KitError, match="is not a state"):
+        Explorer(model, state="x")
+
+
+def test_a_cell_that_runs_again_closes_its_panel_of_before(monkeypatch):
+    from kit.panels import panel as module
+
+    class Shell:
+        run = "1"
+
+        def get_parent(self):
+            return {"metadata": {"cellId": "c7"}, "header": {"msg_id": self.run}}
+
+    shell = Shell()
+    monkeypatch.setattr(module, "get_ipython", lambda: shell)
+    first = module.Panel()
+    beside = module.Panel()
+    assert first.box.comm is not None
+    shell.run = "2"
+    module.Panel()
+    assert beside.box.comm is None
+
+
+def test_parsed_and_drawn_state_agree(panel):
+    assert Selection.parse(panel.controls.state.value).as_dict() == panel.state

@@ -1,0 +1,204 @@
+"""What panels show: sums that hold, edits by hand, captions that count, drawings that are signed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from kit.errors import KitError
+from kit.panels.drawing import colours, panel_png
+from kit.panels.findings import _nice, find
+from kit.panels.layout import grid_layout
+from kit.panels.scores import prompt_directions, score_run, token_numbers
+from kit.panels.selection import Selection
+from kit.panels.truth import scene_pictures, truth_line
+from kit.panels.words import holding_tokens, signed
+from tests.unit.panel_doubles import GRID, Model, Run, Scenes, index, means
+
+TEXTS = ("a cat", "a dog", "a fish")
+
+
+def found(total=None, **values):
+    """The finding of a state on the double, with the run and scores it came from."""
+    state = Selection(**{"texts": TEXTS, "selector": "L1.H2", "image": "scene 0", **values})
+    model, picture = Model(), scene_pictures(Scenes())[0]
+    run = Run(model, model.preprocess([picture.image]))
+    dirs = prompt_directions(model.encode_text(list(state.texts)), state.directions)
+    scores = score_run(run, dirs, state, means())
+    return find(run, scores, state, picture, total), run, scores, dirs
+
+
+@pytest.mark.parametrize("directions", ["contrast", "raw", "reference"])
+def test_cells_add_up_to_the_bar(directions):
+    seen, run, _, dirs = found(directions=directions)
+    cosine = (run.representation @ dirs.T / run.norm)[0].numpy()
+    shift = (means().parts @ dirs.T).sum(0).numpy() if directions == "reference" else 0
+    np.testing.assert_allclose(seen.bars[:, 0], cosine - shift, atol=1e-5)
+    np.testing.assert_allclose(seen.cells.sum(), seen.bars[0, 0], atol=1e-5)
+
+
+def test_map_and_prefix_add_up_to_the_score():
+    seen, _, scores, _ = found(selector="L0.H1, L1.H2")
+    rows = [i for i, name in enumerate(seen.names) if name in ("L0.H1", "L1.H2")]
+    np.testing.assert_allclose(seen.heat.sum() + seen.prefix.sum(), scores.parts[rows, 0].sum(), atol=1e-5)
+
+
+@pytest.mark.parametrize("replace", ["zero", "mean"])
+def test_bars_off_and_only_are_the_sums_by_hand(replace):
+    seen, _, scores, dirs = found(selector="L1.H2", replace=replace)
+    row = seen.names.index("L1.H2")
+    instead = (means().parts @ dirs.T).numpy() if replace == "mean" else 0 * scores.parts
+    off, only = scores.parts.copy(), instead.copy()
+    off[row], only[row] = instead[row], scores.parts[row]
+    np.testing.assert_allclose(seen.bars[:, 1], off.sum(0), atol=1e-5)
+    np.testing.assert_allclose(seen.bars[:, 2], only.sum(0), atol=1e-5)
+
+
+def test_a_switched_off_part_moves_whole_and_leaves_a_mark():
+    on, *_ = found()
+    off, _, scores, _ = found(off="L0.H0", replace="zero")
+    row = off.names.index("L0.H0")
+    np.testing.assert_allclose(on.bars[:, 0] - off.bars[:, 0], scores.parts[row], atol=1e-5)
+    np.testing.assert_allclose(off.marks, on.bars[:, 0], atol=1e-6)
+    assert on.marks is None and off.cells[row] == 0 and off.off == [row]
+    np.testing.assert_allclose(off.cells.sum(), off.bars[0, 0], atol=1e-5)
+
+
+def test_picked_tokens_split_the_heads_only():
+    seen, run, _, dirs = found(tokens="r0c1, cls")
+    by_hand = (run.by_token[0, :, [2, 0]].sum(1) @ dirs[0] / run.norm).numpy()
+    heads = [i for i, kind in enumerate(seen.kinds) if kind == "head"]
+    np.testing.assert_allclose(seen.cells[heads], by_hand, atol=1e-5)
+    assert np.isnan(seen.cells[[i for i in range(len(seen.cells)) if i not in heads]]).all()
+    assert "2 picked tokens" in seen.caption and "2 picked tokens only" in seen.sums
+
+
+def test_total_bars_come_from_the_model_run_again():
+    asked = []
+
+    def total(rows):
+        asked.append(rows)
+        return np.array([1.0, 2.0, 3.0]) * (1 + len(rows))
+
+    seen, *_ = found(total, effect="total", off="L0.H0", selector="L1.H2")
+    rows = sorted(seen.names.index(n) for n in ("L0.H0", "L1.H2"))
+    assert asked == [[rows[0]], rows]
+    np.testing.assert_allclose(seen.bars[:, 0], [2, 4, 6])
+    np.testing.assert_allclose(seen.bars[:, 1], [3, 6, 9])
+    assert np.isnan(seen.bars[:, 2]).all() and "run again" in seen.sums
+
+
+def test_limits_do_not_move_with_the_head():
+    limits = {found(selector=s)[0].heat_limit for s in ("L0.H0", "L1.H2", "all", "none")}
+    assert len(limits) == 1
+    assert len({found(selector=s)[0].cell_limit for s in ("L0.H0", "L1.H2")}) == 1
+
+
+def test_caption_counts_what_holds_most_and_what_lies_on_the_object():
+    seen, _, scores, _ = found()
+    score = float(scores.parts[seen.names.index("L1.H2"), 0])
+    held = holding_tokens(seen.heat, score)
+    on_cat = held[:2, :2].sum()  # the mask is the upper left quarter
+    assert f"mostly from {held.sum()} of 16 tokens, {on_cat or 'none'} of them on the cat" in seen.caption
+    assert seen.caption.startswith("L1.H2 adds" if score >= 0 else "L1.H2 takes")
+    assert f"{abs(score):.3f}" in seen.caption
+
+
+def test_holding_tokens_is_the_smallest_set():
+    heat = np.array([[5.0, 3.0], [1.9, -9.0]])
+    assert holding_tokens(heat, 1.0).tolist() == [[True, True], [False, False]]
+    assert holding_tokens(heat, -1.0).tolist() == [[False, False], [False, True]]
+    assert not holding_tokens(np.zeros((2, 2)), 1.0).any()
+
+
+def test_the_reference_set_is_named_where_it_is_used():
+    assert "mean over 2,000 double scenes" in found(off="L0.H0", replace="mean")[0].caption
+    assert "mean over 2,000 double scenes" in found(directions="reference")[0].caption
+
+
+def test_without_means_mean_and_reference_say_why():
+    model, state = Model(), Selection(texts=TEXTS, replace="mean", directions="reference")
+    run = Run(model, torch.ones(1, 3, 32, 32))
+    with pytest.raises(KitError, match="collect them"):
+        score_run(run, model.encode_text(TEXTS), state, None, "no means; collect them")
+    raw = Selection(texts=TEXTS, replace="mean", directions="raw")
+    scores = score_run(run, model.encode_text(TEXTS), raw, None, "no means; collect them")
+    with pytest.raises(KitError, match="collect them"):
+        find(run, scores, raw, scene_pictures(Scenes())[0])
+
+
+def test_contrast_is_the_prompt_minus_the_mean_of_the_others():
+    vectors = torch.nn.functional.normalize(
+        torch.randn(3, 8, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    by_hand = vectors[1] - (vectors[0] + vectors[2]) / 2
+    made = prompt_directions(vectors, "contrast")
+    assert torch.allclose(made[1], by_hand / by_hand.norm(), atol=1e-6)
+    assert torch.equal(prompt_directions(vectors, "raw"), vectors)
+    assert torch.equal(prompt_directions(vectors[:1], "contrast"), vectors[:1])
+
+
+@pytest.mark.parametrize("tokens, message", [("r4c0", "4 rows and 4 columns"), ("r0c9", 'no token "r0c9"')])
+def test_a_token_that_is_not_there_is_refused(tokens, message):
+    with pytest.raises(KitError, match=message):
+        token_numbers(tokens, prefix=1, shape=GRID)
+
+
+def test_cls_needs_a_class_token():
+    with pytest.raises(KitError, match="patches only"):
+        token_numbers("cls", prefix=0, shape=GRID)
+
+
+def test_every_part_has_one_cell_and_wide_cells_do_not_overlap():
+    layout = grid_layout(index())
+    shown = layout.parts[layout.parts >= 0]
+    assert sorted(shown) == list(range(len(index())))
+    assert layout.col_names == ["H0", "H1", "H2", "MLP", "bias"]
+    assert layout.row_names == ["L0", "L1", ""]
+    for cell, span in enumerate(layout.spans):
+        assert (layout.parts[cell + 1 : cell + span] == -1).all()
+    assert layout.labels[layout.cells_of([index().name.tolist().index("L1.H2")])[0]] == "L1.H2"
+
+
+def test_spread_puts_each_value_at_its_part():
+    layout, values = grid_layout(index()), np.arange(len(index()), dtype=np.float32)
+    spread = layout.spread(values)
+    assert all(spread[cell] == part for cell, part in enumerate(layout.parts) if part >= 0)
+    assert np.isnan(spread[layout.parts < 0]).all()
+
+
+def test_tokens_on_an_object_follow_its_mask():
+    on = scene_pictures(Scenes())[0].tokens_on((4, 4))
+    assert on.shape == (1, 4, 4) and on[0, :2, :2].all() and on.sum() == 4
+
+
+@pytest.mark.parametrize("facts, line", [
+    ({"concept": "cat", "colour": "red", "texture": "plain", "position": "left"}, "red cat, on the left"),
+    ({"concept": "dog", "count": "three", "background": "sky"}, "three × dog, in the sky"),
+    ({"concept": "cat", "concept_2": "dog", "colour_2": "blue", "relation": "above"}, "cat above blue dog"),
+    ({"word": "horse", "concept": None, "background": "snow"}, "the word ‘horse’, on snow"),
+])  # fmt: skip
+def test_truth_lines(facts, line):
+    assert truth_line(pd.Series(facts)) == line
+
+
+def test_red_is_positive_blue_negative_and_zero_in_between():
+    red, zero, blue = colours(np.array([0.7, 0.0, -0.7]), 1.0).astype(int)
+    assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50 and np.ptp(zero) == 0
+
+
+@pytest.mark.parametrize(
+    "value, nice", [(0.0731, 0.08), (0.21, 0.3), (1.0, 1.0), (0.0, 1.0), (float("nan"), 1.0)]
+)
+def test_limits_are_round(value, nice):
+    assert _nice(value) == pytest.approx(nice)
+
+
+def test_zero_has_no_sign_of_its_own():
+    assert signed(-0.0004) == "+0.000" and signed(-0.25, 2) == "−0.25"
+
+
+def test_the_still_picture_is_a_png_of_modest_size():
+    seen, *_ = found(off="L0.H0", tokens="r1c1")
+    content = panel_png(seen, Selection(texts=TEXTS), scene_pictures(Scenes())[0])
+    assert content[:4] == b"\x89PNG" and len(content) < 200_000
