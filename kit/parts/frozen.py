@@ -135,7 +135,7 @@ class FrozenGraph:
         sources, layer, free = [], None, False
         for node in self.trace.module.graph.nodes:
             if node in self._layers:
-                layer, free = self._layers[node], True
+                layer, free = self._layers[node], node in found
             free = free and node not in self.pools
             if node not in found:
                 continue

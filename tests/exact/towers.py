@@ -17,7 +17,7 @@ CLASS_TOKEN = {
 }
 OTHERS = {
     "ViT-B-16-SigLIP": {"pretrained": "random"},
-    "timm/vit_base_patch16_gap_224": {"pretrained": "random"},
+    "timm/vit_little_patch16_reg4_gap_256": {"pretrained": "random"},
     "timm/vit_tiny_patch16_224": {"pretrained": "random"},
     "timm/deit_tiny_distilled_patch16_224": {"pretrained": "random"},
 }

@@ -2,4 +2,208 @@
 
 from tests.mutants import Mutant
 
-MUTANTS: list[Mutant] = []
+RUNS, RULES, FROZEN = "kit/parts/runs.py", "kit/parts/rules.py", "kit/parts/frozen.py"
+TAPS, MEANS, EDITS = "kit/parts/taps.py", "kit/parts/means.py", "kit/edits/ablation.py"
+SELECTOR, READOUT, PAPER = "kit/parts/selector.py", "kit/parts/readout.py", "kit/parts/paper.py"
+LOOP = ("tests/exact/test_loop.py::test_loops_equal_the_kit_and_the_library",)
+PARTS, EDIT_TESTS = "tests/exact/test_parts.py", "tests/exact/test_edits.py"
+TERMS = "tests/unit/test_selector.py"
+
+
+def on(test: str, tower: str = "timm/vit_tiny_patch16_224") -> tuple[str, ...]:
+    """One test of tests/exact/test_parts.py, on one tower."""
+    return (f"{PARTS}::{test}[{tower}]",)
+
+
+MUTANTS: list[Mutant] = [
+    Mutant(
+        "the sign of the parts is flipped",
+        RUNS,
+        "piece = (written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)).sum(1)",
+        "piece = -(written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)).sum(1)",
+        LOOP,
+    ),
+    Mutant(
+        "heads are handed out in reverse order",
+        FROZEN,
+        "gain = readout.matrix().unflatten(1, (heads, -1)).contiguous()",
+        "gain = readout.matrix().unflatten(1, (heads, -1)).flip(1).contiguous()",
+        LOOP,
+    ),
+    Mutant(
+        "the layer of an MLP is off by one",
+        FROZEN,
+        'name, kind, at, free = f"L{layer}.MLP", "mlp", layer, False',
+        'name, kind, at, free = f"L{layer + 1}.MLP", "mlp", layer + 1, False',
+        LOOP,
+    ),
+    Mutant(
+        "the norm's spread is the unbiased one",
+        RUNS,
+        "rows.var(-1, unbiased=False)",
+        "rows.var(-1, unbiased=True)",
+        LOOP,
+    ),
+    Mutant(
+        "the norm's eps is one number for all models",
+        RUNS,
+        "eps = node.args[4] if len(node.args) > 4 else 1e-5",
+        "eps = 1e-5",
+        on("test_parts_sum_to_the_library_in_double_precision"),
+    ),
+    Mutant(
+        "the norm does not centre",
+        RULES,
+        "gain = gain - gain.mean(dim=1, keepdim=True)",
+        "gain = gain - 0 * gain.mean(dim=1, keepdim=True)",
+        LOOP,
+    ),
+    Mutant("the norm's shift is dropped", RULES, "if beta is not None:", "if False:", LOOP),
+    Mutant(
+        "the output bias of attention is dropped",
+        RULES,
+        "if len(node.args) > 2 and node.args[2] is not None:",
+        "if False:",
+        LOOP,
+    ),
+    Mutant(
+        "a constant is made by subtraction",
+        RUNS,
+        "values[:, place[part]] = self._constant(constant, directions)",
+        "values[:, place[part]] = (self.representation if directions is None else 0) - values.sum(1)",
+        on("test_constants_are_the_affine_map_at_zero"),
+    ),
+    Mutant(
+        "values of tokens lose their mean (and so the value bias)",
+        RUNS,
+        "self.attentions[layer] = call.pattern(source.readout.rows), call.value",
+        "self.attentions[layer] = call.pattern(source.readout.rows), call.value - call.value.mean(2, True)",
+        on("test_source_tokens_sum_to_their_head"),
+    ),
+    Mutant(
+        "the map shows the tokens in reverse",
+        RUNS,
+        "pieces.append(share[:, 0, ..., None] * (value @ gain[0]))",
+        "pieces.append((share[:, 0, ..., None] * (value @ gain[0])).flip(2))",
+        on("test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map"),
+    ),
+    Mutant(
+        "the pattern is normalised over queries",
+        TAPS,
+        "return scores.softmax(-1)",
+        "return scores.softmax(-2)",
+        on("test_pattern_is_what_the_fused_kernel_used"),
+    ),
+    Mutant(
+        "a frozen graph outlives a change of the weights",
+        FROZEN,
+        "if cached is None or cached[0] != key:",
+        "if cached is None:",
+        (f"{PARTS}::test_a_frozen_graph_is_made_anew_when_weights_change",),
+    ),
+    Mutant(
+        "scores are not divided by the length",
+        RUNS,
+        "return values / self.norm[:, None, None] if normalize else values",
+        "return values",
+        on("test_scores_are_vectors_times_directions"),
+    ),
+    Mutant(
+        "average pooling adds up",
+        RULES,
+        "return out.weight(frozen).expand(-1, -1, n) / n",
+        "return out.weight(frozen).expand(-1, -1, n)",
+        on("test_parts_sum_to_the_library_in_single_precision", "timm/vit_little_patch16_reg4_gap_256"),
+    ),
+    Mutant(
+        "two ways to one value are taken for one",
+        READOUT,
+        "return torch.cat([p.expand(batch, -1, -1) for p in placed], dim=1)",
+        "return torch.cat([placed[0].expand(batch, -1, -1)] * 2, dim=1)",
+        on("test_parts_sum_to_the_library_in_single_precision", "timm/deit_tiny_distilled_patch16_224"),
+    ),
+    Mutant(
+        "the check passes every sum",
+        "kit/parts/check.py",
+        "if not error <= tolerance:",
+        "if False:",
+        ("tests/exact/test_refusals.py::test_the_check_raises_on_a_wrong_sum",),
+    ),
+    Mutant(
+        "a square counts as a product with a constant",
+        RULES,
+        "return factors == [0] or (factors == [1] and node.target is aten.mul.Tensor)",
+        "return True",
+        ("tests/exact/test_refusals.py::test_a_square_is_not_taken_for_a_product_with_a_constant",),
+    ),
+    Mutant(
+        "the paper's convention drops the output biases",
+        PAPER,
+        "stream[:, own] += bias / own.sum()",
+        "stream[:, own] += 0 * bias",
+        on("test_papers_convention_has_the_same_sum_and_other_parts"),
+    ),
+    Mutant(
+        "a selector's exclamation mark is ignored",
+        SELECTOR,
+        'chosen = chosen - found if term.startswith("!") else chosen | found',
+        "chosen = chosen | found",
+        (f"{TERMS}::test_everything_and_what_is_taken_from_it",),
+    ),
+    Mutant(
+        "a range of layers ends one early",
+        SELECTOR,
+        "return list(range(start, stop + 1))",
+        "return list(range(start, max(stop, start + 1)))",
+        (f"{TERMS}::test_terms[L0-1.H0-L0.H0 L1.H0]",),
+    ),
+    Mutant(
+        "a direct effect has the wrong sign",
+        EDITS,
+        "return (new - parts).sum(1)",
+        "return (parts - new).sum(1)",
+        (f"{EDIT_TESTS}::test_direct_effect_is_the_part_taken_out_of_the_sum",),
+    ),
+    Mutant(
+        "a total effect replaces the class token alone",
+        EDITS,
+        "out[:, heads] = 0.0 if self._means is None",
+        "out[:, heads, :1] = 0.0 if self._means is None",
+        (f"{EDIT_TESTS}::test_total_effect_of_zero_equals_a_tower_without_that_slice[0-1]",),
+    ),
+    Mutant(
+        "a total effect hits the layer after",
+        EDITS,
+        "heads = self._heads.get(layer)",
+        "heads = self._heads.get(layer - 1)",
+        (f"{EDIT_TESTS}::test_total_effect_of_zero_equals_a_tower_without_that_slice[0-0]",),
+    ),
+    Mutant(
+        "the change of a score is measured by the length after",
+        EDITS,
+        "length = self.before.norm(dim=-1, keepdim=True)",
+        "length = self.embedding.norm(dim=-1, keepdim=True)",
+        (f"{EDIT_TESTS}::test_direct_effect_of_means_is_their_score_less_the_parts",),
+    ),
+    Mutant(
+        "means are taken over lengths that differ",
+        MEANS,
+        "parts = parts + (run.vectors() / run.norm[:, None, None]).sum(0).double().cpu()",
+        "parts = parts + run.vectors().sum(0).double().cpu()",
+        (f"{EDIT_TESTS}::test_means_are_those_of_the_parts",),
+    ),
+    Mutant(
+        "means of total effects are taken over tokens",
+        MEANS,
+        "return source.readout.dims.index((BATCH,))",
+        "return source.readout.dims.index((BATCH,)) + 1",
+        (f"{EDIT_TESTS}::test_total_effect_of_means_puts_in_the_mean_output_of_every_token",),
+    ),
+    Mutant(
+        "means of another model are taken",
+        MEANS,
+        "if means.weights_hash != model.weights_hash:",
+        "if False:",
+        (f"{EDIT_TESTS}::test_means_come_back_from_a_file_and_know_their_model",),
+    ),
+]

@@ -1,0 +1,120 @@
+"""What the engine will not take apart, and what it takes apart in part: small towers made for it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from kit.errors import KitError
+from kit.models.trace import trace_of
+from kit.parts.check import checked
+from kit.parts.frozen import FrozenGraph
+from kit.parts.runs import Run
+from tests.exact.towers import perturbed, pixels_for
+
+DIM, HEADS, TOKENS = 8, 2, 17
+
+
+class Attention(nn.Module):
+    """Plain attention over all tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(DIM, 3 * DIM), nn.Linear(DIM, DIM)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
+        out = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.proj(out.transpose(1, 2).flatten(2))
+
+
+class Tower(nn.Module):
+    """Two blocks; what happens to a branch, to the stream and at the end can be set."""
+
+    def __init__(self, branch=None, stream=None, end=None):
+        super().__init__()
+        self.patch, self.cls = nn.Conv2d(3, DIM, 2, 2), nn.Parameter(torch.randn(1, 1, DIM))
+        self.attn, self.norms = (
+            nn.ModuleList([Attention(), Attention()]),
+            nn.ModuleList([nn.LayerNorm(DIM)] * 3),
+        )
+        self.branch, self.stream, self.end = (m or nn.Identity() for m in (branch, stream, end))
+
+    def forward(self, pixels):
+        x = self.patch(pixels).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], 1)
+        x = x + self.branch(self.attn[0](self.norms[0](x)))
+        x = self.stream(x)
+        x = x + self.attn[1](self.norms[1](x))
+        return self.end(self.norms[2](x)[:, 0])
+
+
+class MixTokens(nn.Module):
+    """A linear map over the tokens."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(TOKENS, TOKENS))
+
+    def forward(self, x):
+        return (x.transpose(1, 2) @ self.weight).transpose(1, 2)
+
+
+def graph(**changes):
+    torch.manual_seed(0)
+    tower = Tower(**changes).eval().requires_grad_(False)
+    model = SimpleNamespace(name="made up", tower=tower, image_size=(8, 8), check_ready=lambda: None)
+    return FrozenGraph("made up", trace_of(model))
+
+
+def test_a_plain_tower_is_all_reached():
+    frozen = graph()
+    assert frozen.reached == frozen.trace.layers == 2
+    assert list(frozen.index["name"][:4]) == ["embed", "L0.H0", "L0.H1", "L0.attn.bias"]
+
+
+def test_a_final_activation_is_refused_by_name():
+    with pytest.raises(KitError) as error:
+        graph(end=nn.ReLU())
+    assert str(error.value) == (
+        '"made up" is refused: its representation comes straight out of "aten.relu.default" in module '
+        '"end", so there is one part and no sum; decompose the input of that module instead.'
+    )
+
+
+def test_an_activation_on_the_stream_hides_what_lies_before_it():
+    frozen = graph(stream=nn.ReLU())
+    assert (frozen.reached, frozen.trace.layers) == (1, 2)
+    assert "L0.H0" not in set(frozen.index["name"])
+
+
+def test_attention_inside_a_branch_is_counted_as_hidden():
+    frozen = graph(branch=nn.GELU())
+    assert (frozen.reached, frozen.trace.layers) == (1, 2)
+    assert list(frozen.index["kind"]).count("branch") == 1
+
+
+def test_a_stream_that_mixes_tokens_is_refused_by_module():
+    with pytest.raises(KitError, match='in module "stream"; the engine takes apart towers whose tokens meet'):
+        graph(stream=MixTokens())
+
+
+def test_a_square_is_not_taken_for_a_product_with_a_constant():
+    class Square(nn.Module):
+        def forward(self, x):
+            return x * x
+
+    assert graph(stream=Square()).reached == 1
+
+
+def test_the_check_raises_on_a_wrong_sum():
+    model = perturbed("timm/vit_tiny_patch16_224")
+    pixels = pixels_for(model)
+    run = Run(model, pixels)
+    total = run.vectors().sum(1)
+    assert checked(model, run.frozen, total, pixels).verdict == "exact"
+    with pytest.raises(
+        KitError, match='the parts of "timm/vit_tiny_patch16_224" miss its representation by 1e-02'
+    ):
+        checked(model, run.frozen, 1.01 * total, pixels)
