@@ -2,29 +2,107 @@
 
 from tests.mutants import Mutant
 
-SELECTION = "kit/panels/selection.py"
-STATE = "tests/unit/test_panels_selection.py"
+PANELS = "kit/panels"
+STATE, CASES = "tests/unit/test_panels_selection.py", "tests/unit/test_panels_cases.py"
+FINDINGS, EXPLORER = "tests/unit/test_panels_findings.py", "tests/unit/test_panels_explorer.py"
 
 MUTANTS = [
     Mutant(
         "a state string is taken as it stands, with its escapes",
-        SELECTION,
+        f"{PANELS}/selection.py",
         "values[name] = unquote(value)",
         "values[name] = value",
         (f"{STATE}::test_a_state_comes_back_from_its_string",),
     ),
     Mutant(
         "an empty prompt is taken",
-        SELECTION,
+        f"{PANELS}/selection.py",
         "if not texts or not all(texts):",
         "if not texts:",
         (f"{STATE}::test_a_refused_value_leaves_all_as_it_was",),
     ),
     Mutant(
         "fewer prompts leave the chosen one out of range",
-        SELECTION,
+        f"{PANELS}/selection.py",
         "self.text = min(self.text, len(self.texts) - 1)",
         "pass",
         (f"{STATE}::test_fewer_prompts_keep_the_chosen_one_in_range",),
+    ),
+    Mutant(
+        "the run of another model is shown: a stale cache",
+        f"{PANELS}/cases.py",
+        "(name, image),",
+        "image,",
+        (f"{CASES}::test_each_model_runs_once_on_each_picture",),
+    ),
+    Mutant(
+        "the prompt is ignored: scores of the prompts before are shown",
+        f"{PANELS}/cases.py",
+        "key = state.model, state.image, state.texts, state.text, state.directions",
+        "key = state.model, state.image, state.text, state.directions",
+        (f"{CASES}::test_another_prompt_gives_other_scores",),
+    ),
+    Mutant(
+        "the map is transposed",
+        f"{PANELS}/findings.py",
+        "heat=heat[n:].reshape(run.grid)",
+        "heat=heat[n:].reshape(run.grid).T",
+        (f"{CASES}::test_the_map_is_in_rows_and_columns_and_without_the_class_token",),
+    ),
+    Mutant(
+        "the class token is kept in the map, the last patch dropped",
+        f"{PANELS}/findings.py",
+        "heat=heat[n:].reshape(run.grid)",
+        "heat=heat[: len(heat) - n].reshape(run.grid)",
+        (f"{CASES}::test_the_map_is_in_rows_and_columns_and_without_the_class_token",),
+    ),
+    Mutant(
+        "the map is of all heads, whichever is picked",
+        f"{PANELS}/findings.py",
+        "scores.maps[chosen].sum(0)",
+        "scores.maps.sum(0)",
+        (f"{FINDINGS}::test_map_and_prefix_add_up_to_the_score",),
+    ),
+    Mutant(
+        "the bar of the selection switched off has the wrong sign",
+        f"{PANELS}/findings.py",
+        "whole - mine",
+        "whole + mine",
+        (f"{FINDINGS}::test_bars_off_and_only_are_the_sums_by_hand",),
+    ),
+    Mutant(
+        "the direction is the prompt plus the mean of the others",
+        f"{PANELS}/scores.py",
+        "normalize(vectors - others, dim=-1)",
+        "normalize(vectors + others, dim=-1)",
+        (f"{FINDINGS}::test_contrast_is_the_prompt_minus_the_mean_of_the_others",),
+    ),
+    Mutant(
+        "a picked token is counted column by column",
+        f"{PANELS}/scores.py",
+        "prefix + row * shape[1] + col",
+        "prefix + col * shape[0] + row",
+        (f"{FINDINGS}::test_picked_tokens_split_the_heads_only",),
+    ),
+    Mutant(
+        "the grid shows each layer one row too high",
+        f"{PANELS}/layout.py",
+        "parts[layers.index(int(part.layer)), columns.index(name)] = row",
+        "parts[layers.index(int(part.layer)) - 1, columns.index(name)] = row",
+        (f"{FINDINGS}::test_every_part_has_one_cell_and_wide_cells_do_not_overlap",),
+    ),
+    Mutant(
+        "a refused change is not undone",
+        f"{PANELS}/panel.py",
+        "            undo()\n            self._say.text = str(error)",
+        "            self._say.text = str(error)",
+        (f"{EXPLORER}::test_a_bad_value_set_from_code_is_undone_too",),
+    ),
+    Mutant(
+        "an error of ours is swallowed",
+        f"{PANELS}/panel.py",
+        "self.last_error = error\n",
+        "pass\n",
+        (f"{EXPLORER}::test_another_error_is_kept_and_shown",),
     ),
 ]
