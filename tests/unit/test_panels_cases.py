@@ -1,4 +1,4 @@
-"""What a panel keeps: a run for each model and picture, and a map whose rows and columns are the picture's."""
+"""What a panel keeps: one run for each model and picture; and where a map puts its tokens."""
 
 import numpy as np
 import pytest
