@@ -8,10 +8,10 @@ FINDINGS, EXPLORER = "tests/unit/test_panels_findings.py", "tests/unit/test_pane
 
 MUTANTS = [
     Mutant(
-        "a state string is taken as it stands, with its escapes",
+        "prompts of a state string are taken with their escapes",
         f"{PANELS}/selection.py",
-        "values[name] = unquote(value)",
-        "values[name] = value",
+        'texts=tuple(map(unquote, fields[3].split(";")))',
+        'texts=tuple(fields[3].split(";"))',
         (f"{STATE}::test_a_state_comes_back_from_its_string",),
     ),
     Mutant(

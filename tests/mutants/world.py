@@ -76,7 +76,7 @@ MUTANTS = [
         CAPTIONS,
         "columns = [said[name].tolist() for name in MENTIONED]",
         "columns = [said[name][:1].tolist() * len(scenes) for name in MENTIONED]",
-        (f"{SAID}::test_fresh_captions_say_the_same_scenes_otherwise",),
+        (f"{SAID}::test_the_clean_mix_prints_no_word_beside_an_object",),
     ),
     Mutant(
         "a relation said from the other side is not turned round",
