@@ -14,6 +14,7 @@ from PIL import Image
 import kit.world
 from kit.errors import KitError
 from kit.world import VALUES, atlas, draw, gallery
+from kit.world.card import tables
 from kit.world.sample import SIDE, UNIT, Plan
 from kit.world.values import CATEGORY, HELD_OUT, SEEN
 
@@ -236,6 +237,12 @@ def test_finer_scenes_look_like_the_scenes():
     assert fine.shape == (24, 3, 256, 256)
     small = torch.nn.functional.avg_pool2d(fine.float(), 4)
     assert (small - scenes.images.float()).abs().mean() < 6
+
+
+def test_the_card_is_up_to_date():
+    card = Path(__file__).parents[2] / "data_cards"
+    assert tables() in (card / "stickers.md").read_text(encoding="utf-8"), "run python -m kit.world.card"
+    assert sum(p.stat().st_size for p in (card / "pictures").glob("stickers_*")) <= 300_000
 
 
 BAD = [
