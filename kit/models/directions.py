@@ -54,8 +54,11 @@ def directions(model: Model, spec, *, pixels=None, templates=None, count: int = 
             width, with zeros or NaN; no `pixels` where they are needed.
 
     Example:
-        >>> directions(model, ["a dog", "a cat"]).vectors.shape          # doctest: +SKIP
-        torch.Size([2, 512])
+        >>> import kit
+        >>> model = kit.load("timm/vit_tiny_patch16_224", "random", config={"depth": 1})
+        >>> directions(model, (["first", "second"], 3 * torch.eye(192)[:2])).vectors[:, :3]
+        tensor([[1., 0., 0.],
+                [0., 1., 0.]])
     """
     if isinstance(spec, tuple) and len(spec) == 2 and not isinstance(spec[1], str):
         return _from_array(model, *spec)

@@ -42,8 +42,8 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
 
     Example:
         >>> import kit
-        >>> kit.load("ViT-B-32", pretrained="random").grid
-        (7, 7)
+        >>> kit.load("timm/vit_tiny_patch16_224", pretrained="random", config={"img_size": 64}).grid
+        (4, 4)
     """
     name = os.fspath(name) if isinstance(name, str | os.PathLike) else name
     if not isinstance(name, str) or not name:
@@ -57,7 +57,7 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
             raise KitError(f'"{name}" brings its own configuration; leave out config= and like=.')
         load_folder = load_open_clip_folder if kind == "open_clip" else load_timm_folder
         return load_folder(name, folder, pretrained, preprocess, options["device"], seed)
-    if folder.is_dir():
+    if folder.is_dir() and "/" in folder.as_posix():
         raise KitError(
             f'the folder "{name}" holds no model: neither open_clip_config.json nor config.json is in it. '
             'A weights file is given with its architecture: load("ViT-B-32", pretrained="path/to/file").'

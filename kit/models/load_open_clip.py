@@ -84,6 +84,8 @@ def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) 
     file = fetch_open_clip(asked.architecture, asked.pretrained, asked.tag) if asked.tag else None
     if file is None and asked.pretrained != "random":
         state, notes = read_weights(asked.pretrained)
+        if not asked.recipe and preprocess is None:
+            notes.append("No tag says how this file's images were prepared; open_clip's defaults are used.")
         if not reason and not has_text_weights(state):
             reason = f'the file of "{name}" holds no text tower; use {NO_TEXT}.'
     texts = config.get("text_cfg") or {}

@@ -38,6 +38,10 @@ def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Mo
         if like is not None:
             settings["pretrained_cfg"] = like
         model, notes = _build(name, architecture, pretrained, settings, device, seed)
+        if pretrained != "random" and like is None and preprocess is None and tags:
+            notes.append(
+                f'Images are prepared as for the tag "{model.pretrained_cfg["tag"]}"; like= names another.'
+            )
     return wrap(name, pretrained, model, labels, preprocess, device, notes)
 
 
@@ -111,7 +115,7 @@ def wrap(name, pretrained, model, labels, preprocess, device, notes) -> Model:
         library_model=model,
         tower=TimmTower(model).eval(),
         transform=make_transform(model, preprocess),
-        embed_dim=getattr(model, "head_hidden_size", None) or model.num_features,
+        embed_dim=embed_dim(model),
         no_text_reason=f'"{name}" has no text tower; use {NO_TEXT}.',
         trained=pretrained != "random",
         notes=notes,
@@ -122,7 +126,10 @@ def wrap(name, pretrained, model, labels, preprocess, device, notes) -> Model:
 
 
 def class_head(model: nn.Module) -> Tensor | None:
-    """Rows of the linear classifier [class, embed]; None without one, or with two as distilled DeiT has."""
+    """Rows of the linear classifier [class, embed]; None without one, or with two as distilled DeiT has.
+
+    The rows are directions for the representation only where the head is linear in it.
+    """
     classifier = model.pretrained_cfg.get("classifier")
     if not isinstance(classifier, str):
         return None
@@ -130,7 +137,14 @@ def class_head(model: nn.Module) -> Tensor | None:
         head = model.get_submodule(classifier)
     except AttributeError:
         return None
-    return head.weight.detach() if isinstance(head, nn.Linear) else None
+    # a head with hidden layers (MetaFormer's) is not linear in the representation
+    linear = isinstance(head, nn.Linear) and head.in_features == embed_dim(model)
+    return head.weight.detach() if linear else None
+
+
+def embed_dim(model: nn.Module) -> int:
+    """Width of what timm calls pre-logits."""
+    return getattr(model, "head_hidden_size", None) or model.num_features
 
 
 def imagenet_names(model: nn.Module) -> list[str] | None:

@@ -34,9 +34,10 @@ def available() -> pd.DataFrame:
         image tower), `text` (True: has a text tower), `needs` (a package that texts need, or "").
 
     Example:
-        >>> import kit                                                  # doctest: +SKIP
+        >>> import kit
         >>> table = kit.available()
-        >>> table[table.text & (table.source == "shipped")]
+        >>> table[(table.name == "ViT-L-14-336")].pretrained.tolist()
+        ['openai', 'random']
     """
     rows = [
         (name, None, "shipped", "vit" if folder_kind(SHIPPED / name) == "open_clip" else "timm",

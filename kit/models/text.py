@@ -69,8 +69,10 @@ class TextTower:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text with start and end; 0 where the tokenizer does not tell."""
-        encode = getattr(self.tokenizer, "encode", None)
-        return len(encode(text)) + 2 if encode else 0
+        if hasattr(self.tokenizer, "encode"):
+            return len(self.tokenizer.encode(text)) + 2
+        inner = getattr(self.tokenizer, "tokenizer", None)  # of the package transformers; adds start and end
+        return len(inner(text)["input_ids"]) if inner is not None else 0
 
     @staticmethod
     def split(text: str) -> list[str]:

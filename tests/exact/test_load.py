@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
 from kit.models import directions, load
+from kit.models.load_timm import class_head
 from tests.unit import tiny_models as tiny
 
 WEIGHTS = Path(os.environ.get("KIT_REAL_WEIGHTS", "."))
@@ -64,6 +65,14 @@ def test_timm_equals_its_own_head_and_transform(picture):
     assert torch.equal(model.preprocess(picture), pixels)
     representation = model.encode_image(pixels)
     assert torch.equal(module.head(representation), module(pixels))
+
+
+@pytest.mark.parametrize("width, linear", [(16, True), (64, False)])
+def test_only_a_head_that_is_linear_in_the_representation_gives_class_directions(width, linear):
+    module = torch.nn.Module()  # as timm's MetaFormers: a hidden layer lies before the last one
+    module.pretrained_cfg, module.head_hidden_size = {"classifier": "head"}, 16
+    module.head = torch.nn.Linear(width, 4)
+    assert (class_head(module) is not None) == linear
 
 
 @pytest.mark.parametrize("source", ["open_clip", "timm"])

@@ -74,7 +74,8 @@ def test_plain_weights_are_preferred_to_averaged_ones_and_it_is_said(clip, tmp_p
     torch.save({"ema": other, "model": clip.state_dict()}, tmp_path / "mine.pt")
     model = load("mine", tmp_path / "mine.pt", config=tiny.config())
     assert torch.equal(model.tower.proj, clip.visual.proj)
-    assert model.notes == ['Weights taken from "model" of mine.pt; it also holds "ema".']
+    assert model.notes[0] == 'Weights taken from "model" of mine.pt; it also holds "ema".'
+    assert "open_clip's defaults are used" in model.notes[1]
 
 
 @pytest.mark.parametrize("prefix", ["", "visual.", "module.visual."])
@@ -162,6 +163,7 @@ def test_timm_files_bring_the_size_of_their_head(tmp_path):
         torch.save(wrapped(source.state_dict(), wrapping), tmp_path / "head.pth")
         model = load(tiny.TIMM, tmp_path / "head.pth", config={**tiny.TIMM_CONFIG, "class_names": names})
         assert model.class_head.shape == (7, 32) and model.class_names == names
+        assert 'as for the tag "augreg_in21k_ft_in1k"; like= names another' in model.notes[-1]
         assert torch.equal(model.library_model(tiny.pixels()), source(tiny.pixels()))
     bare = {name: value for name, value in source.state_dict().items() if not name.startswith("head.")}
     torch.save(bare, tmp_path / "bare.pth")

@@ -81,6 +81,17 @@ def test_a_list_of_words_beside_the_vocabulary_is_exact(folder):
         (folder / "words.json").unlink()
 
 
+def test_tokens_of_other_tokenizers_are_counted_before_they_are_cut(model):
+    class OfTransformers:
+        def tokenizer(self, text):
+            return {"input_ids": [0, *range(len(text.split())), 1]}
+
+    model.text_tower._tokenizer = OfTransformers()
+    assert model.text_tower.count_tokens("a red dog") == 5
+    with pytest.raises(KitError, match=r"has 9 tokens, but .* reads at most 8"):
+        model.encode_text("a b c d e f g")
+
+
 def test_open_vocabularies_name_no_unknown_words():
     model = load("mine", "random", config=tiny.config())
     assert model.known_words == () and model.unknown_words("a zebre") == []
