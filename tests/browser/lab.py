@@ -28,7 +28,8 @@ SETTINGS = {
 READY = """async () => {
   const app = window.jupyterapp;
   await app.restored;
-  for (let i = 0; i < 300 && !app.shell.currentWidget?.context; i++) await new Promise(r => setTimeout(r, 100));
+  const wait = () => new Promise((then) => setTimeout(then, 100));
+  for (let i = 0; i < 300 && !app.shell.currentWidget?.context; i++) await wait();
   const panel = app.shell.currentWidget;
   await panel.context.ready;
   await panel.sessionContext.ready;
@@ -152,7 +153,8 @@ def pixel(canvas, number: int) -> list[int]:
     return canvas.evaluate(
         """(c, [x, y]) => {
           const ratio = c.width / c.getBoundingClientRect().width;
-          return [...c.getContext("2d").getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1).data].slice(0, 3);
+          const at = [Math.round(x * ratio), Math.round(y * ratio)];
+          return [...c.getContext("2d").getImageData(...at, 1, 1).data].slice(0, 3);
         }""",
         [left + width / 2, top + height / 2],
     )

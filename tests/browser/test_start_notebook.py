@@ -1,0 +1,211 @@
+"""A person's path through notebook 00 in JupyterLab: pick, see, type, upload, switch off, err, go on."""
+
+import io
+import json
+import time
+
+import pytest
+from PIL import Image
+
+from tests.browser import lab
+
+PANEL = ".loupe"
+
+
+@pytest.fixture
+def page(start_page):
+    """The page with the panel as it was when the notebook had run."""
+    page, _ = start_page
+    lab.ask(page, "first_state = globals().get('first_state', str(panel.selection))")
+    lab.ask(page, "panel.choose(**kit.panels.Selection.parse(first_state).as_dict())")
+    wait_for(lambda: caption(page) == lab.ask(page, "print(panel.caption)"))
+    return page
+
+
+def wait_for(true, seconds=20.0):
+    """Wait until something holds; gives the seconds that it took."""
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() - begin < seconds, "waited in vain"
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def caption(page) -> str:
+    return page.locator(f"{PANEL} .loupe-caption").first.inner_text()
+
+
+def says(page) -> str:
+    return page.locator(f"{PANEL} .loupe-say").first.text_content()
+
+
+def canvases(page):
+    """The map over the picture, and the grid."""
+    both = page.locator(f"{PANEL} .loupe-heat canvas")
+    return both.nth(0), both.nth(1)
+
+
+def picture_of(canvas) -> str:
+    return canvas.evaluate("c => c.toDataURL()")
+
+
+def bars(page) -> list[str]:
+    return page.locator(f"{PANEL} .loupe-bar-value").all_inner_texts()
+
+
+def cell_of(page, name: str) -> int:
+    return int(lab.ask(page, f"print(panel.found.grid.labels.index({name!r}))"))
+
+
+def fill(page, label: str, text: str) -> None:
+    field = page.locator(PANEL).get_by_label(label, exact=True)
+    field.fill(text)
+    field.press("Enter")
+
+
+def press(page, name: str) -> None:
+    page.locator(PANEL).get_by_role("button", name=name, exact=True).click()
+
+
+def test_a_click_on_a_head_changes_map_and_caption(page):
+    heat, grid = canvases(page)
+    before = picture_of(heat)
+    lab.click_cell(page, grid, cell_of(page, "L3.H1"))
+    wait_for(lambda: caption(page).startswith("L3.H1"))
+    wait_for(lambda: picture_of(heat) != before)
+    assert caption(page) == lab.ask(page, "print(panel.caption)")
+    assert "L3.H1" in grid.get_attribute("aria-label") or "L3.H1" in heat.get_attribute("aria-label")
+
+
+def test_arrow_keys_do_the_same(page):
+    heat, grid = canvases(page)
+    lab.click_cell(page, grid, cell_of(page, "L3.H1"))
+    wait_for(lambda: caption(page).startswith("L3.H1"))
+    before = picture_of(heat)
+    for key, name in (
+        ("ArrowRight", "L3.H2"),
+        ("ArrowDown", "L4.H2"),
+        ("ArrowLeft", "L4.H1"),
+        ("ArrowUp", "L3.H1"),
+    ):
+        grid.press(key)
+        wait_for(lambda name=name: caption(page).startswith(name))
+    wait_for(lambda: picture_of(heat) == before)
+    grid.press("ArrowRight")
+    wait_for(lambda: caption(page).startswith("L3.H2"))
+    grid.press("ArrowRight")
+    grid.press(" ")  # takes the cell away again: nothing is selected
+    wait_for(lambda: caption(page).startswith("Nothing is selected"))
+
+
+def test_shift_click_takes_several(page):
+    _, grid = canvases(page)
+    lab.click_cell(page, grid, cell_of(page, "L3.H1"))
+    lab.click_cell(page, grid, cell_of(page, "L5.MLP"), modifiers=("Shift",))
+    wait_for(lambda: caption(page).startswith("L3.H1 and L5.MLP"))
+
+
+def test_positive_cells_are_redder_than_blue_and_negative_bluer_than_red(page):
+    heat, grid = canvases(page)
+    limit = float(lab.ask(page, "print(panel.found.cell_limit)"))
+    values = json.loads(
+        lab.ask(
+            page,
+            "import json; print(json.dumps(panel.controls.grid.numbers.reshape(-1).astype(float).tolist()))",
+        )
+    )
+    clear = [i for i, value in enumerate(values) if value == value and abs(value) > 0.05 * limit]
+    assert len(clear) > 5
+    for i in clear:
+        red, _, blue = lab.pixel(grid, i)
+        assert (red > blue) == (values[i] > 0), (i, values[i], red, blue)
+    top = json.loads(lab.ask(page, "print(panel.found.heat.reshape(-1).tolist())"))
+    strong = [i for i, value in enumerate(top) if abs(value) > 0.1 * max(map(abs, top))]
+    for i in strong:
+        red, _, blue = lab.pixel(heat, i)
+        assert (red > blue) == (top[i] > 0), (i, top[i], red, blue)
+
+
+def test_a_prompt_typed_changes_the_bars(page):
+    before = bars(page)
+    fill(page, "prompts", "a cat; a boat; a dog")
+    wait_for(lambda: bars(page) != before)
+    assert page.locator(f"{PANEL} .loupe-prompt-name").all_inner_texts() == ["a cat", "a boat", "a dog"]
+    numbers = json.loads(lab.ask(page, "print(panel.found.bars.reshape(-1).tolist())"))
+    shown = [float(text.replace("−", "-")) for text in bars(page) if text != "cosine"]
+    assert shown == pytest.approx(numbers, abs=6e-4)
+
+
+def test_a_prompt_is_chosen_by_click_and_by_arrow(page):
+    prompts = page.locator(f"{PANEL} .loupe-prompt")
+    prompts.nth(1).click()
+    wait_for(lambda: lab.ask(page, "print(panel.selection.text)") == "1")
+    prompts.nth(1).press("ArrowDown")
+    wait_for(lambda: lab.ask(page, "print(panel.selection.text)") == "2")
+
+
+def test_a_word_never_seen_is_named(page):
+    fill(page, "prompts", "a catt; a dog")
+    note = page.locator(f"{PANEL} .loupe-note", has_text="never saw")
+    note.first.wait_for()
+    assert '"catt"' in note.first.inner_text() and "Nearest: cat" in note.first.inner_text()
+
+
+def test_a_picture_is_uploaded(page):
+    held = io.BytesIO()
+    Image.new("RGB", (90, 60), (30, 120, 220)).save(held, "PNG")
+    with page.expect_file_chooser() as chooser:
+        page.locator(f"{PANEL} button.widget-upload").click()
+    chooser.value.set_files({"name": "blue.png", "mimeType": "image/png", "buffer": held.getvalue()})
+    truth = page.locator(f"{PANEL} .loupe-truth")
+    wait_for(lambda: "blue.png, 90 × 60 pixels" in truth.inner_text())
+    assert lab.ask(page, "print(panel.selection.image)").startswith("upload ")
+
+
+def test_switching_off_moves_the_bars_and_back(page):
+    before = bars(page)
+    press(page, "switch off")
+    wait_for(lambda: bars(page) != before)
+    assert page.locator(f"{PANEL} .loupe-bar-mark").count() == len(
+        json.loads(lab.ask(page, "print(list(range(len(panel.selection.texts))))"))
+    )
+    press(page, "all on")
+    wait_for(lambda: bars(page) == before)
+
+
+def test_a_total_effect_is_computed_and_nothing_stays_locked(page, record_property):
+    before = bars(page)
+    begin = time.monotonic()
+    press(page, "total")
+    wait_for(lambda: bars(page) != before)
+    record_property("seconds_of_a_total_effect_seen", round(time.monotonic() - begin, 3))
+    assert not page.locator(PANEL).get_by_label("prompts", exact=True).is_disabled()
+
+
+def test_bad_input_is_a_sentence_and_the_last_good_state_stays(page):
+    caption_before, bars_before = caption(page), bars(page)
+    fill(page, "state", "stickers-l8|scene 0|L77.H1|a cat")
+    wait_for(lambda: "layer 77 does not exist" in says(page))
+    assert (caption(page), bars(page)) == (caption_before, bars_before)
+    fill(page, "prompts", ";")
+    wait_for(lambda: "a prompt is empty" in says(page))
+    assert (caption(page), bars(page)) == (caption_before, bars_before)
+    assert lab.ask(page, "print(panel.last_error)") == "None"
+    _, grid = canvases(page)
+    lab.click_cell(page, grid, cell_of(page, "L2.H2"))
+    wait_for(lambda: caption(page).startswith("L2.H2") and not says(page))
+
+
+def test_a_state_string_brings_the_same_panel_back(page):
+    _, grid = canvases(page)
+    shown = caption(page)
+    state = page.locator(PANEL).get_by_label("state", exact=True).input_value()
+    lab.click_cell(page, grid, cell_of(page, "L0.H0"))
+    wait_for(lambda: caption(page).startswith("L0.H0"))
+    fill(page, "state", state)
+    wait_for(lambda: caption(page) == shown)
+
+
+def test_the_page_had_no_errors(start_page):
+    _, complaints = start_page
+    assert complaints == []
