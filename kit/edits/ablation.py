@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.parts.frozen import frozen_graph
 from kit.parts.means import Means, batch_dim, check_means, load_means
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select
@@ -85,18 +87,23 @@ def ablate(
         raise KitError(f'no effect "{effect}"; there are direct and total.')
     if isinstance(replace, str) and replace not in ("mean", "zero"):
         raise KitError(f'no replacement "{replace}"; there are mean, zero, or an array [part, embed].')
-    run = pixels if isinstance(pixels, Run) else Run(model, pixels)
-    chosen = select(run.index, selector)
-    means_id = "zero" if isinstance(replace, str) else "array"
-    if isinstance(replace, str) and replace == "mean":
+    if not isinstance(pixels, Run):
+        model.check_pixels(pixels)
+    chosen = select(frozen_graph(model).index, selector)
+    means_id = "zero"
+    if isinstance(replace, Tensor):
+        means_id, size = "array", {"part": len(chosen), "embed": model.embed_dim}
+        expect_shape(replace, "part embed", "the replacement", **size)
+    elif replace == "mean":
         means = load_means(model) if means is None else means
         check_means(model, means)
         means_id = means.id
+    if effect == "total":
+        _check_total(frozen_graph(model).index.iloc[chosen], replace)
+    run = pixels if isinstance(pixels, Run) else Run(model, pixels)
     before = run.representation
     if effect == "direct":
         embedding = before + _direct(run, selector, chosen, replace, means)
-    elif not isinstance(replace, str):
-        raise KitError("an array replaces parts in the sum alone; use effect='direct', or mean or zero.")
     else:
         taps = _Replace(run, chosen, means if replace == "mean" else None)
         embedding = forward(model, run.frozen, run.pixels, taps) if chosen else before
@@ -107,13 +114,23 @@ def _direct(run: Run, selector: str, chosen: list[int], replace, means: Means | 
     """Sum over the chosen parts of replacement minus part, [batch, embed]."""
     parts = run.vectors(selector)
     if isinstance(replace, Tensor):
-        expect_shape(replace, "part embed", "the replacement", part=parts.shape[1], embed=parts.shape[2])
         new = replace.to(parts).expand_as(parts)
     elif replace == "mean":
         new = means.parts[chosen].to(parts) * run.norm[:, None, None]
     else:
         new = torch.zeros_like(parts)
     return (new - parts).sum(1)
+
+
+def _check_total(parts: pd.DataFrame, replace: str | Tensor) -> None:
+    if isinstance(replace, Tensor):
+        raise KitError('an array replaces parts in the sum alone; use effect="direct", or mean or zero.')
+    constants = list(parts["name"][parts["kind"] == "bias"])
+    if constants:
+        raise KitError(
+            f'"{constants[0]}" is a constant, which no later layer reads as such; '
+            'use effect="direct", or take constants out of the selector with "!bias".'
+        )
 
 
 class _Replace(Taps):
@@ -125,11 +142,6 @@ class _Replace(Taps):
         self._values: dict[str, int] = {}  # name -> batch dimension
         dims = {s.name: batch_dim(s) for s in run.frozen.sources if s.kind != "head"}
         for part in run.index.iloc[chosen].itertuples(index=False):
-            if part.kind == "bias":
-                raise KitError(
-                    f'"{part.name}" is a constant, which no later layer reads as such; '
-                    'use effect="direct", or take it out of the selector with "!bias".'
-                )
             if part.kind == "head":
                 self._heads.setdefault(int(part.layer), []).append(int(part.head))
             else:

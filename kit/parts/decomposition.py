@@ -8,6 +8,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 from kit.parts.frozen import frozen_graph
 from kit.parts.paper import paper_vectors
@@ -100,20 +101,23 @@ def decompose(
         raise KitError(f'no split by "{by}"; there are {", ".join(SPLITS)}.')
     if convention not in ("exact", "paper"):
         raise KitError(f'no convention "{convention}"; there are exact and paper.')
+    model.check_pixels(pixels)
+    layered = _layer_index(frozen_graph(model).index) if by == "layer" else None
+    wanted = frozen_graph(model).index if layered is None else layered
+    if selector is not None:
+        select(wanted, selector)  # an unknown part is said before the tower runs
     run = Run(model, pixels, tokens=by == "token")
     index, everything = run.index, run.vectors()
     total = everything.sum(1)
     if convention == "paper":
         index, everything = paper_vectors(run)
     if by == "token":
-        chosen = select(run.index, selector or "all")
-        rows = [r for r in chosen if run.index["kind"][r] == "head"]
+        rows = [r for r in select(index, selector or "all") if index["kind"][r] == "head"]
         _check_memory(run, len(rows))
-        index = run.index.iloc[rows].reset_index(drop=True)
-        values = run.token_vectors(selector) if rows else run.representation.new_zeros(len(pixels), 0)
-        return Parts(values, index, total, run)
+        return Parts(run.token_vectors(selector), index.iloc[rows].reset_index(drop=True), total, run)
     if by == "layer":
-        index, everything = _by_layer(index, everything)
+        everything = _layer_sums(index, everything)
+        index = _layer_index(index)
     parts = Parts(everything, index, total, run)
     return parts if selector is None else parts.select(selector)
 
@@ -152,9 +156,13 @@ def scores(
     """
     if by not in ("head", "token"):
         raise KitError(f'no scores by "{by}"; there are head and token.')
-    run = Run(model, pixels, tokens=by == "token")
+    model.check_pixels(pixels)
     if not isinstance(directions, Tensor):
         directions = model.encode_text(directions)
+    expect_shape(directions, "text embed", "directions", embed=model.embed_dim)
+    if selector is not None:
+        select(frozen_graph(model).index, selector)
+    run = Run(model, pixels, tokens=by == "token")
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
 
 
@@ -199,18 +207,22 @@ class _Watch(Taps):
         return out
 
 
-def _by_layer(index: pd.DataFrame, values: Tensor) -> tuple[pd.DataFrame, Tensor]:
-    """Heads of each layer summed to one part `L3.attn`; everything else as it is."""
-    rows, columns = [], []
-    for place, part in enumerate(index.itertuples(index=False)):
-        if part.kind != "head":
-            rows.append(tuple(part))
-            columns.append(values[:, place])
-        elif part.head == 0:
-            rows.append((f"L{part.layer}.attn", "attn", part.layer, pd.NA))
-            heads = index.index[(index["kind"] == "head") & (index["layer"] == part.layer)]
-            columns.append(values[:, list(heads)].sum(1))
-    return pd.DataFrame(rows, columns=list(index.columns)).astype(dict(index.dtypes)), torch.stack(columns, 1)
+def _layer_index(index: pd.DataFrame) -> pd.DataFrame:
+    """The index with one row `L3.attn` in the place of the heads of each layer."""
+    kept = index[(index["kind"] != "head") | (index["head"] == 0)].reset_index(drop=True)
+    heads = kept["kind"] == "head"
+    kept.loc[heads, "name"] = [f"L{layer}.attn" for layer in kept["layer"][heads]]
+    kept.loc[heads, "kind"] = "attn"
+    kept.loc[heads, "head"] = pd.NA
+    return kept
+
+
+def _layer_sums(index: pd.DataFrame, values: Tensor) -> Tensor:
+    """Vectors [batch, part, embed] with the heads of each layer summed, in the order of `_layer_index`."""
+    starts = ((index["kind"] != "head") | (index["head"] == 0)).to_numpy()
+    group = torch.tensor(starts.cumsum() - 1, device=values.device)  # which row each part goes to
+    sums = values.new_zeros(len(values), int(starts.sum()), values.shape[-1])
+    return sums.index_add(1, group, values)
 
 
 def _check_memory(run: Run, heads: int) -> None:

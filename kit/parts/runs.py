@@ -102,7 +102,10 @@ class Run:
             torch.einsum("bpj,bjf,pfe->bje", share[:, :, h], value[:, h], source.gain[:, h])
             for source, h, share, value in self._token_pieces(selector)
         ]
-        return torch.stack(pieces, 1)
+        if pieces:
+            return torch.stack(pieces, 1)
+        tokens = self.prefix + self.grid[0] * self.grid[1]
+        return self.representation.new_zeros(len(self.pixels), 0, tokens, self.representation.shape[1])
 
     def maps(
         self, directions: Tensor, selector: str | None = None, normalize: bool = True, by: str = "source"

@@ -114,7 +114,5 @@ def test_the_check_raises_on_a_wrong_sum():
     run = Run(model, pixels)
     total = run.vectors().sum(1)
     assert checked(model, run.frozen, total, pixels).verdict == "exact"
-    with pytest.raises(
-        KitError, match='the parts of "timm/vit_tiny_patch16_224" miss its representation by 1e-02'
-    ):
+    with pytest.raises(KitError, match=r'the parts of "timm/vit_tiny.*" miss its representation by 1e-02'):
         checked(model, run.frozen, 1.01 * total, pixels)

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from kit.errors import KitError
+from tests.unit.bad_input_engine import ENGINE
 from tests.unit.bad_input_rows import ROWS, At, make
+
+ALL = [*ROWS, *ENGINE]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def state(at: At) -> tuple:
     )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
+@pytest.mark.parametrize("row", ALL, ids=lambda row: row.what)
 def test_bad_input_gives_its_sentence_and_changes_nothing(row, made, capsys):
     at = copy.copy(made)
     if row.prepare:
@@ -61,8 +64,8 @@ def test_bad_input_gives_its_sentence_and_changes_nothing(row, made, capsys):
 
 
 def test_the_table_is_long_and_its_rows_differ():
-    assert len(ROWS) >= 30
-    assert len({row.what for row in ROWS}) == len(ROWS)
+    assert len(ALL) >= 30
+    assert len({row.what for row in ALL}) == len(ALL)
 
 
 def test_good_input_still_works_after_all_of_it(made):
