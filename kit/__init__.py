@@ -16,7 +16,7 @@ _PUBLIC = {
     "run": "kit.parts",
     "ablate": "kit.edits",
 }
-_MODULES = ("data", "edits", "measures", "models", "panels", "parts", "projections", "world")
+_MODULES = ("data", "edits", "measures", "models", "panels", "parts", "world")
 
 __all__ = ["KitError", *_PUBLIC, *_MODULES]
 
