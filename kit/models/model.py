@@ -116,7 +116,7 @@ class Model:
         The same for a half-precision file and its float32 copy, and for `double()`.
         Computed at first use, and again after the weights were changed in place.
         """
-        stamp = _stamp(self.tower)
+        stamp = stamp_of(self.tower)
         if not self._hash or self._hash[0] != stamp:
             self._hash = (stamp, hash_weights(self.tower))
         return self._hash[1]
@@ -276,7 +276,7 @@ class Model:
         return self.text_tower
 
     def _encode_missing(self, texts) -> None:
-        stamp = _stamp(self.text_tower.module)
+        stamp = stamp_of(self.text_tower.module)
         if stamp != self._text_stamp:
             self._text_cache, self._text_stamp = {}, stamp
         missing = [text for text in texts if text not in self._text_cache]
@@ -354,6 +354,6 @@ def hash_weights(module: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _stamp(module: nn.Module) -> tuple:
+def stamp_of(module: nn.Module) -> tuple:
     """Changes when a parameter is replaced, moved or written in place."""
     return tuple((p.data_ptr(), p._version, p.dtype) for p in module.parameters())

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx
 
 from kit.errors import KitError
+from kit.models.model import stamp_of
 from kit.models.trace import SDPA, Trace, aten, module_path, trace_of
 from kit.parts.readout import BATCH, NotPositionWise, Readout, merge
 from kit.parts.rules import RULES, has_rule
@@ -193,8 +194,7 @@ def frozen_graph(model) -> FrozenGraph:
         KitError: the tower is in train mode or of a kind that cannot be taken apart; the module
             that stands in the way is named.
     """
-    weights = tuple((p.data_ptr(), p._version, p.dtype) for p in model.tower.parameters())
-    key = (id(model.tower), weights)
+    key = (id(model.tower), stamp_of(model.tower))
     trace = trace_of(model)
     cached = getattr(model, "_frozen", None)
     if cached is None or cached[0] != key:

@@ -13,11 +13,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from kit.errors import KitError
+from kit.models.names import SHIPPED
 from kit.parts.readout import BATCH
 from kit.parts.runs import Run, forward
 from kit.parts.taps import AttentionCall, Taps
 
 FORMAT = "loupe-means-1"
+MEANS_FILE = "means.safetensors"
 
 
 @dataclass(frozen=True)
@@ -73,9 +75,9 @@ def load_means(model, path: str | Path | None = None) -> Means:
         KitError: no such file, not a file of means, or means of another model or other weights.
     """
     if path is None:
-        folder = getattr(model, "folder", None)
-        path = folder and Path(folder) / "means.safetensors"
-        if not path or not path.exists():
+        # a shipped model has a name, a folder of one's own is named by its path
+        path = (SHIPPED / model.name) / MEANS_FILE
+        if model.pretrained is not None or not path.exists():
             raise KitError(
                 f'"{model.name}" has no means yet, so replace="mean" is off; collect them with '
                 'means = kit.collect(model, images, keep="means", name="my images"), or use replace="zero".'

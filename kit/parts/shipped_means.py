@@ -1,0 +1,31 @@
+"""Write the means that a shipped model comes with: `python -m kit.parts.shipped_means stickers-l8`.
+
+The reference set is 2,000 scenes of a fixed seed, of all kinds, background independent of the object.
+"""
+
+import argparse
+
+import torch
+
+from kit.models import load
+from kit.models.names import SHIPPED, shipped_names
+from kit.parts.means import MEANS_FILE, collect
+from kit.world import VERSION, draw
+
+COUNT, SEED = 2000, 77_001
+
+
+def main() -> None:
+    """Collect and write the means of the named shipped models."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", choices=shipped_names())
+    for name in parser.parse_args().names:
+        scenes = draw(COUNT, SEED, kind="mixed")
+        title = f"{COUNT:,} unbiased scenes (world {VERSION}, seed {SEED})"
+        means = collect(load(name), scenes, name=title)
+        means.save(SHIPPED / name / MEANS_FILE, dtype=torch.float16)
+        print(f"{name}: {means.id}")
+
+
+if __name__ == "__main__":
+    main()
