@@ -42,7 +42,7 @@ def double(model):
 
 @pytest.fixture(scope="module")
 def pinned(double):
-    run = kit.run(double, pixels_for(double))
+    run = kit.run(double, pixels_for(double, batch=1))
     taps = Pinned(run)
     same = tapped(run.frozen)(run.pixels, taps)
     assert distance(same, double.encode_image(run.pixels)) <= DOUBLE
@@ -50,7 +50,7 @@ def pinned(double):
 
 
 def test_parts_sum_to_the_library_in_double_precision(double):
-    assert kit.decompose(double, pixels_for(double)).error.max() <= DOUBLE
+    assert kit.decompose(double, pixels_for(double, batch=1)).error.max() <= DOUBLE
 
 
 def test_scores_are_vectors_times_directions(pinned):
