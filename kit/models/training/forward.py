@@ -46,7 +46,7 @@ def image_features(clip: nn.Module, weights: Weights, pixels: Tensor, keep: Tens
     visual = clip.visual
     w = {n.removeprefix("visual."): p for n, p in weights.items() if n.startswith("visual.")}
     conv, pos = w["conv1.weight"], w["positional_embedding"]
-    dim, side = conv.shape[0], conv.shape[-1]
+    side = conv.shape[-1]
     rows, cols = pixels.shape[-2] // side, pixels.shape[-1] // side
     x = pixels.to(conv.dtype).unflatten(3, (cols, side)).unflatten(2, (rows, side))
     x = x.permute(0, 2, 4, 1, 3, 5).reshape(len(x), rows * cols, -1)  # [batch, patch, 3 * side * side]

@@ -57,7 +57,7 @@ class Training:
         }
         self.ema = {n: p.detach().clone() for n, p in self.named.items()}
         self.optimisers = self._optimisers()
-        self.groups = [self._group(a) for a in ("concept", *objectives.GROUPS)]
+        self.groups = {a: self._group(a) for a in ("concept", *objectives.GROUPS)}
         self.seen, self.seconds = 0, 0.0
         self.threads = ThreadPoolExecutor(recipe.shards)
 
@@ -72,7 +72,10 @@ class Training:
         pick = lambda names: [self.named[n] for n in names]  # noqa: E731
         muons = [  # several, so that threads share the work
             torch.optim.Muon(
-                pick(blocks[i :: r.shards]), lr=r.muon, weight_decay=r.weight_decay, adjust_lr_fn="match_rms_adamw"
+                pick(blocks[i :: r.shards]),
+                lr=r.muon,
+                weight_decay=r.weight_decay,
+                adjust_lr_fn="match_rms_adamw",
             )
             for i in range(r.shards)
         ]
@@ -87,11 +90,12 @@ class Training:
         )
         return [*muons, adamw]
 
-    def _group(self, attribute: str) -> tuple[str, Tensor]:
-        """An attribute and the tokens of its prompts with each prefix, [prefix, prompt, context]."""
+    def _group(self, attribute: str) -> Tensor:
+        """Tokens of an attribute's prompts with each prefix, [prefix, prompt, context]."""
         prompts = world.prompts(attribute)
-        tokens = [self.tokenizer([p + t for t in prompts]) for p in objectives.PREFIXES]
-        return attribute, torch.stack(tokens).to(self.device)
+        return torch.stack([self.tokenizer([p + t for t in prompts]) for p in objectives.PREFIXES]).to(
+            self.device
+        )
 
     @property
     def step_number(self) -> int:
@@ -126,7 +130,7 @@ class Training:
                 group["lr"] = base * rate
         list(self.threads.map(lambda optimiser: optimiser.step(), self.optimisers))
         self._after_step()
-        values = {n: sum(v[n] for _, v in parts) / r.shards for n in parts[0][1]}
+        values = {n: sum(v.get(n, 0.0) for _, v in parts) / r.shards for n in parts[0][1]}
         return values | {"loss": sum(values.values())}
 
     def _type_of(self, name: str) -> torch.dtype:
@@ -161,23 +165,28 @@ class Training:
         return losses | {"heads": heads * self.recipe.heads_weight}
 
     def _text_losses(self, weights, images, batch: Batch, asked, generator) -> dict[str, Tensor]:
-        """Captions, one turn's prompt groups (concepts and the others alternate), and relations."""
-        groups = self.groups[:1] if self.step_number % 2 == 0 else self.groups[1:]
-        prefix = int(torch.randint(len(objectives.PREFIXES), (), generator=generator, device=self.device))
-        rows, relations = objectives.relation_texts(batch.codes)
-        texts = [batch.tokens, *(tokens[prefix] for _, tokens in groups)]
-        if relations:
-            texts.append(self.tokenizer(relations).to(self.device))
-        vectors = forward.text_features(self.clip, weights, torch.cat(texts))
-        vectors = F.normalize(vectors.float(), dim=-1).split([len(t) for t in texts])
+        """Captions, and in turn the concepts' prompts, or those of the other attributes and relations."""
         scale = weights["logit_scale"].exp()
-        losses = {"captions": objectives.caption_loss(images, vectors[0], batch.truth, scale), "groups": 0.0}
-        for (attribute, _), prompts in zip(groups, vectors[1:], strict=False):
-            second = asked["concept_2"] if attribute == "concept" else None
-            loss = objectives.cross_entropy(scale * images @ prompts.T, asked[attribute], second)
-            losses["groups"] = losses["groups"] + (2.0 if attribute == "concept" else 0.5) * loss
-        last = vectors[-1] if relations else images[:0]
-        return losses | {"relations": objectives.relation_loss(images[rows], last, scale)}
+        captions = self._texts(weights, batch.tokens)
+        losses = {"captions": objectives.caption_loss(images, captions, batch.truth, scale)}
+        prefix = int(torch.randint(len(objectives.PREFIXES), (), generator=generator, device=self.device))
+        if self.step_number % 2 == 0:
+            prompts = self._texts(weights, self.groups["concept"][prefix])
+            loss = objectives.cross_entropy(scale * images @ prompts.T, asked["concept"], asked["concept_2"])
+            return losses | {"concepts": 2 * loss}
+        rows, relations = objectives.relation_texts(batch.codes)
+        groups = [self.groups[name][prefix] for name in objectives.GROUPS]
+        tokens = [*groups, self.tokenizer(relations).to(self.device)] if relations else groups
+        vectors = self._texts(weights, torch.cat(tokens)).split([len(t) for t in tokens])
+        logits = [scale * images @ prompts.T for prompts in vectors[: len(groups)]]
+        named = zip(objectives.GROUPS, logits, strict=True)
+        losses["groups"] = 0.5 * sum(objectives.cross_entropy(logit, asked[name]) for name, logit in named)
+        if relations:
+            losses["relations"] = 2 * objectives.relation_loss(images[rows], vectors[-1], scale)
+        return losses
+
+    def _texts(self, weights: forward.Weights, tokens: Tensor) -> Tensor:
+        return F.normalize(forward.text_features(self.clip, weights, tokens).float(), dim=-1)
 
     def pixels(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         """Normalised pixels; with a generator, each image a little brighter or darker."""

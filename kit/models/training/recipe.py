@@ -94,13 +94,13 @@ RECIPES = {
             vision={"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8},
             text={"context_length": 24, "width": 128, "heads": 4, "layers": 3},
             phases=(
-                Phase(45 * CHUNK, PLAIN),
-                Phase(90 * CHUNK, EASY),
-                Phase(170 * CHUNK, CLEAN),
-                Phase(550 * CHUNK, CLEAN, text=True),
-                Phase(610 * CHUNK, CLEAN, text=True, patches=64),
+                Phase(40 * CHUNK, PLAIN),
+                Phase(80 * CHUNK, EASY),
+                Phase(140 * CHUNK, CLEAN),
+                Phase(264 * CHUNK, CLEAN, text=True),
+                Phase(274 * CHUNK, CLEAN, text=True, patches=64),
             ),
-            decay_from=250 * CHUNK,
+            decay_from=180 * CHUNK,
         )
     ]
 }

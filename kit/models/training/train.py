@@ -37,7 +37,7 @@ class Log:
     """Rows of a CSV file with one header; rows after `seen` images are dropped when a training goes on."""
 
     FIELDS = (
-        ["seen", "seconds", "rate", "loss", "heads", "captions", "groups", "relations"]
+        ["seen", "seconds", "rate", "loss", "heads", "captions", "concepts", "groups", "relations"]
         + [f"{a}_{s}" for a in "sh" for s in ("full", "natural", "clean")]
         + [f"{a}_{n}" for a in "sh" for n in ("colour", "texture", "size", "position", "background")]
         + ["count", "relation"]
@@ -114,6 +114,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # the shards of a batch have a thread each
+    torch.set_flush_denormal(True)  # attention that learnt to look away makes them, and they are slow
     recipe = recipe_named(given.name)
     if given.samples:
         recipe = recipe.scaled(given.samples)

@@ -1,0 +1,101 @@
+"""Right and wrong answers: hits, accuracies, what is taken for what."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from kit.axes import expect_shape
+from kit.errors import KitError
+
+
+def hits(scores: Tensor, labels: Tensor, top: int = 1) -> Tensor:
+    """Whether the right text is among the `top` best-scored ones of each image.
+
+    A tie with a wrong text counts against the image: equal scores for all texts
+    are no answer, and must not look like one.
+
+    Args:
+        scores: [batch, text].
+        labels: number of the right text, int [batch].
+        top: how many answers an image may give.
+
+    Returns:
+        bool [batch].
+
+    Raises:
+        KitError: shapes that do not fit, a label that is no text, scores that are not finite.
+
+    Example:
+        >>> hits(torch.tensor([[0.1, 0.3], [0.2, 0.0]]), torch.tensor([1, 1]))
+        tensor([ True, False])
+    """
+    expect_shape(scores, "batch text", "scores")
+    expect_shape(labels, "batch", "labels", batch=len(scores))
+    texts = scores.shape[1]
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < texts:
+        span = f"{int(labels.min())} to {int(labels.max())}"
+        raise KitError(f"labels go from {span}, but there are {texts} texts; leave unlabelled images out.")
+    if not torch.isfinite(scores).all():
+        raise KitError("scores hold values that are not finite; look for them in the model's output.")
+    right = scores.gather(1, labels[:, None])  # [batch, 1]
+    as_good = (scores >= right).sum(1)  # the right one itself included
+    return as_good <= top
+
+
+def accuracy(scores: Tensor, labels: Tensor, top: int = 1) -> float:
+    """Share of images whose right text is among the `top` best-scored, 0-1; see `hits`.
+
+    Example:
+        >>> accuracy(torch.tensor([[0.1, 0.3], [0.2, 0.0]]), torch.tensor([1, 1]))
+        0.5
+    """
+    return float(hits(scores, labels, top).float().mean())
+
+
+def worst_group(right: Tensor, groups: Tensor) -> tuple[int, float]:
+    """The group with the lowest share of right answers, and that share.
+
+    Args:
+        right: bool [batch].
+        groups: group of each image, int [batch].
+
+    Example:
+        >>> worst_group(torch.tensor([True, False, True]), torch.tensor([0, 0, 1]))
+        (0, 0.5)
+    """
+    expect_shape(groups, "batch", "groups", batch=len(right))
+    shares = {int(g): float(right[groups == g].float().mean()) for g in groups.unique()}
+    worst = min(shares, key=shares.get)
+    return worst, shares[worst]
+
+
+def confusions(scores: Tensor, labels: Tensor, names: Sequence[str], top: int = 10) -> pd.DataFrame:
+    """The most frequent wrong answers.
+
+    Args:
+        scores: [batch, text].
+        labels: number of the right text, int [batch].
+        names: of the texts.
+        top: rows at most.
+
+    Returns:
+        A table with columns `is`, `taken_for`, `images`, and `share` (of the images that are it), the
+        most images first.
+
+    Example:
+        >>> scores = torch.eye(3)[[1, 1, 2]]
+        >>> confusions(scores, torch.tensor([0, 1, 2]), ["cat", "dog", "cow"]).values.tolist()
+        [['cat', 'dog', 1, 1.0]]
+    """
+    expect_shape(scores, "batch text", "scores", text=len(names))
+    said = scores.argmax(1)
+    table = pd.DataFrame({"is": labels.tolist(), "taken_for": said.tolist()})
+    total = table["is"].value_counts()
+    wrong = table[table["is"] != table["taken_for"]].value_counts().reset_index(name="images")
+    wrong["share"] = wrong["images"] / wrong["is"].map(total)
+    wrong = wrong.sort_values(["images", "share", "is"], ascending=[False, False, True], kind="stable")
+    for column in ("is", "taken_for"):
+        wrong[column] = wrong[column].map(lambda i: names[i])
+    return wrong.head(top).reset_index(drop=True)
