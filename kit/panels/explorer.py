@@ -15,7 +15,7 @@ from kit.panels.selection import FIELDS, Selection, split_tokens
 
 PINS = 4
 WAIT_SECONDS = 0.2  # a total effect waits so long for the next change before a tower runs
-PROMPTS = ("a cat", "a dog", "a red thing", "a thing on grass")
+PROMPTS = ("a cat", "a dog", "a red thing", "a blue thing", "a thing on grass", "a thing on snow")
 
 
 class Explorer(Panel):

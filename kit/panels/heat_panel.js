@@ -33,7 +33,7 @@ function colour(z, vmax, scale) {
 
 function signed(z, digits) {
   const text = Math.abs(z).toFixed(digits);
-  return (z < 0 ? "−" : "+") + text;
+  return Number(text) === 0 ? text : (z < 0 ? "−" : "+") + text;
 }
 
 function render({ model, el }) {
@@ -140,8 +140,8 @@ function render({ model, el }) {
       const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140;
       ctx.fillStyle = light ? "#1b1b1b" : "#f5f5f5";
       ctx.textAlign = "center";
-      if (w >= 32 && h >= 26) {
-        ctx.font = `10px ${look.font}`;
+      if (w >= 27 && h >= 24) {
+        ctx.font = `${w < 34 ? 9 : 10}px ${look.font}`;
         ctx.fillText(signed(value, 3).replace("0.", "."), x + w / 2, y + h - 4);
       }
       if (!get("row_names")[Math.floor(i / get("cols"))]) {
