@@ -47,7 +47,7 @@ def curve(log: Path) -> list[dict]:
 
 def draw_curve(rows: list[dict], switch: int, path: Path) -> None:
     """Accuracy over images seen, as a PNG; a dashed line where captions begin."""
-    width, height, left, bottom, top = 720, 360, 60, 50, 20
+    width, height, left, bottom, top = 720, 360, 60, 50, 36
     picture = Image.new("RGB", (width, height), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
     end = max(r["seen"] for r in rows)
@@ -61,10 +61,12 @@ def draw_curve(rows: list[dict], switch: int, path: Path) -> None:
     for dash in range(top, height - bottom, 8):
         pen.line((x(switch), dash, x(switch), dash + 4), fill="#888888")
     pen.text((x(switch) + 4, height - bottom - 4), "captions begin", fill="#666666", font=font, anchor="ls")
-    for (name, label), colour in zip(CURVES.items(), COLOURS, strict=True):
+    low = height  # of the last label: they are pushed apart from below
+    for (name, label), colour in sorted(zip(CURVES.items(), COLOURS), key=lambda c: rows[-1][c[0][0]]):
         points = [(x(r["seen"]), y(r[name])) for r in rows]
         pen.line(points, fill=colour, width=3)
-        pen.text((points[-1][0] + 8, points[-1][1]), label, fill=colour, font=font, anchor="lm")
+        low = min(points[-1][1], low - 18)
+        pen.text((points[-1][0] + 8, low), label, fill=colour, font=font, anchor="lm")
     pen.text((x(end / 2), height - 8), "images seen", fill="black", font=font, anchor="ms")
     pen.text((6, 4), "accuracy among all concepts", fill="black", font=font)
     picture.save(path, optimize=True)
