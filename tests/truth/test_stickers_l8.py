@@ -1,0 +1,73 @@
+"""`stickers-l8` knows what is in a scene; with random weights or shuffled labels it does not."""
+
+import json
+
+import pytest
+import torch
+
+import kit.world as world
+from kit.measures import accuracy
+from kit.models.tokenizer import learn_merges, vocabulary_size
+from kit.models.training.card import SHIPPED
+from kit.models.training.evaluate import Shipped
+
+FOLDER = SHIPPED / "stickers-l8"
+SEED = 64_001  # no seed of the training, of its looks, or of the card
+CHANCE = 1 / len(world.VALUES["concept"])
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Shipped(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    """500 unbiased scenes of one object, as they come: recoloured, textured, of all sizes."""
+    return world.draw(500, SEED)
+
+
+@pytest.fixture(scope="module")
+def images(shipped, scenes):
+    return shipped.images(scenes.images)
+
+
+def answered(model, images, scenes, attribute):
+    scores = images @ model.texts(world.prompts(attribute)).T
+    return accuracy(scores, scenes.codes[attribute])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "least"), [("concept", 0.45), ("background", 0.95), ("position", 0.9), ("size", 0.85)]
+)
+def test_shipped_model_answers(shipped, images, scenes, attribute, least):
+    assert answered(shipped, images, scenes, attribute) > least
+
+
+def test_shuffled_labels_are_at_chance(shipped, images, scenes):
+    scores = images @ shipped.texts(world.prompts("concept")).T
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))
+    assert accuracy(scores, scenes.codes["concept"][order]) < 5 * CHANCE
+
+
+def test_random_weights_are_at_chance(scenes):
+    model = Shipped(FOLDER, trained=False)
+    some = scenes[:250]
+    vectors = model.images(some.images)
+    assert answered(model, vectors, some, "concept") < 5 * CHANCE
+    assert answered(model, vectors, some, "background") < 3 / 12
+
+
+def test_vocabulary_is_that_of_the_world(shipped):
+    assert shipped.tokenizer.vocab_size == vocabulary_size(learn_merges(world.words()))
+    assert shipped.tokenizer.eot_token_id == shipped.tokenizer.vocab_size - 1
+
+
+def test_card_is_of_these_weights(shipped, scenes, images):
+    """The figures of the card are those that these scenes give, within what 500 images can tell."""
+    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
+    assert card["parameters"] == sum(p.numel() for p in shipped.clip.parameters())
+    assert card["bytes"] == (FOLDER / "open_clip_model.safetensors").stat().st_size <= 8_000_000
+    told = {(r["what"], r["artists"]): r["value"] for r in card["measured"]}
+    for what, attribute in (("concept, full", "concept"), ("background", "background"), ("size", "size")):
+        assert answered(shipped, images, scenes, attribute) == pytest.approx(told[what, "seen"], abs=0.07)

@@ -1,0 +1,236 @@
+"""The training: its forward pass, its losses, its state on disk and what it exports."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import kit.world as world
+from kit.errors import KitError
+from kit.models.training import forward, loop, objectives
+from kit.models.training.export import export
+from kit.models.training.loop import Training
+from kit.models.training.recipe import CHUNK, CLEAN, RECIPES, Phase
+from kit.models.training.train import recipe_named
+
+TINY = replace(
+    RECIPES["stickers-l8"],
+    name="tiny",
+    vision={"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16},
+    text={"context_length": 24, "width": 16, "heads": 2, "layers": 1},
+    embed_dim=16,
+    phases=(Phase(2 * CHUNK, CLEAN, text=True, patches=7),),
+    decay_from=CHUNK,
+    batch=32,
+    warmup=4,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sums in another order are other sums: the promise of equal losses is for one thread a shard."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tiny")
+
+
+@pytest.fixture(scope="module")
+def clip():
+    """A small model with every weight off its starting value, biases and norms too."""
+    model = loop.build(TINY, 600, seed=3).eval()
+    generator = torch.Generator().manual_seed(4)
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.1 * torch.randn(p.shape, generator=generator)
+    return model
+
+
+def images_and_tokens(n=5):
+    generator = torch.Generator().manual_seed(5)
+    tokens = torch.zeros(n, 24, dtype=torch.int64)
+    for i in range(n):
+        tokens[i, : i + 3] = torch.randint(1, 598, (i + 3,), generator=generator)
+        tokens[i, i + 3] = 599
+    return torch.randn(n, 3, 64, 64, generator=generator), tokens
+
+
+def own(clip, dtype):
+    pixels, tokens = images_and_tokens()
+    weights = forward.weights_of(clip, dtype)
+    features = forward.image_features(clip, weights, pixels, None)
+    return features @ weights["visual.proj"], forward.text_features(clip, weights, tokens)
+
+
+def library(clip):
+    pixels, tokens = images_and_tokens()
+    return clip.encode_image(pixels), clip.encode_text(tokens)
+
+
+@torch.no_grad()
+def test_own_forward_equals_the_module_in_float32(clip):
+    for mine, theirs in zip(own(clip, torch.float32), library(clip)):
+        assert (mine - theirs).norm() / theirs.norm() < 1e-5
+
+
+@torch.no_grad()
+def test_own_forward_in_bfloat16_points_the_same_way(clip):
+    for mine, theirs in zip(own(clip, torch.bfloat16), library(clip)):
+        assert F.cosine_similarity(mine.float(), theirs).min() > 0.9995  # 16 wide; wider is closer
+
+
+@torch.no_grad()
+def test_kept_patches_bring_their_own_positions(clip):
+    """All patches in another order are the same image."""
+    pixels, _ = images_and_tokens()
+    weights = forward.weights_of(clip, torch.float32)
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(1)).expand(len(pixels), -1)
+    whole, turned = (forward.image_features(clip, weights, pixels, keep) for keep in (None, order))
+    assert (whole - turned).norm() / whole.norm() < 1e-5
+
+
+def test_chosen_patches_are_distinct_and_follow_the_generator():
+    one, again = (forward.choose_patches(50, 64, 31, torch.Generator().manual_seed(2)) for _ in range(2))
+    assert torch.equal(one, again)
+    assert all(len(row.unique()) == 31 for row in one)
+    assert forward.choose_patches(50, 64, 64, torch.Generator()) is None
+
+
+def test_resumed_training_repeats_the_losses_to_the_bit(folder):
+    unbroken = Training(TINY, folder)
+    unbroken.seen = CHUNK - 24 * TINY.batch  # so that the 50 cross into the second chunk of scenes
+    for _ in range(4):
+        unbroken.step()
+    unbroken.save(folder / "checkpoint.pt")
+    expected = [unbroken.step() for _ in range(50)]
+    resumed = Training(TINY, folder)
+    resumed.load(folder / "checkpoint.pt")
+    assert [resumed.step() for _ in range(50)] == expected
+    assert unbroken.seen == resumed.seen > CHUNK
+    assert all(torch.equal(unbroken.ema[n], resumed.ema[n]) for n in unbroken.ema)
+
+
+def test_checkpoint_of_another_model_is_refused(folder):
+    Training(TINY, folder).save(folder / "other.pt")
+    with pytest.raises(KitError, match='holds a training of "tiny" with other shapes'):
+        Training(replace(TINY, embed_dim=8), folder).load(folder / "other.pt")
+
+
+def test_broken_save_leaves_the_last_checkpoint(folder, monkeypatch):
+    training, path = Training(TINY, folder), folder / "kept.pt"
+    training.save(path)
+    before = path.read_bytes()
+
+    def broken(state, file):
+        file.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(OSError, match="disk full"):
+        training.save(path)
+    assert path.read_bytes() == before
+
+
+@torch.no_grad()
+def test_export_loads_through_open_clip_and_holds_no_label_heads(folder):
+    import open_clip
+    from safetensors.torch import load_file
+
+    training = Training(TINY, folder)
+    training.step()
+    export(training, folder / "model")
+    stored = load_file(folder / "model" / "open_clip_model.safetensors")
+    assert not [n for n in stored if "heads" in n]
+    assert {w.dtype for w in stored.values()} == {torch.float16}
+    where = f"local-dir:{folder / 'model'}"
+    loaded, _, transform = open_clip.create_model_and_transforms(where)
+    training.clip.load_state_dict({n: w.half().float() for n, w in training.averaged().items()})
+    pixels, _ = images_and_tokens()
+    assert torch.equal(loaded.eval().encode_image(pixels), training.clip.eval().encode_image(pixels))
+    assert list(transform.transforms[-1].mean) == [0.5, 0.5, 0.5]
+    tokenizer = open_clip.get_tokenizer(where, bpe_path=str(folder / "model" / "bpe.txt.gz"))
+    texts = world.draw(20, seed=1, kind="mixed").captions
+    assert torch.equal(tokenizer(texts), training.tokenizer(texts))
+
+
+def test_sides_of_a_pair_name_the_object_that_stands_there():
+    scenes = world.draw(200, seed=2, kind="pair")
+    asked = objectives.targets(scenes.codes)
+    rows = scenes.masks.flatten(2).any(2).all(1).nonzero()[:, 0].tolist()
+    grid = torch.arange(64.0)
+    for i in rows:
+        across = [float((m * grid).sum() / m.sum()) for m in scenes.masks[i].float()]
+        down = [float((m * grid[:, None]).sum() / m.sum()) for m in scenes.masks[i].float()]
+        concepts = [int(scenes.codes[c][i]) for c in ("concept", "concept_2")]
+        beside = int(asked["left"][i]) >= 0
+        first, last = ("left", "right") if beside else ("top", "bottom")
+        place = across if beside else down
+        order = concepts if place[0] < place[1] else concepts[::-1]
+        assert [int(asked[first][i]), int(asked[last][i])] == order
+
+
+def test_two_objects_are_not_asked_for_one_colour():
+    asked = objectives.targets(world.draw(50, seed=2, kind="pair").codes)
+    assert all((asked[n] == -1).all() for n in ("colour", "texture", "size", "position", "count"))
+    assert (asked["background"] >= 0).all()
+
+
+def test_a_second_true_caption_is_no_wrong_answer():
+    """Images 0 and 1 are equal, and so are their captions: to share the answer is best."""
+    images = torch.eye(3)[[0, 0, 1]]
+    truth = images @ images.T > 0
+    fair = objectives.caption_loss(images, images, truth, torch.tensor(100.0))
+    blind = objectives.caption_loss(images, images, torch.eye(3) > 0, torch.tensor(100.0))
+    assert float(fair) == pytest.approx(float(blind)) == pytest.approx(2 / 3 * math.log(2))
+    apart = torch.eye(3)  # telling the equal ones apart: a gain for who takes them for different, a loss here
+    assert objectives.caption_loss(apart, apart, truth, torch.tensor(10.0)) > fair + 1
+    assert objectives.caption_loss(apart, apart, torch.eye(3) > 0, torch.tensor(10.0)) < 0.01
+
+
+def test_unasked_rows_do_not_count():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 5.0]])
+    alone = objectives.cross_entropy(logits[:1], torch.tensor([0]))
+    assert objectives.cross_entropy(logits, torch.tensor([0, -1])) == alone
+    assert objectives.cross_entropy(logits, torch.tensor([-1, -1])) == 0
+
+
+def test_relation_texts_are_true_first():
+    scenes = world.draw(40, seed=9, kind="pair")
+    rows, texts = objectives.relation_texts(scenes.codes)
+    assert rows.tolist() == list(range(40))
+    names = world.prompts("concept")
+    for i in range(40):
+        a, b = (names[int(scenes.codes[c][i])] for c in ("concept", "concept_2"))
+        relation = scenes.labels["relation"].iloc[i]
+        assert texts[4 * i : 4 * i + 2] == [f"{a} {relation} {b}", f"{b} {relation} {a}"]
+
+
+def test_rates_rise_stay_and_fall_to_zero(folder):
+    training = Training(TINY, folder)
+    rates = []
+    for training.seen in range(0, TINY.samples + 1, TINY.batch):
+        rates.append(training.rate())
+    assert rates[0] == 0.25 and rates[3] == rates[20] == 1 and rates[-1] == 0
+    assert rates == rates[:4] + sorted(rates[4:], reverse=True)
+
+
+def test_scaled_recipe_keeps_its_proportions():
+    recipe = RECIPES["stickers-l8"]
+    half = recipe.scaled(recipe.samples // 2)
+    assert half.samples == pytest.approx(recipe.samples / 2, abs=CHUNK)
+    assert [p.text for p in half.phases] == [p.text for p in recipe.phases]
+    assert all(p.until % CHUNK == 0 for p in half.phases)
+
+
+def test_unknown_recipe_names_the_known_ones():
+    with pytest.raises(
+        KitError, match=r'no recipe "stickers-l9": there are stickers-l8.* Nearest: stickers-l8'
+    ):
+        recipe_named("stickers-l9")
