@@ -3,7 +3,17 @@
 from kit.panels.explorer import Explorer
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
+from kit.panels.pictures import picture
 from kit.panels.scores import prompt_directions
 from kit.panels.selection import Selection
 
-__all__ = ["BarPanel", "Explorer", "HeadGrid", "HeatPanel", "Panel", "Selection", "prompt_directions"]
+__all__ = [
+    "BarPanel",
+    "Explorer",
+    "HeadGrid",
+    "HeatPanel",
+    "Panel",
+    "Selection",
+    "picture",
+    "prompt_directions",
+]

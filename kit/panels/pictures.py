@@ -6,6 +6,7 @@ Nothing is computed here. Signed numbers are red above zero and blue below, with
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from kit.errors import KitError
 from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colours
@@ -16,6 +17,11 @@ FINE = 2  # pixels drawn for each pixel shown, so that letters stay sharp
 WIDTH = 760
 SERIES = (ACCENT, (230, 159, 0), (0, 158, 115))  # told apart by colour-blind eyes; a mark differs too
 LINE = (205, 205, 205)
+
+
+def picture(pixels: Tensor) -> Image.Image:
+    """A picture to look at from the pixels of a scene, [3, height, width] uint8."""
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
 class Still:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import kit.world as world
+from kit.cards.evaluate import Shipped
 from kit.measures import accuracy
+from kit.models.names import SHIPPED
 from kit.models.tokenizer import learn_merges, vocabulary_size
-from kit.models.training.card import SHIPPED
-from kit.models.training.evaluate import Shipped
 
 FOLDER = SHIPPED / "stickers-l8"
 SEED = 64_001  # no seed of the training, of its looks, or of the card

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
     "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
+    "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
     "cli": BASE,
     "notebook_tools": BASE,
 }

@@ -1,4 +1,4 @@
-"""Measure a trained model and write its page: `python -m kit.models.training.card stickers-l8`.
+"""Measure a trained model and write its page: `python -m kit.cards.model_card stickers-l8`.
 
 Writes `card.json` beside the weights, and the measured part of `data_cards/NAME.md` with the picture
 of the training curve. `--page` writes the page again from the figures that are there.
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from kit.cards.evaluate import SEEDS, Shipped, evaluate
 from kit.errors import KitError
-from kit.models.training.evaluate import SEEDS, Shipped, evaluate
+from kit.models.names import SHIPPED
 from kit.models.training.train import recipe_named
 
-SHIPPED = Path(__file__).parents[1] / "shipped"
-CARDS = Path(__file__).parents[3] / "data_cards"
+CARDS = Path(__file__).parents[2] / "data_cards"
 MARKS = ("<!-- measured -->", "<!-- end of measured -->")
 CURVES = {
     "s_clean": "clean, seen",

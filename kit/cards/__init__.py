@@ -1,0 +1,1 @@
+"""Measured tables and pages of the shipped models."""
