@@ -73,6 +73,10 @@ class Model:
     _text_stamp: tuple = field(default=(), init=False)
     _hash: tuple = field(default=(), init=False)
 
+    def __getstate__(self) -> dict:
+        """A copy makes its own trace and frozen graph: they belong to the modules of the original."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("_trace", "_frozen")}
+
     def __repr__(self) -> str:
         size, grid = " x ".join(map(str, self.image_size)), " x ".join(map(str, self.grid))
         texts = "with text tower" if self.has_text else "no text tower"

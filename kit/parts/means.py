@@ -90,9 +90,7 @@ def load_means(model, path: str | Path | None = None) -> Means:
             facts = json.loads((file.metadata() or {}).get("means", "{}"))
             tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError) as error:
-        raise KitError(
-            f'"{path.name}" is not a file of means ({error}); write one with Means.save.'
-        ) from error
+        raise KitError(f'"{path.name}" is not a file of means; write one with Means.save.') from error
     if facts.get("format") != FORMAT:
         raise KitError(f'"{path.name}" is not a file of means; write one with Means.save.')
     outputs = {k.removeprefix("outputs."): v for k, v in tensors.items() if k.startswith("outputs.")}

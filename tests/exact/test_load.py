@@ -149,7 +149,7 @@ def test_the_real_tower_in_open_clips_layout_gives_the_published_embeddings():
         preprocess=_resize_256_crop_224(),
     )
     embedding = model.encode_image(model.preprocess(photographs()))
-    words = directions(model, ([str(n) for n in range(1000)], text["text_embeddings"].float()))
+    words = directions(model, ([str(n) for n in range(1000)], text.float()))
     cosine = normalize(embedding, dim=-1) @ words.vectors.T
     for row, vector, item in zip(cosine, embedding, expected(), strict=True):
         assert vector[:4].tolist() == pytest.approx(item["embedding_first4"], abs=2e-3)
