@@ -62,7 +62,7 @@ MUTANTS = [
         PAINT,
         "masks[:, slot] &= ~covered",
         "masks[:, slot] &= True",
-        (f"{DRAWN}::test_masks_hold_every_object",),
+        (f"{DRAWN}::test_objects_that_touch_share_no_pixel_of_their_masks",),
     ),
     Mutant(
         "masks keep what a printed word covers",

@@ -8,14 +8,9 @@ from torch import Tensor
 
 import kit
 from kit.measures import bootstrap_interval
-from kit.models.names import shipped_names
 
 N, SEED, BATCH = 1000, 21, 50
 COVERED = 0.25  # a token lies on an object that covers a quarter of its patch
-
-pytestmark = pytest.mark.skipif(
-    "stickers-l8" not in shipped_names(), reason="the weights of stickers-l8 are not in kit/models/shipped"
-)
 
 
 class Found(NamedTuple):

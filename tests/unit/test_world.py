@@ -137,6 +137,11 @@ def test_masks_hold_every_object(kind, objects):
     assert (scenes.masks.sum(1) <= 1).all(), "masks overlap"
 
 
+def test_objects_that_touch_share_no_pixel_of_their_masks():
+    scenes = draw(1, 5, "count", start=40)  # two of its objects overlap: about one scene in a hundred is so
+    assert (scenes.masks.sum(1) <= 1).all(), "the covered object keeps its pixels"
+
+
 @pytest.mark.parametrize("size", VALUES["size"])
 def test_drawings_have_the_size_that_the_label_says(size):
     scenes = draw(120, 10, sizes=(size,), colours=0.0)
