@@ -20,7 +20,7 @@ def write(path, *sources):
 
 
 def run_command(path):
-    """The command in a process of its own: the event loop of the browser tests, in this one, would stall it."""
+    """The command in a process of its own: in this one the browser tests may hold an event loop."""
     command = [sys.executable, "-m", "kit.notebook_tools", "run", str(path)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
