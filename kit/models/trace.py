@@ -7,8 +7,10 @@ graph reads the module's own parameters: nothing is copied.
 
 import operator
 from dataclasses import dataclass
+from unittest import mock
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from kit.errors import KitError
@@ -114,7 +116,7 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
     pixels = torch.zeros(EXAMPLE_BATCH, 3, *size, dtype=like.dtype, device=like.device)
     batch = ({0: torch.export.Dim.DYNAMIC},)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), mock.patch.object(nn.MultiheadAttention, "forward", _batch_first_attention):
             program = torch.export.export(tower, (pixels,), dynamic_shapes=batch, strict=False)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -135,6 +137,25 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
     graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+_library_attention = nn.MultiheadAttention.forward
+
+
+def _batch_first_attention(self, query, key, value, *args, **kwargs) -> tuple[Tensor, Tensor | None]:
+    """`nn.MultiheadAttention` for plain self-attention, recorded without its detour.
+
+    The module's Python path, the one that can be recorded, puts tokens first and copies queries,
+    keys and values; its fused path does not. Any other use is left to the module itself.
+    """
+    asked = {name: value for name, value in kwargs.items() if value is not None}
+    plain = query is key is value and query.ndim == 3 and not args and asked == {"need_weights": False}
+    if not (plain and self.batch_first and self.bias_k is None and not self.add_zero_attn):
+        return _library_attention(self, query, key, value, *args, **kwargs)
+    packed = F.linear(query, self.in_proj_weight, self.in_proj_bias)  # [batch, token, 3 * dim]
+    qkv = packed.unflatten(-1, (3, self.num_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+    out = F.scaled_dot_product_attention(*qkv.unbind(0))  # [batch, head, token, head_dim]
+    return self.out_proj(out.transpose(1, 2).flatten(2)), None
 
 
 def _in_place(node: fx.Node) -> bool:

@@ -71,19 +71,21 @@ class Readout:
         """The rows of `value` that are read, in canonical order.
 
         Args:
-            value: the value in the graph, with any batch size (1 for a constant).
+            value: the value in the graph, with any batch size (1 for a constant), and with all its
+                tokens or those alone that are read.
 
         Returns:
             [batch, row, feature], features in the order of `matrix`.
         """
-        sizes = [-1 if a == BATCH else self.size(a) for a in self.axes]
+        held = value.shape[self.dims.index((TOKEN,))] if (TOKEN,) in self.dims else self.tokens
+        sizes = [-1 if a == BATCH else held if a == TOKEN else self.size(a) for a in self.axes]
         axes = self.axes if BATCH in self.axes else [BATCH, *self.axes]
         value = value.reshape(sizes if BATCH in self.axes else [1, *sizes])
         front = [a for a in (BATCH, TOKEN) if a in axes]
         value = value.permute([axes.index(a) for a in front + [a for a in axes if a not in front]])
         if TOKEN not in axes:
             return value.reshape(len(value), 1, -1)
-        if len(self.rows) < self.tokens:
+        if len(self.rows) < held:
             first, last = self.rows[0], self.rows[-1] + 1
             together = self.rows == tuple(range(first, last))
             value = value[:, first:last] if together else value[:, list(self.rows)]

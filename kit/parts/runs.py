@@ -39,7 +39,7 @@ class Run:
         self.model, self.pixels = model, pixels
         self.frozen = frozen_graph(model)
         recorder = _Recorder(self.frozen, tokens, edit or Taps())
-        self.representation = forward(model, self.frozen, pixels, recorder)
+        self.representation = forward(model, self.frozen, pixels, recorder, only_read=edit is None)
         self.norm = self.representation.norm(dim=-1)
         self.index = self.frozen.index
         self.tokens = tokens
@@ -229,11 +229,11 @@ class Run:
         return directions.to(self.representation)
 
 
-def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps) -> Tensor:
-    """One counted pass of the tower, [batch, embed], without gradients."""
+def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps, only_read: bool = False) -> Tensor:
+    """One counted pass of the tower, [batch, embed], without gradients; `only_read` as in `tapped`."""
     model.passes["image"] += 1
     with torch.no_grad():
-        return tapped(frozen)(pixels, taps)
+        return tapped(frozen, only_read)(pixels, taps)
 
 
 def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:

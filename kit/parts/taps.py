@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx
 
 from kit.parts.frozen import FrozenGraph
+from kit.parts.narrow import narrow
 
 
 @dataclass(frozen=True)
@@ -64,22 +65,29 @@ class Taps:
         return out
 
 
-def tapped(frozen: FrozenGraph) -> Callable[[Tensor, Taps], Tensor]:
+def tapped(frozen: FrozenGraph, only_read: bool = False) -> Callable[[Tensor, Taps], Tensor]:
     """The tower as a function of pixels and taps, made once for each trace.
+
+    Args:
+        frozen: the tower.
+        only_read: values behind the last keys and values hold the tokens alone that are read (see
+            `kit.parts.narrow`), which is faster; otherwise every tap sees every token.
 
     Returns:
         pixels [batch, 3, height, width], taps -> representation [batch, embed].
     """
-    trace = frozen.trace
-    if not hasattr(trace, "tapped"):
-        trace.tapped = _insert(frozen)
-    return trace.tapped
+    made = frozen.trace.__dict__.setdefault("tapped", {})
+    if only_read not in made:
+        made[only_read] = _insert(frozen, only_read)
+    return made[only_read]
 
 
-def _insert(frozen: FrozenGraph) -> fx.GraphModule:
+def _insert(frozen: FrozenGraph, only_read: bool) -> fx.GraphModule:
     trace = frozen.trace
     graph, twin = fx.Graph(), {}
     output = graph.graph_copy(trace.module.graph, twin)
+    if only_read:
+        narrow(graph)
     with graph.inserting_after(next(n for n in graph.nodes if n.op == "placeholder")):
         taps = graph.placeholder("taps")
 

@@ -100,14 +100,7 @@ class Training:
     @property
     def step_number(self) -> int:
         """Steps made."""
-        return self.seen // self.recipe.batch
-
-    def rate(self) -> float:
-        """Factor on the learning rates: a short rise, a plateau, a cosine to zero."""
-        r = self.recipe
-        rise = min(1.0, (self.step_number + 1) / r.warmup)
-        fall = max(0.0, (self.seen - r.decay_from) / (r.samples - r.decay_from))
-        return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
+        return self.recipe.steps(self.seen)
 
     def step(self) -> dict[str, float]:
         """Train on the next batch; returns the losses by name, "loss" being their sum."""
@@ -116,20 +109,21 @@ class Training:
         leaves = {n: p.detach().to(self._type_of(n)).requires_grad_() for n, p in self.named.items()}
         parts = [
             self.threads.submit(self._gradients, i, batch.rows(rows), leaves, phase)
-            for i, rows in enumerate(torch.arange(r.batch).chunk(r.shards))
+            for i, rows in enumerate(torch.arange(phase.batch).chunk(r.shards))
         ]
         parts = [p.result() for p in parts]
         for i, p in enumerate(self.named.values()):
             found = [g[i].to(p.dtype) for g, _ in parts if g[i] is not None]
             p.grad = torch.stack(found).sum(0).div_(r.shards) if found else None
         nn.utils.clip_grad_norm_(self.named.values(), 1.0)
-        rate = self.rate()
+        rate = r.rate(self.seen)
         for optimiser in self.optimisers:
             base = r.muon if isinstance(optimiser, torch.optim.Muon) else r.adamw
             for group in optimiser.param_groups:
                 group["lr"] = base * rate
         list(self.threads.map(lambda optimiser: optimiser.step(), self.optimisers))
         self._after_step()
+        self.seen += phase.batch
         values = {n: sum(v.get(n, 0.0) for _, v in parts) / r.shards for n in parts[0][1]}
         return values | {"loss": sum(values.values())}
 
@@ -141,7 +135,6 @@ class Training:
         self.clip.logit_scale.clamp_(max=math.log(self.recipe.max_scale))
         decay = min(self.recipe.ema, (1 + self.step_number) / (10 + self.step_number))
         torch._foreach_lerp_(list(self.ema.values()), [p.detach() for p in self.named.values()], 1 - decay)
-        self.seen += self.recipe.batch
 
     def _gradients(self, shard: int, batch: Batch, leaves: forward.Weights, phase: Phase):
         """Gradients by weight (None where unused) and losses of one shard of the batch."""
@@ -157,14 +150,14 @@ class Training:
         keep = forward.choose_patches(len(pixels), rows * cols, phase.patches, generator)
         features = forward.image_features(self.clip, weights, pixels, keep)  # [batch, dim]
         asked = objectives.targets(batch.codes)
-        heads = objectives.head_loss(self.heads.answers(features, weights), asked)
+        heads = objectives.head_loss(self.heads.answers(features, weights), asked, phase.emphasis)
         if not phase.text:
             return {"heads": heads}
         images = F.normalize((features @ weights["visual.proj"]).float(), dim=-1)  # [batch, embed]
-        losses = self._text_losses(weights, images, batch, asked, generator)
+        losses = self._text_losses(weights, images, batch, asked, phase.emphasis, generator)
         return losses | {"heads": heads * self.recipe.heads_weight}
 
-    def _text_losses(self, weights, images, batch: Batch, asked, generator) -> dict[str, Tensor]:
+    def _text_losses(self, weights, images, batch: Batch, asked, emphasis, generator) -> dict[str, Tensor]:
         """Captions, and in turn the concepts' prompts, or those of the other attributes and relations."""
         scale = weights["logit_scale"].exp()
         captions = self._texts(weights, batch.tokens)
@@ -180,7 +173,9 @@ class Training:
         vectors = self._texts(weights, torch.cat(tokens)).split([len(t) for t in tokens])
         logits = [scale * images @ prompts.T for prompts in vectors[: len(groups)]]
         named = zip(objectives.GROUPS, logits, strict=True)
-        losses["groups"] = 0.5 * sum(objectives.cross_entropy(logit, asked[name]) for name, logit in named)
+        losses["groups"] = 0.5 * sum(
+            emphasis.get(name, 1.0) * objectives.cross_entropy(logit, asked[name]) for name, logit in named
+        )
         if relations:
             losses["relations"] = 2 * objectives.relation_loss(images[rows], vectors[-1], scale)
         return losses

@@ -70,10 +70,11 @@ def cross_entropy(logits: Tensor, target: Tensor, other: Tensor | None = None) -
     return -(hit * asked).sum() / asked.sum().clamp(min=1)
 
 
-def head_loss(logits: dict[str, Tensor], asked: Codes) -> Tensor:
-    """Weighted sum of the label heads' cross-entropies."""
+def head_loss(logits: dict[str, Tensor], asked: Codes, emphasis: dict[str, float]) -> Tensor:
+    """Weighted sum of the label heads' cross-entropies; `emphasis` is a factor by label."""
     return sum(
-        HEAD_WEIGHT.get(n, OTHER_WEIGHT)
+        emphasis.get(n, 1.0)
+        * HEAD_WEIGHT.get(n, OTHER_WEIGHT)
         * cross_entropy(logits[n], asked[n], asked["concept_2"] if n == "concept" else None)
         for n in logits
     )

@@ -1,5 +1,6 @@
 """The recipes: one entry for each model that is trained here."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 CHUNK = 2048  # scenes drawn at a time; batch sizes divide it
@@ -7,6 +8,7 @@ CHUNK = 2048  # scenes drawn at a time; batch sizes divide it
 PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
 EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
 CLEAN = {"kind": "mixed", "mix": "clean", "bias": 0.9, "colours": 0.33, "textures": 0.3, "words": 0.0}
+HARD = CLEAN | {"colours": 0.5}
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,29 @@ class Phase:
         scenes: arguments of `kit.world.draw`.
         text: captions and prompts are trained too, not the label heads alone.
         patches: patches that each image keeps.
+        batch: images of a step; divides `CHUNK`.
+        emphasis: factor on an attribute's losses, by its name; 1 where absent.
     """
 
     until: int
     scenes: dict
     text: bool = False
     patches: int = 31
+    batch: int = 128
+    emphasis: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """A rise of the learning rates, a plateau, and a fall to zero on a cosine.
+
+    Args:
+        falls_from: images seen when the fall begins.
+        until: images seen when it ends.
+    """
+
+    falls_from: int
+    until: int
 
 
 @dataclass(frozen=True)
@@ -34,7 +53,8 @@ class Recipe:
         vision: open_clip's `vision_cfg`.
         text: open_clip's `text_cfg`, the vocabulary's size aside.
         phases: in order; the last `until` is the length of the training in images.
-        decay_from: images seen when the rates begin to fall, on a cosine, to zero.
+        cycles: of the learning rates, in order; the last ends with the training.
+        warmup: steps in which the rates rise at the start of a cycle.
         shards: parts of a batch whose losses are taken apart and averaged, each in a thread of its own:
             on a shared machine two threads of one core each lose far less than one step over two cores.
         views: how often a drawn scene is shown (with other patches and another caption).
@@ -44,10 +64,9 @@ class Recipe:
     vision: dict
     text: dict
     phases: tuple[Phase, ...]
-    decay_from: int
+    cycles: tuple[Cycle, ...]
     embed_dim: int = 128
     seed: int = 1
-    batch: int = 128
     shards: int = 2
     views: int = 1
     muon: float = 4e-3
@@ -79,11 +98,28 @@ class Recipe:
         unit = CHUNK * self.views
         chunks = lambda n: max(1, round(n * samples / self.samples / unit)) * unit  # noqa: E731
         phases = tuple(replace(p, until=chunks(p.until)) for p in self.phases)
-        return replace(self, phases=phases, decay_from=chunks(self.decay_from))
+        cycles = tuple(Cycle(chunks(c.falls_from), chunks(c.until)) for c in self.cycles)
+        return replace(self, phases=phases, cycles=cycles)
 
     def phase(self, seen: int) -> Phase:
         """The phase in which the image after `seen` others is drawn."""
         return next((p for p in self.phases if seen < p.until), self.phases[-1])
+
+    def steps(self, seen: int) -> int:
+        """Steps that it takes to see so many images."""
+        steps, start = 0, 0
+        for phase in self.phases:
+            steps += max(0, min(seen, phase.until) - start) // phase.batch
+            start = phase.until
+        return steps
+
+    def rate(self, seen: int) -> float:
+        """Factor on the learning rates after `seen` images, between 0 and 1."""
+        cycle = next((c for c in self.cycles if seen < c.until), self.cycles[-1])
+        start = max((c.until for c in self.cycles if c.until <= seen and c is not cycle), default=0)
+        rise = min(1.0, (self.steps(seen) - self.steps(start) + 1) / self.warmup)
+        fall = max(0.0, (seen - cycle.falls_from) / (cycle.until - cycle.falls_from))
+        return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
 
 
 RECIPES = {
@@ -99,8 +135,10 @@ RECIPES = {
                 Phase(140 * CHUNK, CLEAN),
                 Phase(264 * CHUNK, CLEAN, text=True),
                 Phase(274 * CHUNK, CLEAN, text=True, patches=64),
+                Phase(960 * CHUNK, HARD, text=True, batch=256, emphasis={"count": 3.0}),
+                Phase(1200 * CHUNK, HARD, text=True, patches=64, batch=256, emphasis={"count": 3.0}),
             ),
-            decay_from=180 * CHUNK,
+            cycles=(Cycle(180 * CHUNK, 274 * CHUNK), Cycle(620 * CHUNK, 1200 * CHUNK)),
         )
     ]
 }

@@ -53,7 +53,7 @@ class Stream:
             self._next = (chunk + 1, self.ahead.submit(self._draw, chunk + 1))
         view, row = divmod(within, CHUNK)
         whole, orders = self._chunk[1]
-        return whole[view].rows(orders[view][row : row + self.recipe.batch])
+        return whole[view].rows(orders[view][row : row + self.recipe.phase(seen).batch])
 
     def _draw(self, chunk: int) -> tuple[list[Batch], list[Tensor]]:
         """A chunk of scenes with the captions and the order of each view."""

@@ -18,7 +18,7 @@ from kit.models.training.loop import Training
 from kit.models.training.progress import Progress
 from kit.models.training.recipe import CHUNK, RECIPES, Recipe
 
-LOG_EVERY = 128  # steps between two rows of losses
+LOG_EVERY = 8 * CHUNK  # images between two rows of losses
 LOOK_EVERY = 24 * CHUNK  # images between two looks at the accuracy
 
 
@@ -78,15 +78,15 @@ def train(training: Training, minutes: float | None = None, save_minutes: float 
             for name, value in training.step().items():
                 sums[name] = sums.get(name, 0.0) + value
             steps += 1
-            bar.update(recipe.batch)
+            bar.update(training.seen - bar.n)
             training.seconds = before + time.monotonic() - started
             ends = training.seen >= recipe.samples
-            if training.step_number % LOG_EVERY == 0 or ends:
+            if training.seen % LOG_EVERY == 0 or ends:
                 row = {n: round(v / steps, 4) for n, v in sums.items()}
                 row |= {
                     "seen": training.seen,
                     "seconds": round(training.seconds),
-                    "rate": round(training.rate(), 4),
+                    "rate": round(recipe.rate(training.seen), 4),
                 }
                 if training.seen % LOOK_EVERY == 0 or ends:
                     row |= progress.look(text)
