@@ -89,11 +89,11 @@ def trace_of(model) -> Trace:
     Raises:
         KitError: the tower is in train mode or of half precision, or `torch.export` cannot record it.
     """
-    model.check_ready()
     cached = getattr(model, "_trace", None)
     weight = next(model.tower.parameters())
     key = (id(model.tower), weight.device, weight.dtype)
     if cached is None or cached[0] != key:
+        model.check_ready()
         cached = (key, Trace(_export(model.name, model.tower, model.image_size, weight)))
         model._trace = cached
     return cached[1]

@@ -181,11 +181,11 @@ class Run:
 
     def _head_groups(self, selector: str | None) -> Iterator[tuple[Source, list[int]]]:
         """The sources that are attention, each with its selected heads."""
-        chosen = self.index.iloc[self._chosen(selector)]
-        heads = chosen[chosen.kind == "head"]
-        for source in self.frozen.sources:
-            if source.kind == "head" and (heads.layer == source.layer).any():
-                yield source, heads[heads.layer == source.layer]["head"].tolist()
+        chosen = set(self._chosen(selector))
+        for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
+            heads = [head for head, part in enumerate(parts) if part in chosen]
+            if source.kind == "head" and heads:
+                yield source, heads
 
     def _fill(self, values: Tensor, chosen: list[int], gains: list[Tensor], directions) -> None:
         """Write `written @ gain` of each source, and the constants, to their place in `values`."""

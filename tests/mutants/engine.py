@@ -8,6 +8,7 @@ SELECTOR, READOUT, PAPER = "kit/parts/selector.py", "kit/parts/readout.py", "kit
 LOOP = ("tests/exact/test_loop.py::test_loops_equal_the_kit_and_the_library",)
 PARTS, EDIT_TESTS = "tests/exact/test_parts.py", "tests/exact/test_edits.py"
 TERMS = "tests/unit/test_selector.py"
+NARROW, NARROW_TESTS = "kit/parts/narrow.py", "tests/exact/test_narrow.py"
 
 
 def on(test: str, tower: str = "timm/vit_tiny_patch16_224") -> tuple[str, ...]:
@@ -16,6 +17,27 @@ def on(test: str, tower: str = "timm/vit_tiny_patch16_224") -> tuple[str, ...]:
 
 
 MUTANTS: list[Mutant] = [
+    Mutant(
+        "a narrowed tower computes a neighbour of the token that is read",
+        NARROW,
+        "return Rows(dim, index, index + 1) if",
+        "return Rows(dim, index - 1, index) if",
+        (f"{NARROW_TESTS}::test_a_narrowed_tower_says_the_same_of_any_token[5]",),
+    ),
+    Mutant(
+        "a tower of which two tokens are read computes one",
+        NARROW,
+        "if len(asked) == 1 and None not in asked and",
+        "if len(asked) >= 1 and None not in asked and",
+        (f"{NARROW_TESTS}::test_a_tower_that_reads_more_tokens_is_left_alone",),
+    ),
+    Mutant(
+        "masked attention is recorded without its mask",
+        "kit/models/trace.py",
+        "if value is not None}",
+        'if name == "need_weights"}',
+        (f"{NARROW_TESTS}::test_other_uses_of_the_attention_module_are_recorded_as_the_library_writes_them",),
+    ),
     Mutant(
         "the sign of the parts is flipped",
         RUNS,

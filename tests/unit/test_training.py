@@ -12,7 +12,7 @@ from kit.errors import KitError
 from kit.models.training import forward, loop, objectives
 from kit.models.training.export import export
 from kit.models.training.loop import Training
-from kit.models.training.recipe import CHUNK, CLEAN, RECIPES, Phase
+from kit.models.training.recipe import CHUNK, CLEAN, RECIPES, Cycle, Phase
 from kit.models.training.train import recipe_named
 
 TINY = replace(
@@ -21,9 +21,11 @@ TINY = replace(
     vision={"image_size": 64, "layers": 2, "width": 32, "head_width": 16, "patch_size": 16},
     text={"context_length": 24, "width": 16, "heads": 2, "layers": 1},
     embed_dim=16,
-    phases=(Phase(2 * CHUNK, CLEAN, text=True, patches=7),),
-    decay_from=CHUNK,
-    batch=32,
+    phases=(
+        Phase(CHUNK, CLEAN, text=True, patches=7, batch=32),
+        Phase(2 * CHUNK, CLEAN, text=True, patches=7, batch=64, emphasis={"count": 3.0}),
+    ),
+    cycles=(Cycle(CHUNK, 2 * CHUNK),),
     warmup=4,
 )
 
@@ -105,7 +107,7 @@ def test_chosen_patches_are_distinct_and_follow_the_generator():
 
 def test_resumed_training_repeats_the_losses_to_the_bit(folder):
     unbroken = Training(TINY, folder)
-    unbroken.seen = CHUNK - 24 * TINY.batch  # so that the 50 cross into the second chunk of scenes
+    unbroken.seen = CHUNK - 24 * 32  # so that the 50 cross into the second chunk and its larger batches
     for _ in range(4):
         unbroken.step()
     unbroken.save(folder / "checkpoint.pt")
@@ -212,13 +214,30 @@ def test_relation_texts_are_true_first():
         assert texts[4 * i : 4 * i + 2] == [f"{a} {relation} {b}", f"{b} {relation} {a}"]
 
 
-def test_rates_rise_stay_and_fall_to_zero(folder):
-    training = Training(TINY, folder)
-    rates = []
-    for training.seen in range(0, TINY.samples + 1, TINY.batch):
-        rates.append(training.rate())
-    assert rates[0] == 0.25 and rates[3] == rates[20] == 1 and rates[-1] == 0
-    assert rates == rates[:4] + sorted(rates[4:], reverse=True)
+def test_rates_rise_stay_and_fall_to_zero():
+    rates = [TINY.rate(seen) for seen in range(0, TINY.samples + 1, 64)]
+    assert rates[0] == 0.25 and rates[2] == rates[20] == 1 and rates[-1] == 0
+    assert rates == rates[:2] + sorted(rates[2:], reverse=True)
+
+
+def test_a_second_cycle_of_rates_rises_again():
+    twice = replace(TINY, cycles=(Cycle(CHUNK // 2, CHUNK), Cycle(CHUNK, 2 * CHUNK)))
+    assert twice.rate(CHUNK - 32) < 0.01 and twice.rate(CHUNK) == 0.25
+    assert twice.rate(CHUNK + 3 * 64) > 0.95 and twice.rate(2 * CHUNK) == 0
+
+
+def test_steps_are_counted_in_the_batches_of_their_phases():
+    assert [TINY.steps(n) for n in (0, 32, CHUNK, CHUNK + 64, 2 * CHUNK)] == [0, 1, 64, 65, 96]
+
+
+def test_emphasis_is_a_factor_on_the_losses_of_its_label():
+    asked = objectives.targets(world.draw(50, seed=2, kind="count").codes)
+    heads = objectives.LabelHeads(8)
+    weights = {f"heads.{n}": p for n, p in heads.named_parameters()}
+    answers = heads.answers(torch.randn(50, 8, generator=torch.Generator().manual_seed(1)), weights)
+    plain, louder = (objectives.head_loss(answers, asked, e).detach() for e in ({}, {"count": 3.0}))
+    count = objectives.OTHER_WEIGHT * objectives.cross_entropy(answers["count"], asked["count"])
+    assert louder - plain == pytest.approx(2 * float(count.detach()), rel=1e-4)
 
 
 def test_scaled_recipe_keeps_its_proportions():
