@@ -14,7 +14,7 @@ from kit.panels.panel import Panel
 from kit.panels.selection import FIELDS, Selection, split_tokens
 
 PINS = 4
-WAIT_SECONDS = 0.2  # a total effect waits so long for the next change before a tower runs
+WAIT_SECONDS = 0.05  # a total effect waits for the next change: a held arrow key repeats faster than this
 PROMPTS = ("a cat", "a dog", "a red thing", "a blue thing", "a thing on grass", "a thing on snow")
 
 

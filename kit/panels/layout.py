@@ -48,7 +48,8 @@ def grid_layout(index: pd.DataFrame) -> GridLayout:
     layered = index[index.layer.notna() & index.kind.isin(["mlp", "bias"])].drop_duplicates(["layer", "kind"])
     columns += [name for kind, name in (("mlp", "MLP"), ("bias", "bias")) if (layered.kind == kind).any()]
     layers = sorted({int(layer) for layer in [*heads.layer, *layered.layer]})
-    rest = [row for row in range(len(index)) if row not in {*_rows(index, heads), *_rows(index, layered)}]
+    placed = {*_rows(index, heads), *_rows(index, layered)}
+    rest = [row for row in range(len(index)) if row not in placed]
     cols = max(len(columns), 4)
     span = max(2, cols // max(1, min(len(rest), cols // 2)))
     per_row = max(1, cols // span)

@@ -4,6 +4,7 @@ from tests.mutants import Mutant
 
 PANELS = "kit/panels"
 STATE, CASES = "tests/unit/test_panels_selection.py", "tests/unit/test_panels_cases.py"
+WIRE = "tests/unit/test_panels_wire.py"
 FINDINGS, EXPLORER = "tests/unit/test_panels_findings.py", "tests/unit/test_panels_explorer.py"
 
 MUTANTS = [
@@ -104,5 +105,19 @@ MUTANTS = [
         "self.last_error = error\n",
         "pass\n",
         (f"{EXPLORER}::test_another_error_is_kept_and_shown",),
+    ),
+    Mutant(
+        "nothing is kept: a tower runs at every click",
+        f"{PANELS}/cases.py",
+        "if key not in cache:",
+        "if True:",
+        (f"{WIRE}::test_a_change_is_small_on_the_wire_and_calls_no_tower",),
+    ),
+    Mutant(
+        "a total effect does not wait for the next change",
+        f"{PANELS}/explorer.py",
+        'if self.selection.effect == "total" and loop and not self._ready():',
+        "if False:",
+        (f"{EXPLORER}::test_a_burst_of_changes_runs_the_last_total_effect_only",),
     ),
 ]

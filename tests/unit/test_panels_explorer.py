@@ -1,17 +1,15 @@
 """Notebook 00's panel without a kernel: hands are played by setting traits."""
 
+import asyncio
 import json
 
-import ipywidgets
 import numpy as np
 import pytest
 
 from kit.errors import KitError
-from kit.panels import Explorer, cases
+from kit.panels import Explorer, cases, explorer
 from kit.panels.selection import Selection
 from tests.unit import panel_doubles as double
-
-LIMIT = 60_000  # bytes on the wire for a change
 
 
 @pytest.fixture
@@ -65,24 +63,6 @@ def test_the_canvas_draws_the_scores_of_the_finding(panel):
 def test_two_parts_are_selected_together(panel):
     click(panel, "L0.H0", "L1.MLP")
     assert panel.state["selector"] == "L0.H0, L1.MLP" and panel.caption.startswith("L0.H0 and L1.MLP")
-
-
-def test_a_change_is_small_on_the_wire(panel, model, monkeypatch):
-    sent = []
-    real = ipywidgets.Widget._send
-
-    def count(self, message, buffers=None):
-        sent.append(len(json.dumps(message, default=str)) + sum(len(bytes(b)) for b in buffers or []))
-        real(self, message, buffers)
-
-    monkeypatch.setattr(ipywidgets.Widget, "_send", count)
-    passes = dict(model.passes)
-    click(panel, "L0.H1")
-    assert 0 < sum(sent) < LIMIT
-    sent.clear()
-    panel.controls.bars.text = 1
-    assert 0 < sum(sent) < LIMIT
-    assert dict(model.passes) == passes
 
 
 def test_prompts_typed_change_the_bars_and_encode_only_the_new_one(panel, model):
@@ -195,6 +175,19 @@ def test_total_effect_runs_once_for_each_change(panel, model):
     click(panel, "L0.H1")
     assert model.passes["image"] == 3
     assert not panel.controls.prompts.disabled and panel.controls.busy.text == ""
+
+
+def test_a_burst_of_changes_runs_the_last_total_effect_only(panel, model):
+    async def burst():
+        panel.controls.effect.value = "total"
+        click(panel, "L0.H1")
+        click(panel, "L0.H2")
+        assert panel.controls.busy.text == "computing…" and model.passes["image"] == 1
+        await asyncio.sleep(3 * explorer.WAIT_SECONDS)
+
+    asyncio.run(burst())
+    assert panel.caption.startswith("L0.H2") and model.passes["image"] == 2
+    assert panel.controls.busy.text == "" and not panel.controls.prompts.disabled
 
 
 def test_controls_come_back_when_a_total_effect_fails(panel, monkeypatch):

@@ -1,0 +1,28 @@
+"""What a hand does in notebook 00's panel, each time with another head or other prompts."""
+
+from collections.abc import Callable
+from itertools import cycle, permutations
+
+import kit
+
+PROMPTS = ("a cat", "a dog", "a red thing", "a thing on grass")
+
+
+def explorer(model):
+    """The panel with four prompts, whose vectors and the first picture's run are cached from here on."""
+    return kit.panels.Explorer(model, texts=PROMPTS)
+
+
+def hands(panel) -> dict[str, Callable[[], None]]:
+    """By name: functions that each make one change as the widgets of the browser do."""
+    controls = panel.controls
+    heads = cycle([i for i, label in enumerate(panel.found.grid.labels) if ".H" in label])
+    orders = cycle("; ".join(texts) for n in (3, 2) for texts in permutations(PROMPTS, n))
+    tokens = cycle(range(len(controls.heat.labels)))
+    return {
+        "another head": lambda: setattr(controls.grid, "picked", [next(heads)]),
+        "other prompts, all cached": lambda: setattr(controls.prompts, "value", next(orders)),
+        "another prompt chosen": lambda: setattr(controls.bars, "text", 1 - min(1, controls.bars.text)),
+        "a token picked": lambda: setattr(controls.heat, "picked", [next(tokens)]),
+        "switched off, or on again": panel.switch_off,
+    }

@@ -1,0 +1,36 @@
+"""What a change of the panel costs on real models: bytes to the browser, and no call of either tower."""
+
+import pytest
+
+from tests.bench.hands import explorer, hands
+from tests.wire import messages
+
+LIMIT = 60_000  # bytes
+TIMES = 4  # each change, always to something new
+MODELS = {"stickers-l8": None, "ViT-B-32": "random"}
+
+
+@pytest.mark.parametrize("name, pretrained", MODELS.items(), ids=MODELS)
+def test_a_change_is_small_on_the_wire_and_calls_no_tower(load, name, pretrained):
+    model = load(name, pretrained)
+    panel = explorer(model)
+    before = dict(model.passes)
+    for what, change in hands(panel).items():
+        for _ in range(TIMES):
+            shown = panel.state
+            with messages() as sent:
+                change()
+            assert panel.state != shown and panel.message == "", what
+            assert 0 < sum(sent) < LIMIT, what
+    assert dict(model.passes) == before
+    panel.close()
+
+
+def test_a_new_prompt_and_a_new_picture_are_seen_by_the_counter(stickers):
+    panel = explorer(stickers)
+    before = dict(stickers.passes)
+    panel.controls.prompts.value = "a fish; a cat"
+    assert stickers.passes["text"] == before["text"] + 1 and stickers.passes["image"] == before["image"]
+    panel.controls.picture.value = "scene 1"
+    assert stickers.passes["image"] == before["image"] + 1
+    panel.close()
