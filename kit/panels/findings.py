@@ -28,7 +28,7 @@ class Finding:
         picked, off: rows of the index that are selected, and switched off.
         tokens: numbers of the picked tokens, prefix tokens first.
         names, kinds: of all parts.
-        cell_limit, heat_limit, bar_limit: symmetric ends of colours and bars, the same for all heads.
+        cell_limit, heat_limit, bar_limit: symmetric ends of colours and bars, the same for each single head.
         caption, sums, direction: sentences; `cell_alt`, `heat_alt`, `bar_alt` say the drawings.
     """
 
@@ -56,7 +56,7 @@ class Finding:
     @property
     def names_of_picked(self) -> str:
         """The selected parts in words."""
-        return words.who([self.names[i] for i in self.picked])[0] if self.picked else "nothing"
+        return words.picked_of(self)[0] if self.picked else "nothing"
 
 
 def find(run, scores: Scores, state: Selection, picture: Picture, total: Callable | None = None) -> Finding:
@@ -106,7 +106,7 @@ def find(run, scores: Scores, state: Selection, picture: Picture, total: Callabl
         names=index["name"].tolist(),
         kinds=index["kind"].tolist(),
         cell_limit=limit,
-        heat_limit=_nice(np.quantile(np.abs(scores.maps[:, n:]), 0.995)) if scores.maps.size else limit,
+        heat_limit=_heat_limit(scores.maps[:, n:], heat[n:], int(chosen.sum())) or limit,
         bar_limit=_nice(max(np.nanmax(np.abs(bars)), np.abs(scores.whole).max())),
     )
     return words.with_sentences(found, scores, state, picture)
@@ -126,6 +126,14 @@ def _total_bars(total: Callable, picked: list[int], off: list[int]) -> np.ndarra
     """Bars where later layers run again, [text, 3]; "only the selection" would need a run of its own."""
     whole, without = total(off), total(sorted({*off, *picked}))
     return np.stack([whole, without, np.full_like(whole, np.nan)], axis=1)
+
+
+def _heat_limit(maps: np.ndarray, heat: np.ndarray, heads: int) -> float:
+    """One scale for all single heads, wide enough for a sum of several; 0 where there is no map."""
+    if not maps.size:
+        return 0.0
+    limit = np.quantile(np.abs(maps), 0.995)
+    return _nice(max(limit, np.quantile(np.abs(heat), 0.97)) if heads > 1 else limit)
 
 
 def _nice(value: float) -> float:

@@ -28,7 +28,7 @@ def with_sentences(found, scores: Scores, state: Selection, picture: Picture):
     cells = "; ".join(f"{names[p]} {signed(found.cells[p])}" for p in _largest(found.cells, 3))
     bars = "; ".join(f"{text} {signed(value)}" for text, value in zip(state.texts, found.bars[:, 0]))
     off = f" Switched off: {', '.join(names[found.off][:6])}." if found.off else ""
-    said = caption(found, scores, state, picture, names)
+    said = caption(found, scores, state, picture)
     return replace(
         found,
         caption=said,
@@ -40,12 +40,12 @@ def with_sentences(found, scores: Scores, state: Selection, picture: Picture):
     )
 
 
-def caption(found, scores: Scores, state: Selection, picture: Picture, names: np.ndarray) -> str:
+def caption(found, scores: Scores, state: Selection, picture: Picture) -> str:
     """The finding in one sentence: who adds how much to which prompt, from which tokens."""
     text, whole = state.texts[state.text], found.bars[state.text, 0]
     if not found.picked:
         return f"Nothing is selected: click a cell. The whole picture scores {signed(whole)} for ‘{text}’."
-    subject, many = who(names[found.picked].tolist())
+    subject, many = picked_of(found)
     score = float(scores.parts[found.picked, state.text].sum())
     if score >= 0:
         said = f"{subject} add{'' if many else 's'} {signed(score)} of {_plain(whole)} to ‘{text}’"
@@ -85,7 +85,12 @@ def _from_tokens(found, score: float, picture: Picture) -> str:
     held = holding_tokens(found.heat, score)
     said = f", mostly from {held.sum()} of {held.size} tokens"
     on = picture.tokens_on(found.heat.shape)
-    if on is not None:
+    if on is not None and len(on) > 1:
+        each = (
+            f"{signed(found.heat[here].sum())} from tokens on the {t}" for here, t in zip(on, picture.things)
+        )
+        said = f": {' and '.join(each)}"
+    elif on is not None:
         hits = (on & held).sum((1, 2))
         thing = int(hits.argmax())
         said += f", {hits[thing] or 'none'} of them on the {picture.things[thing]}"
@@ -106,6 +111,8 @@ def _sums(found, scores: Scores, state: Selection) -> str:
 
 def _direction(state: Selection, scores: Scores) -> str:
     others = len(state.texts) - 1
+    if state.directions == "contrast" and others == 1:
+        return f"‘{state.texts[state.text]}’ minus ‘{state.texts[1 - state.text]}’"
     if state.directions == "contrast" and others:
         return f"‘{state.texts[state.text]}’ minus the mean of the other {_count(others, 'prompt')}"
     if state.directions == "reference":
@@ -126,6 +133,14 @@ def _heat_alt(found, picture: Picture) -> str:
 
 def _largest(values: np.ndarray, n: int) -> list[int]:
     return np.argsort(-np.abs(np.nan_to_num(values)), kind="stable")[:n].tolist()
+
+
+def picked_of(found) -> tuple[str, bool]:
+    """What the selected parts are called, and whether that is a plural."""
+    heads = [i for i, kind in enumerate(found.kinds) if kind == "head"]
+    if len(heads) > 3 and sorted(found.picked) == heads:
+        return f"All {len(heads)} heads", True
+    return who([found.names[i] for i in found.picked])
 
 
 def who(names: list[str]) -> tuple[str, bool]:

@@ -120,4 +120,18 @@ MUTANTS = [
         "if False:",
         (f"{EXPLORER}::test_a_burst_of_changes_runs_the_last_total_effect_only",),
     ),
+    Mutant(
+        "a map of many heads runs over its colour scale",
+        f"{PANELS}/findings.py",
+        "if heads > 1 else limit",
+        "if heads > 99 else limit",
+        (f"{FINDINGS}::test_the_sum_of_several_heads_does_not_run_over_the_scale",),
+    ),
+    Mutant(
+        "what lies on the dog is said of the cat",
+        f"{PANELS}/words.py",
+        "zip(on, picture.things)",
+        "zip(on[::-1], picture.things)",
+        (f"{FINDINGS}::test_two_objects_are_told_apart_in_the_caption",),
+    ),
 ]

@@ -89,9 +89,29 @@ def test_total_bars_come_from_the_model_run_again():
 
 
 def test_limits_do_not_move_with_the_head():
-    limits = {found(selector=s)[0].heat_limit for s in ("L0.H0", "L1.H2", "all", "none")}
-    assert len(limits) == 1
+    assert len({found(selector=s)[0].heat_limit for s in ("L0.H0", "L1.H2", "L1.H0, L1.MLP", "none")}) == 1
     assert len({found(selector=s)[0].cell_limit for s in ("L0.H0", "L1.H2")}) == 1
+
+
+def test_the_sum_of_several_heads_does_not_run_over_the_scale():
+    seen, *_ = found(selector="L*.H*")
+    one = found(selector="L0.H0")[0].heat_limit
+    assert seen.heat_limit > one and (np.abs(seen.heat) <= seen.heat_limit).mean() > 0.95
+
+
+def test_two_objects_are_told_apart_in_the_caption():
+    scenes = Scenes()
+    scenes.masks[:, 1, 16:, 16:] = True
+    scenes.labels = scenes.labels.assign(kind="pair", concept_2="dog", relation="left of")
+    model, picture = Model(), scene_pictures(scenes)[0]
+    run = Run(model, model.preprocess([picture.image]))
+    state = Selection(texts=TEXTS[:2], selector="L*.H*", image=picture.name)
+    dirs = prompt_directions(model.encode_text(TEXTS[:2]), "contrast")
+    seen = find(run, score_run(run, dirs, state, means()), state, picture)
+    cat, dog = signed(seen.heat[:2, :2].sum()), signed(seen.heat[2:, 2:].sum())
+    assert seen.caption.startswith("All 6 heads")
+    assert f": {cat} from tokens on the cat and {dog} from tokens on the dog" in seen.caption
+    assert seen.direction == f"‘{TEXTS[0]}’ minus ‘{TEXTS[1]}’"
 
 
 def test_caption_counts_what_holds_most_and_what_lies_on_the_object():
