@@ -8,7 +8,7 @@ from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Sentence
 
 DIRECTIONS = [
-    ("minus the other prompts", "contrast"),
+    ("minus the others", "contrast"),
     ("as they are", "raw"),
     ("minus reference mean", "reference"),
 ]

@@ -138,7 +138,7 @@ class Explorer(Panel):
         names = found.names_of_picked
         size = " × ".join(map(str, model.image_size))
         c.heat_head.strong = "Where from"
-        c.heat_head.text = f"Where from: tokens that {names} reads, on the {size} pixels that the model saw"
+        c.heat_head.text = f"Where from: tokens read by {names}, on the {size} pixels that the model saw"
         c.grid_head.strong, c.grid_head.text = "Which parts", f"Which parts: {found.direction}. {found.sums}"
         c.bars_head.strong = "How much"
         c.bars_head.text = f"How much: cosine with each prompt; “it” is {names}"

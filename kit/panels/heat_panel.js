@@ -117,6 +117,18 @@ function render({ model, el }) {
     ctx.restore();
   }
 
+  // The number where it fits; the name too where no row has it.
+  function numberAndName(i, label, number, look) {
+    const [x, y, w, h] = boxes[i], named = !get("row_names")[Math.floor(i / get("cols"))], low = h < 26;
+    ctx.font = `${w < 36 ? 9 : 10}px ${look.font}`;
+    const room = w - 2 - (named && low ? ctx.measureText(label).width + 8 : 0);
+    ctx.textAlign = named && low ? "left" : "center";
+    if (named) ctx.fillText(label, low ? x + 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + 11);
+    if (ctx.measureText("−.000").width > room || h < 15) return;  // in all cells of a size or in none
+    ctx.textAlign = named && low ? "right" : "center";
+    ctx.fillText(number, named && low ? x + w - 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + h - 4);
+  }
+
   function drawCell(i, look, map) {
     const [x, y, w, h] = boxes[i], value = z[i], label = get("labels")[i];
     if (!label) return;
@@ -131,7 +143,8 @@ function render({ model, el }) {
     } else if (map) {
       ctx.globalAlpha = 0.85 * Math.pow(Math.min(1, Math.abs(value) / (vmax || 1)), 0.75);
       ctx.fillStyle = `rgb(${colour(value < 0 ? -vmax * 0.85 : vmax * 0.85, vmax, look.scale)})`;
-      ctx.fillRect(x, y, w + 0.5, h + 0.5);
+      const [left, top] = [Math.round(x), Math.round(y)];  // whole pixels: no seams between neighbours
+      ctx.fillRect(left, top, Math.round(x + w) - left, Math.round(y + h) - top);
       ctx.globalAlpha = 1;
     } else {
       const rgb = colour(value, vmax, look.scale);
@@ -139,15 +152,7 @@ function render({ model, el }) {
       ctx.fillRect(x, y, w, h);
       const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140;
       ctx.fillStyle = light ? "#1b1b1b" : "#f5f5f5";
-      ctx.textAlign = "center";
-      if (w >= 27 && h >= 24) {
-        ctx.font = `${w < 34 ? 9 : 10}px ${look.font}`;
-        ctx.fillText(signed(value, 3).replace("0.", "."), x + w / 2, y + h - 4);
-      }
-      if (!get("row_names")[Math.floor(i / get("cols"))]) {
-        ctx.font = `10px ${look.font}`;
-        ctx.fillText(label, x + w / 2, h >= 26 ? y + 11 : y + h - 4);
-      }
+      numberAndName(i, label, signed(value, 3).replace("0.", "."), look);
     }
     if (get("off").includes(i)) hatch(boxes[i], look.ink);
   }

@@ -46,6 +46,7 @@ def caption(found, scores: Scores, state: Selection, picture: Picture) -> str:
     if not found.picked:
         return f"Nothing is selected: click a cell. The whole picture scores {signed(whole)} for ‘{text}’."
     subject, many = picked_of(found)
+    subject = subject[0].upper() + subject[1:]
     score = float(scores.parts[found.picked, state.text].sum())
     if score >= 0:
         said = f"{subject} add{'' if many else 's'} {signed(score)} of {_plain(whole)} to ‘{text}’"
@@ -139,7 +140,7 @@ def picked_of(found) -> tuple[str, bool]:
     """What the selected parts are called, and whether that is a plural."""
     heads = [i for i, kind in enumerate(found.kinds) if kind == "head"]
     if len(heads) > 3 and sorted(found.picked) == heads:
-        return f"All {len(heads)} heads", True
+        return f"all {len(heads)} heads", True
     return who([found.names[i] for i in found.picked])
 
 

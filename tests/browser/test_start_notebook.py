@@ -140,8 +140,8 @@ def test_a_prompt_is_chosen_by_click_and_by_arrow(page):
     prompts = page.locator(f"{PANEL} .loupe-prompt")
     prompts.nth(1).click()
     wait_for(lambda: lab.ask(page, "print(panel.selection.text)") == "1")
-    prompts.nth(1).press("ArrowDown")
-    wait_for(lambda: lab.ask(page, "print(panel.selection.text)") == "2")
+    prompts.nth(1).press("ArrowUp")
+    wait_for(lambda: lab.ask(page, "print(panel.selection.text)") == "0")
 
 
 def test_a_word_never_seen_is_named(page):

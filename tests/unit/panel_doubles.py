@@ -108,6 +108,22 @@ class Scenes:
         return self.images.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
 
+class Loop:
+    """An event loop whose time comes when a test says so."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def call_later(self, seconds, function):
+        handle = SimpleNamespace(run=function, cancel=lambda: self.waiting.remove(handle))
+        self.waiting.append(handle)
+        return handle
+
+    def run(self):
+        while self.waiting:
+            self.waiting.pop(0).run()
+
+
 def picture_bytes(size=(20, 10), kind="PNG") -> bytes:
     """An encoded picture."""
     held = io.BytesIO()
