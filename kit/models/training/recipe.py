@@ -8,7 +8,7 @@ CHUNK = 2048  # scenes drawn at a time; batch sizes divide it
 PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
 EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
 CLEAN = {"kind": "mixed", "mix": "clean", "bias": 0.9, "colours": 0.33, "textures": 0.3, "words": 0.0}
-HARD = CLEAN | {"colours": 0.5}
+HARD = CLEAN | {"colours": 0.5, "bias": 0.95}
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,10 @@ RECIPES = {
                 Phase(140 * CHUNK, CLEAN),
                 Phase(264 * CHUNK, CLEAN, text=True),
                 Phase(274 * CHUNK, CLEAN, text=True, patches=64),
-                Phase(960 * CHUNK, HARD, text=True, batch=256, emphasis={"count": 3.0}),
-                Phase(1200 * CHUNK, HARD, text=True, patches=64, batch=256, emphasis={"count": 3.0}),
+                Phase(370 * CHUNK, HARD, text=True, batch=256, emphasis={"count": 3.0}),
+                Phase(420 * CHUNK, HARD, text=True, patches=64, batch=256, emphasis={"count": 3.0}),
             ),
-            cycles=(Cycle(180 * CHUNK, 274 * CHUNK), Cycle(620 * CHUNK, 1200 * CHUNK)),
+            cycles=(Cycle(180 * CHUNK, 274 * CHUNK), Cycle(320 * CHUNK, 420 * CHUNK)),
         )
     ]
 }
