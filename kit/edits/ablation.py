@@ -9,7 +9,7 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.parts.frozen import frozen_graph
-from kit.parts.means import Means, batch_dim, check_means, load_means
+from kit.parts.means import Means, batch_dim, by_image, check_means, load_means
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select
 from kit.parts.taps import AttentionCall, Taps
@@ -100,7 +100,7 @@ def ablate(
         means_id = means.id
     if effect == "total":
         _check_total(frozen_graph(model).index.iloc[chosen], replace)
-    run = pixels if isinstance(pixels, Run) else Run(model, pixels)
+    run = pixels if isinstance(pixels, Run) else Run.of(model, pixels)
     before = run.representation
     if effect == "direct":
         embedding = before + _direct(run, selector, chosen, replace, means)
@@ -139,25 +139,33 @@ class _Replace(Taps):
     def __init__(self, run: Run, chosen: list[int], means: Means | None):
         self._means = means
         self._heads: dict[int, list[int]] = {}
-        self._values: dict[str, int] = {}  # name -> batch dimension
-        dims = {s.name: batch_dim(s) for s in run.frozen.sources if s.kind != "head"}
+        self._values: set[str] = set()
+        self._batch, self._sources = len(run.pixels), run.frozen.by_name
         for part in run.index.iloc[chosen].itertuples(index=False):
             if part.kind == "head":
                 self._heads.setdefault(int(part.layer), []).append(int(part.head))
             else:
-                self._values[part.name] = dims[part.name]
+                self._values.add(part.name)
 
     def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
         heads = self._heads.get(layer)
         if heads is None:
             return out
-        out = out.clone()
-        out[:, heads] = 0.0 if self._means is None else self._means.outputs[f"L{layer}"][heads].to(out)
+        attention, out = self._sources[f"L{layer}"].attention, out.clone()
+        new = attention.apart(self._new(f"L{layer}", out)).movedim(attention.head_axis, 0)
+        attention.apart(out).movedim(attention.head_axis, 0)[heads] = new[heads]  # a view of `out`
         return out
 
     def value(self, name: str, out: Tensor) -> Tensor:
         if name not in self._values:
             return out
+        return self._new(name, out)
+
+    def _new(self, name: str, out: Tensor) -> Tensor:
+        """What is put in the place of a source's value."""
         if self._means is None:
             return torch.zeros_like(out)
-        return self._means.outputs[name].to(out).unsqueeze(self._values[name]).expand_as(out).clone()
+        dim = batch_dim(self._sources[name])
+        like = by_image(out, dim, self._batch)
+        new = self._means.outputs[name].to(out).expand_as(like).clone()
+        return new.reshape(out.movedim(dim, 0).shape).movedim(0, dim)

@@ -15,14 +15,28 @@ STUB_TEXT = {"context_length": 1, "vocab_size": 1, "width": 8, "heads": 1, "laye
 
 
 class TimmTower(nn.Module):
-    """timm's own forward up to the input of the classifier, as one module."""
+    """timm's own forward up to the input of the classifier, as one module.
+
+    Where the last operation before the classifier is an activation (MaxViT's tanh), the representation is
+    that activation's input: behind it there is no sum.
+    """
 
     def __init__(self, model: nn.Module):
         super().__init__()
         self.model = model
+        hidden = getattr(getattr(model, "head", None), "pre_logits", None)
+        last = list(hidden.children())[-1] if isinstance(hidden, nn.Sequential) and len(hidden) else None
+        self.activation = None if last is None or isinstance(last, nn.Identity | nn.Linear) else [last]
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.model.forward_head(self.model.forward_features(pixels), pre_logits=True)  # [batch, embed]
+        features = self.model.forward_features(pixels)
+        if self.activation is None:
+            return self.model.forward_head(features, pre_logits=True)  # [batch, embed]
+        seen = []
+        hook = self.activation[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+        self.model.forward_head(features, pre_logits=True)
+        hook.remove()
+        return seen[0]  # [batch, embed]
 
 
 class FirstOutput(nn.Module):

@@ -60,6 +60,10 @@ def _build(name, architecture, file, settings, device, seed) -> tuple[nn.Module,
     check_memory(lambda: make_timm(name, architecture, settings), name, device, file if state else None)
     with seeded(seed):
         model = make_timm(name, architecture, settings)
+    if "img_size" in settings:  # not every model of timm writes it into its own settings
+        size = settings["img_size"]
+        size = (size, size) if isinstance(size, int) else tuple(size)
+        model.pretrained_cfg = model.default_cfg = {**model.pretrained_cfg, "input_size": (3, *size)}
     if state is not None:
         fit(model, state, Path(file).name, name)
     return model, notes

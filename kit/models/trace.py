@@ -6,7 +6,6 @@ graph reads the module's own parameters: nothing is copied.
 """
 
 import operator
-from dataclasses import dataclass
 from unittest import mock
 
 import torch
@@ -14,28 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from kit.errors import KitError
-
-aten = torch.ops.aten
-SDPA = aten.scaled_dot_product_attention.default
-# batch size of the example that is recorded: any number above 1 that is not 1 or 2
-EXAMPLE_BATCH = 3
-
-
-@dataclass(frozen=True)
-class Attention:
-    """One call of scaled-dot-product attention in the tower.
-
-    Attributes:
-        node: the call in the graph.
-        path: path of the module that made it, such as `"transformer.resblocks.3.attn"`.
-        heads: number of heads.
-        pooling: the query does not depend on the image (attention pooling); not a layer.
-    """
-
-    node: fx.Node
-    path: str
-    heads: int
-    pooling: bool
+from kit.models.attention import Attention, attentions
+from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, shape_of
 
 
 class Trace:
@@ -49,12 +28,8 @@ class Trace:
 
     def __init__(self, module: fx.GraphModule):
         self.module = module
-        self.image = _image_dependent(module.graph)
-        self.attentions = [
-            Attention(n, module_path(n), shape_of(n)[1], n.args[0] not in self.image)
-            for n in module.graph.nodes
-            if n.target is SDPA and n in self.image
-        ]
+        self.image = image_dependent(module.graph)
+        self.attentions = attentions(module.graph, self.image)
 
     @property
     def layer_calls(self) -> list[Attention]:
@@ -97,18 +72,6 @@ def trace_of(model) -> Trace:
         cached = (key, Trace(_export(model.name, model.tower, model.image_size, weight)))
         model._trace = cached
     return cached[1]
-
-
-def shape_of(node: fx.Node) -> list[int]:
-    """Shape of a node's value for the recorded example; the batch is `EXAMPLE_BATCH`."""
-    return [s.node.hint if isinstance(s, torch.SymInt) else s for s in node.meta["val"].shape]
-
-
-def module_path(node: fx.Node) -> str:
-    """Path of the module whose forward made the node; the tower itself is the empty path."""
-    stack = node.meta.get("nn_module_stack") or {}
-    paths = [path for path, _ in stack.values() if path and not path.startswith("_empty")]
-    return paths[-1].removeprefix("model.") if paths else ""
 
 
 def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
@@ -169,16 +132,8 @@ def _does_nothing(node: fx.Node) -> bool:
         return node.args[2] is False
     if node.target in (aten.to.dtype, aten.alias.default, aten.detach.default):
         return node.meta["val"].dtype == node.args[0].meta["val"].dtype
+    if node.target in (aten.pad.default, aten.constant_pad_nd.default):
+        return not any(node.args[1])
     if node.target is aten.slice.Tensor:
         return shape_of(node) == shape_of(node.args[0])
     return False
-
-
-def _image_dependent(graph: fx.Graph) -> set[fx.Node]:
-    """Nodes whose value depends on the pixels; sizes of the input do not count."""
-    found: set[fx.Node] = set()
-    for node in graph.nodes:
-        is_size = node.target is aten.sym_size.int
-        if node.op == "placeholder" or (not is_size and any(a in found for a in node.all_input_nodes)):
-            found.add(node)
-    return found

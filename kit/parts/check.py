@@ -64,7 +64,7 @@ def check(model) -> Check:
 
     noise = torch.Generator().manual_seed(0)
     pixels = torch.randn(2, 3, *model.image_size, generator=noise).to(model.device, model.dtype)
-    return Run(model, pixels).frozen.check
+    return Run.of(model, pixels).frozen.check
 
 
 def checked(model, frozen: FrozenGraph, total: torch.Tensor, pixels: torch.Tensor) -> Check:

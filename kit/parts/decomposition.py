@@ -106,7 +106,7 @@ def decompose(
     wanted = frozen_graph(model).index if layered is None else layered
     if selector is not None:
         select(wanted, selector)  # an unknown part is said before the tower runs
-    run = Run(model, pixels, tokens=by == "token")
+    run = Run.of(model, pixels, tokens=by == "token")
     index, everything = run.index, run.vectors()
     total = everything.sum(1)
     if convention == "paper":
@@ -162,7 +162,7 @@ def scores(
     expect_shape(directions, "text embed", "directions", embed=model.embed_dim)
     if selector is not None:
         select(frozen_graph(model).index, selector)
-    run = Run(model, pixels, tokens=by == "token")
+    run = Run.of(model, pixels, tokens=by == "token")
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
 
 

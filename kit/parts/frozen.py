@@ -18,8 +18,11 @@ import torch
 from torch import Tensor, fx
 
 from kit.errors import KitError
+from kit.models.attention import PRODUCTS, Attention
 from kit.models.model import stamp_of
-from kit.models.trace import SDPA, Trace, aten, module_path, trace_of
+from kit.models.nodes import aten, module_path
+from kit.models.trace import Trace, trace_of
+from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
 from kit.parts.readout import BATCH, NotPositionWise, Readout, merge
 from kit.parts.rules import RULES, has_rule
 
@@ -35,16 +38,23 @@ class Source:
         name: `"embed"`, `"L3"` (attention: its heads are the parts), `"L3.MLP"`, or a module path.
         kind: `"embed"`, `"head"`, `"mlp"` or `"branch"`.
         layer: number of the attention layer it belongs to; None for `embed` and loose branches.
-        readout: how the representation reads it.
-        gain: matrix of the readout, [slot, head (1 if none), feature, embed].
+        attention: what is known of the attention, for heads.
+        readout: how the representation reads it; None on the general route.
+        gain: matrix of the readout, [slot, head (1 if none), feature, embed]; None likewise.
     """
 
     node: fx.Node
     name: str
     kind: str
     layer: int | None
-    readout: Readout
-    gain: Tensor
+    attention: Attention | None
+    readout: Readout | None
+    gain: Tensor | None
+
+    @property
+    def heads(self) -> int:
+        """Number of parts that begin here."""
+        return self.attention.heads if self.attention else 1
 
 
 @dataclass(frozen=True)
@@ -61,105 +71,155 @@ class FrozenGraph:
 
     Attributes:
         trace: the recorded tower.
+        output: the node of the representation.
+        inputs: for each node that a part passes, the inputs in which it is linear.
+        order: these nodes and the sources, in forward order.
         sources: where parts begin, in forward order.
+        plain: tokens meet in attention and in one final pooling alone, so that sources and constants
+            have readouts; otherwise the general route takes the parts through the graph.
         constants: the named constants, in forward order.
-        norms: layer norms on the way, with the readout of their input.
-        after_norm: matrix of the readout behind each of these norms (first slot), [dim, embed].
-        pools: attention poolings on the way.
+        norms: norms on the way, each with the readout of its input (None on the general route).
+        after_norm: matrix of the readout behind each layer norm (first slot), [dim, embed].
+        pools, gates, batch_norms: poolings, held factors and batch norms on the way.
+        projections: linear maps that read the heads of one layer, with the features of each head.
         index: one row for each part: name, kind, layer, head.
         parts_of, parts_of_constants: rows of `index` that each source, each constant, fills.
         check: the self-check, once the first run has made it.
         reached: number of attention layers that became parts; `trace.layers` is all of them.
     """
 
-    def __init__(self, name: str, trace: Trace, start: tuple[fx.Node, Readout] | None = None):
+    def __init__(
+        self,
+        name: str,
+        trace: Trace,
+        start: tuple[fx.Node, Readout] | None = None,
+        plain: bool = True,
+    ):
         self.name, self.trace = name, trace
-        self.norms: dict[fx.Node, Readout] = {}
+        self.norms: dict[fx.Node, Readout | None] = {}
         self.after_norm: dict[fx.Node, Tensor] = {}
-        self.pools: list[fx.Node] = []
         self._layers = {a.node: i for i, a in enumerate(trace.layer_calls)}
-        self._behind = _behind(trace)
+        self._linear, self._behind = linear_parts(trace)
         self._constants: dict[str, Constant] = {}
-        self.sources = self._named(self._walk(*(start or _representation(trace))))
+        self.output, readout = start or _representation(trace)
+        found = self._walk()
+        self.pools = [a.node for a in trace.attentions if a.node in self.inputs]
+        readouts = self._sink(readout, found) if plain else None
+        self.plain = readouts is not None
+        self.sources = self._named(found, readouts or {})
+        if not self.plain:
+            self._forget_readouts()
+        self.by_name = {s.name: s for s in self.sources}
         self.constants = sorted(
             self._constants.values(), key=lambda c: len(self._layers) if c.layer is None else c.layer
         )
         self.index = self._index()
-        place = {name: i for i, name in enumerate(self.index["name"])}
-        self.parts_of = [[place[n] for n in _part_names(s)] for s in self.sources]
-        self.parts_of_constants = [place[c.name] for c in self.constants]
+        self._place = {name: i for i, name in enumerate(self.index["name"])}
+        self.parts_of = [[self._place[n] for n in _part_names(s)] for s in self.sources]
+        self.parts_of_constants = [self._place[c.name] for c in self.constants]
         self.check = None  # filled by the first run, see kit.parts.check
         self.reached = sum(s.kind == "head" for s in self.sources)
 
-    def _walk(self, output: fx.Node, readout: Readout) -> dict[fx.Node, Readout]:
-        """The nodes where parts begin, with their readouts."""
-        graph = self.trace.module.graph
-        if len(self._behind[output]) == 1:
-            (only,) = self._behind[output]
+    def _walk(self) -> set[fx.Node]:
+        """The nodes where parts begin; fills `inputs` and `order`."""
+        if len(self._behind[self.output]) == 1:
+            (only,) = self._behind[self.output]
             raise KitError(
                 f'"{self.name}" is refused: its representation comes straight out of '
                 f'"{only.target}" in module "{module_path(only)}", so there is one part and no sum; '
                 "decompose the input of that module instead."
             )
-        attended = _attended(self.trace)
-        waiting: dict[fx.Node, Readout] = {output: readout}
-        found: dict[fx.Node, Readout] = {}
-        for node in reversed(list(graph.nodes)):
+        waiting, found = {self.output}, set()
+        self.inputs: dict[fx.Node, list[fx.Node]] = {}
+        for node in reversed(list(self.trace.module.graph.nodes)):
             if node not in waiting:
                 continue
-            readout = waiting.pop(node)
-            alone = len(self._behind[node]) == 1 and not self._behind[node] & self._layers.keys()
-            if node not in attended or node in self._layers or alone:
-                found[node] = readout
+            if node in self._layers or (
+                len(self._behind[node]) == 1 and not self._behind[node] & self._layers.keys()
+            ):
+                found.add(node)
             else:
-                self._carry(node, readout, waiting)
+                self.inputs[node] = self._linear[node]
+                waiting.update(self._linear[node])
+        self.order = [n for n in self.trace.module.graph.nodes if n in self.inputs or n in found]
         return found
 
-    def _carry(self, node: fx.Node, readout: Readout, waiting: dict[fx.Node, Readout]) -> None:
-        """Take a readout through one linear operation, to its inputs."""
+    def _sink(self, readout: Readout, found: set[fx.Node]) -> dict[fx.Node, Readout] | None:
+        """The readout of every source, by rules from the output back; None where a rule is missing."""
+        waiting: dict[fx.Node, Readout] = {self.output: readout}
         try:
-            for source, found in RULES[node.target](self.trace, node, readout, self._constant):
-                waiting[source] = merge(waiting[source], found) if source in waiting else found
-                if node.target is aten.layer_norm.default:
-                    self.norms[node] = found
-                    self.after_norm[node] = readout.matrix()[0]
-        except NotPositionWise as error:
-            raise KitError(
-                f'"{self.name}" has {error} in module "{module_path(node)}"; the engine takes apart '
-                "towers whose tokens meet only in attention and in one final pooling."
-            ) from error
-        if node.target is SDPA:
-            self.pools.append(node)
+            for node in reversed(self.order):
+                if node in found:
+                    continue
+                readout = waiting.pop(node, None)
+                if readout is None:
+                    continue  # of a concatenation, what is not read
+                if not has_rule(self.trace, node):
+                    return None
+                for source, below in RULES[node.target](self.trace, node, readout, self._constant):
+                    waiting[source] = merge(waiting[source], below) if source in waiting else below
+                    if node.target is aten.layer_norm.default:
+                        self.norms[node] = below
+                        self.after_norm[node] = readout.matrix()[0]
+        except NotPositionWise:
+            return None
+        return waiting if found <= waiting.keys() else None
 
-    def _named(self, found: dict[fx.Node, Readout]) -> list[Source]:
+    def _forget_readouts(self) -> None:
+        """What the general route needs to know of the way, in forward order."""
+        self.norms = {n: None for n in self.order if n.target in NORMS and n in self.inputs}
+        self.batch_norms = [n for n in self.order if n.target in BATCH_NORMS and n in self.inputs]
+        self.gates, self.projections = [], {}
+        for node, sources in self.inputs.items():
+            if node.target in SCALES | PRODUCTS and node not in self.pools:
+                others = [a for a in node.all_input_nodes if a in self.trace.image and a not in sources]
+                self.gates += [a for a in others if a not in self.gates]
+        for source in self.sources:
+            if source.kind == "head" and source.attention.projection:
+                node, features = source.attention.projection
+                self.projections[node] = features
+        self._constants = {}
+        steps = Steps(self.trace.constant, {}, 1)
+        for node in self.order:
+            if node in self.inputs and (_adds_constant(node, self.trace.image) or steps.adds(node)):
+                name, layer = self._constant_name(node)
+                self._constants.setdefault(name, Constant(name, layer))
+
+    def part_of_constant(self, node: fx.Node) -> int:
+        """Row of `index` of the constant that `node` adds."""
+        return self._place[self._constant_name(node)[0]]
+
+    def _named(self, found: set[fx.Node], readouts: dict[fx.Node, Readout]) -> list[Source]:
         """Sources in forward order. The first branch behind a layer is its MLP."""
         sources, layer, free = [], None, False
+        attention = {a.node: a for a in self.trace.attentions}
         for node in self.trace.module.graph.nodes:
             if node in self._layers:
                 layer, free = self._layers[node], node in found
             free = free and node not in self.pools
             if node not in found:
                 continue
-            readout, heads = found[node], 1
             (behind,) = self._behind[node] if len(self._behind[node]) == 1 else (None,)
             if node in self._layers:
-                name, kind, at, heads = f"L{layer}", "head", layer, self.trace.heads[layer]
-            elif layer is None:
+                name, kind, at = f"L{layer}", "head", layer
+            elif not sources:
                 name, kind, at = "embed", "embed", None
             elif free:
                 name, kind, at, free = f"L{layer}.MLP", "mlp", layer, False
             else:
                 path = module_path(behind)
                 name, kind, at = path.rpartition(".")[0] or path, "branch", None
-            gain = readout.matrix().unflatten(1, (heads, -1)).contiguous()
-            sources.append(Source(node, name, kind, at, readout, gain))
+                same = sum(s.kind == "branch" and s.name.partition("#")[0] == name for s in sources)
+                name = f"{name}#{same + 1}" if same else name
+            call, readout = attention.get(node), readouts.get(node)
+            heads = call.heads if call else 1
+            gain = readout.matrix().unflatten(1, (heads, -1)).contiguous() if readout else None
+            sources.append(Source(node, name, kind, at, call, readout, gain))
         return sources
 
     def _constant(self, node: fx.Node, value: Tensor | float, readout: Readout) -> None:
         """Keep a constant that `node` adds, under the name of the layer that alone lies behind it."""
-        behind = [self._layers.get(n) for n in self._behind[node]]
-        layer = behind[0] if len(behind) == 1 else None
-        name = "final.bias" if layer is None else f"L{layer}.attn.bias"
+        name, layer = self._constant_name(node)
         value = torch.as_tensor(value, dtype=readout.gain.dtype, device=readout.gain.device)
         sizes = [torch.Size([readout.size(a) for a in dim]).numel() for dim in readout.dims]
         rows = readout.bring(value.expand(sizes))[0]  # [row, feature]
@@ -167,6 +227,12 @@ class FrozenGraph:
             rows = rows[:1]
         written = torch.einsum("rf,pfe->pre", rows, readout.matrix())
         self._constants.setdefault(name, Constant(name, layer)).places.append((readout, written))
+
+    def _constant_name(self, node: fx.Node) -> tuple[str, int | None]:
+        """Name of the constants that `node` adds: of the layer that alone lies behind it, or final."""
+        behind = [self._layers.get(n) for n in self._behind[node]]
+        layer = behind[0] if len(behind) == 1 else None
+        return ("final.bias" if layer is None else f"L{layer}.attn.bias"), layer
 
     def _index(self) -> pd.DataFrame:
         rows: list[tuple[str, str, int | None, int | None]] = []
@@ -207,7 +273,7 @@ def frozen_graph(model) -> FrozenGraph:
 def _part_names(source: Source) -> list[str]:
     if source.kind != "head":
         return [source.name]
-    return [f"{source.name}.H{head}" for head in range(source.gain.shape[1])]
+    return [f"{source.name}.H{head}" for head in range(source.heads)]
 
 
 def _representation(trace: Trace) -> tuple[fx.Node, Readout]:
@@ -220,27 +286,24 @@ def _representation(trace: Trace) -> tuple[fx.Node, Readout]:
     return output, Readout(((BATCH,), (0,)), gain, None, 1, lambda frozen: one)
 
 
-def _behind(trace: Trace) -> dict[fx.Node, set[fx.Node]]:
-    """For each image-dependent node, the sources that it is a linear function of."""
+def linear_parts(trace: Trace) -> tuple[dict[fx.Node, list[fx.Node]], dict[fx.Node, set[fx.Node]]]:
+    """For each image-dependent node the inputs in which it is linear, and the sources behind it.
+
+    A source is an attention layer, or an operation that no part can pass.
+    """
     layers = {a.node for a in trace.layer_calls}
+    inputs: dict[fx.Node, list[fx.Node]] = {}
     behind: dict[fx.Node, set[fx.Node]] = {}
     for node in trace.module.graph.nodes:
         if node not in trace.image:
             continue
-        if node in layers or not (has_rule(trace, node) or node.target is aten.unbind.int):
-            behind[node] = {node}
-        else:
-            # of a frozen pooling only the values are linear, not the keys
-            inputs = [node.args[2]] if node.target is SDPA else node.all_input_nodes
-            behind[node] = set().union(*(behind[a] for a in inputs if a in behind))
-    return behind
+        inputs[node] = [] if node in layers else linear_inputs(node, trace.image, layers)
+        behind[node] = set().union(*(behind[a] for a in inputs[node])) if inputs[node] else {node}
+    return inputs, behind
 
 
-def _attended(trace: Trace) -> set[fx.Node]:
-    """Nodes that some attention layer lies before."""
-    layers = {a.node for a in trace.layer_calls}
-    found: set[fx.Node] = set()
-    for node in trace.module.graph.nodes:
-        if node in layers or any(a in found for a in node.all_input_nodes):
-            found.add(node)
-    return found
+def _adds_constant(node: fx.Node, image: set[fx.Node]) -> bool:
+    """Does a sum or a concatenation hold an operand that does not depend on the image?"""
+    if node.target in ADDS:
+        return any(a not in image for a in node.args[:2])
+    return node.target in JOINS and any(a not in image for a in node.args[0])

@@ -33,7 +33,8 @@ class Means:
         count: number of images.
         parts: mean of part / length of the representation, [part, embed].
         outputs: what a total effect puts in place: for a layer `"L3"` the heads' outputs before the
-            output projection, [head, token, head_dim]; for `"L3.MLP"`, `"embed"` the value, [token, dim].
+            output projection, [head, token, head_dim], windows first where there are; for `"L3.MLP"`,
+            `"embed"` the value, [token, dim].
     """
 
     name: str
@@ -137,13 +138,14 @@ def collect(model, images, keep: str = "means", name: str | None = None, batch: 
     if not name:
         raise KitError('a reference set needs a name, such as name="2,000 photographs of birds".')
     images = getattr(images, "images", images)
-    frozen = Run(model, model.preprocess(images[:1])).frozen
+    frozen = Run.of(model, model.preprocess(images[:1])).frozen
     sums = _Sums(frozen)
     parts: Tensor | float = 0.0
     for start in tqdm(range(0, len(images), batch), desc="means", unit="batch", delay=2):
         pixels = model.preprocess(images[start : start + batch])
-        run = Run(model, pixels)
+        run = Run.of(model, pixels)
         parts = parts + (run.vectors() / run.norm[:, None, None]).sum(0).double().cpu()
+        sums.batch = len(pixels)
         forward(model, frozen, pixels, sums)
     count = len(images)
     outputs = {k: (v / count).float() for k, v in sums.totals.items()}
@@ -155,19 +157,25 @@ class _Sums(Taps):
 
     def __init__(self, frozen):
         self.totals: dict[str, Tensor] = {}
+        self.batch = 0
         self._batch_dim = {s.name: batch_dim(s) for s in frozen.sources}
 
     def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
-        return self._add(f"L{layer}", out, 0)
+        return self.value(f"L{layer}", out)
 
     def value(self, name: str, out: Tensor) -> Tensor:
-        return self._add(name, out, self._batch_dim[name])
-
-    def _add(self, name: str, out: Tensor, dim: int) -> Tensor:
-        self.totals[name] = self.totals.get(name, 0) + out.sum(dim).double().cpu()
+        if name in self._batch_dim:
+            sums = by_image(out, self._batch_dim[name], self.batch).sum(0)
+            self.totals[name] = self.totals.get(name, 0) + sums.double().cpu()
         return out
 
 
 def batch_dim(source) -> int:
     """The dimension of a source's value that counts images."""
-    return source.readout.dims.index((BATCH,))
+    return source.readout.dims.index((BATCH,)) if source.readout else 0
+
+
+def by_image(value: Tensor, dim: int, batch: int) -> Tensor:
+    """A source's value with one row for each image; windows, where there are, follow as a dimension."""
+    value = value.movedim(dim, 0)
+    return value if len(value) == batch else value.unflatten(0, (batch, -1))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from kit.models.trace import SDPA, aten, shape_of
+from kit.models.nodes import SDPA, aten, shape_of
 
 ELEMENTWISE = {
     aten.add.Tensor,

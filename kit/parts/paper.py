@@ -38,7 +38,7 @@ def paper_vectors(run: Run) -> tuple[pd.DataFrame, Tensor]:
         Gandelsman et al. 2023, arXiv 2310.05916, released code.
     """
     graph = run.frozen
-    reads_one = all(len(s.readout.rows or (0,)) == 1 for s in graph.sources)
+    reads_one = graph.plain and all(len(s.readout.rows or (0,)) == 1 for s in graph.sources)
     if len(graph.norms) != 1 or graph.pools or not reads_one:
         raise KitError(
             f'convention="paper" is for towers that pool the class token behind one final norm; '

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from kit.models.trace import EXAMPLE_BATCH
+from kit.models.nodes import EXAMPLE_BATCH
 
 BATCH, TOKEN = "batch", "token"
 # The values of one run that weights are made of: key -> tensor.

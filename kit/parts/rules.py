@@ -13,7 +13,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, fx
 
-from kit.models.trace import SDPA, Trace, aten, shape_of
+from kit.models.nodes import SDPA, aten, shape_of
+from kit.models.trace import Trace
 from kit.parts.readout import BATCH, TOKEN, Frozen, NotPositionWise, Readout
 
 Const = Callable[[fx.Node, object, Readout], None]

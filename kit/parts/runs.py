@@ -35,19 +35,29 @@ class Run:
     """
 
     def __init__(self, model, pixels: Tensor, tokens: bool = False, edit: Taps | None = None):
-        model.check_pixels(pixels)
-        self.model, self.pixels = model, pixels
+        self.model, self.pixels, self.tokens = model, pixels, tokens
         self.frozen = frozen_graph(model)
-        recorder = _Recorder(self.frozen, tokens, edit or Taps())
-        self.representation = forward(model, self.frozen, pixels, recorder, only_read=edit is None)
-        self.norm = self.representation.norm(dim=-1)
         self.index = self.frozen.index
-        self.tokens = tokens
-        self._attention = recorder.attentions
-        self.rows = recorder.rows
-        self.freeze(recorder.frozen)
+        self._pass(edit)
+        self.norm = self.representation.norm(dim=-1)
         if self.frozen.check is None and edit is None:
             self.frozen.check = checked(model, self.frozen, self.vectors().sum(1), pixels)
+
+    @staticmethod
+    def of(model, pixels: Tensor, tokens: bool = False, edit: Taps | None = None) -> "Run":
+        """A run by the route that suits the tower; `edit` changes what sources write as they write it."""
+        from kit.parts.general_run import GeneralRun  # which is made of this module
+
+        model.check_pixels(pixels)
+        return (Run if frozen_graph(model).plain else GeneralRun)(model, pixels, tokens, edit)
+
+    def _pass(self, edit: Taps | None) -> None:
+        """Run the tower and keep what the parts are made of."""
+        recorder = _Recorder(self.frozen, self.tokens, edit or Taps())
+        variant = "read" if edit is None else "whole"
+        self.representation = forward(self.model, self.frozen, self.pixels, recorder, variant)
+        self._attention, self.rows = recorder.attentions, recorder.rows
+        self.freeze(recorder.frozen)
 
     def freeze(self, values: dict[object, Tensor]) -> None:
         """Hold norm statistics and pooling patterns at these values, and read the sources with them."""
@@ -229,11 +239,14 @@ class Run:
         return directions.to(self.representation)
 
 
-def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps, only_read: bool = False) -> Tensor:
-    """One counted pass of the tower, [batch, embed], without gradients; `only_read` as in `tapped`."""
+def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps, variant: str = "whole") -> Tensor:
+    """One counted pass of the tower, [batch, embed]; `variant` as in `tapped`.
+
+    Gradients are recorded only where the caller has turned them on and the variant has a use for them.
+    """
     model.passes["image"] += 1
-    with torch.no_grad():
-        return tapped(frozen, only_read)(pixels, taps)
+    with torch.set_grad_enabled(variant == "general" and torch.is_grad_enabled()):
+        return tapped(frozen, variant)(pixels, taps)
 
 
 def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
@@ -309,4 +322,4 @@ def run(model, pixels: Tensor, tokens: bool = True) -> Run:
         >>> result.vectors().sum(1).allclose(result.representation, atol=1e-4)
         True
     """
-    return Run(model, pixels, tokens)
+    return Run.of(model, pixels, tokens)

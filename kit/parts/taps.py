@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
+from kit.models.attention import Attention
 from kit.parts.frozen import FrozenGraph
 from kit.parts.narrow import narrow
 
@@ -65,28 +66,46 @@ class Taps:
         return out
 
 
-def tapped(frozen: FrozenGraph, only_read: bool = False) -> Callable[[Tensor, Taps], Tensor]:
+@dataclass(frozen=True)
+class WrittenOut:
+    """Inputs of an attention that the model computes step by step.
+
+    Attributes:
+        weights: attention weights after the softmax and whatever mixes them, [..., query, key].
+        value: [..., token, head_dim].
+    """
+
+    weights: Tensor
+    value: Tensor
+
+    def pattern(self, rows: tuple[int, ...] | None = None) -> Tensor:
+        """Attention weights; `rows`: some queries alone."""
+        return self.weights if rows is None else self.weights[..., list(rows), :]
+
+
+def tapped(frozen: FrozenGraph, variant: str = "whole") -> Callable[[Tensor, Taps], Tensor]:
     """The tower as a function of pixels and taps, made once for each trace.
 
     Args:
         frozen: the tower.
-        only_read: values behind the last keys and values hold the tokens alone that are read (see
-            `kit.parts.narrow`), which is faster; otherwise every tap sees every token.
+        variant: `"whole"`; `"read"`: values behind the last keys and values hold the tokens alone that
+            are read (see `kit.parts.narrow`), which is faster; `"general"`: gradients of the
+            representation reach the sources along the frozen graph and nothing else.
 
     Returns:
         pixels [batch, 3, height, width], taps -> representation [batch, embed].
     """
     made = frozen.trace.__dict__.setdefault("tapped", {})
-    if only_read not in made:
-        made[only_read] = _insert(frozen, only_read)
-    return made[only_read]
+    if variant not in made:
+        made[variant] = _insert(frozen, variant)
+    return made[variant]
 
 
-def _insert(frozen: FrozenGraph, only_read: bool) -> fx.GraphModule:
+def _insert(frozen: FrozenGraph, variant: str) -> fx.GraphModule:
     trace = frozen.trace
     graph, twin = fx.Graph(), {}
     output = graph.graph_copy(trace.module.graph, twin)
-    if only_read:
+    if variant == "read":
         narrow(graph)
     with graph.inserting_after(next(n for n in graph.nodes if n.op == "placeholder")):
         taps = graph.placeholder("taps")
@@ -96,14 +115,15 @@ def _insert(frozen: FrozenGraph, only_read: bool) -> fx.GraphModule:
             call = graph.call_method(method, (taps, *args, node))
         node.replace_all_uses_with(call, delete_user_cb=lambda user: user is not call)
 
+    if variant == "general":
+        _hold(frozen, graph, twin, taps)
+    attention = {a.node: a for a in trace.attentions}
     pooling = {n: i for i, n in enumerate(frozen.pools)}
     layers = {a.node: i for i, a in enumerate(trace.layer_calls)}
     for node in [*layers, *pooling]:
         here = twin[node]
         with graph.inserting_before(here):
-            mask = here.args[3] if len(here.args) > 3 else here.kwargs.get("attn_mask")
-            args = (*here.args[:3], mask, here.kwargs.get("scale"))
-            call = graph.call_function(AttentionCall, args)
+            call = _call(graph, here, attention[node], twin)
         tap(here, *(("attention", layers[node]) if node in layers else ("pooling", pooling[node])), call)
     for source in frozen.sources:
         if source.kind != "head":
@@ -115,3 +135,39 @@ def _insert(frozen: FrozenGraph, only_read: bool) -> fx.GraphModule:
     users = [u for u in twin[last].users if u.op == "call_method"]
     graph.output(users[-1] if users else output)
     return fx.GraphModule(trace.module, graph)
+
+
+def _call(graph: fx.Graph, here: fx.Node, attention: Attention, twin: dict[fx.Node, fx.Node]) -> fx.Node:
+    """The inputs of an attention, as an object that says its pattern."""
+    if attention.pattern is not None:
+        return graph.call_function(WrittenOut, (twin[attention.pattern], twin[attention.value]))
+    mask = here.args[3] if len(here.args) > 3 else here.kwargs.get("attn_mask")
+    return graph.call_function(AttentionCall, (*here.args[:3], mask, here.kwargs.get("scale")))
+
+
+def _hold(frozen: FrozenGraph, graph: fx.Graph, twin: dict[fx.Node, fx.Node], taps: fx.Node) -> None:
+    """Let gradients pass the frozen graph alone: whatever reads a value beside it reads a copy without."""
+    for place, gate in enumerate(frozen.gates):
+        with graph.inserting_after(twin[gate]):
+            held = graph.call_method("gate", (taps, place, twin[gate]))
+        for user in gate.users:
+            if user in frozen.inputs and gate not in frozen.inputs[user]:
+                twin[user].replace_input_with(twin[gate], held)
+    for node in frozen.order:
+        several = isinstance(node.meta["val"], tuple | list)
+        for user in list(node.users):
+            if user.op == "output" or node in frozen.inputs.get(user, ()):
+                continue
+            end = twin[user] if several else twin[node]  # of several values one is picked first
+            with graph.inserting_after(end):
+                apart = graph.call_method("detach", (end,))
+            for reader in list(end.users):
+                if reader is not apart and (several or reader is twin[user]):
+                    reader.replace_input_with(end, apart)
+    for place, node in enumerate(frozen.batch_norms):
+        here = twin[node]
+        with graph.inserting_after(here):
+            call = graph.call_method("batch_norm", (taps, place, here.args[0]))
+        here.replace_all_uses_with(call)
+        graph.erase_node(here)
+        twin[node] = call

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 import kit
-from kit.models.trace import SDPA, Trace, _export, aten, module_path
+from kit.models.nodes import SDPA, aten, module_path
+from kit.models.trace import Trace, _export
 from kit.parts.narrow import narrow
 from kit.parts.taps import Taps, tapped
 
@@ -76,7 +77,7 @@ def test_only_the_last_layer_is_narrowed():
     frozen, last = kit.run(model, pixels).frozen, len(model.heads) - 1
     whole, few = Sizes(), Sizes()
     with torch.no_grad():
-        assert torch.allclose(tapped(frozen)(pixels, whole), tapped(frozen, True)(pixels, few), atol=1e-5)
+        assert torch.allclose(tapped(frozen)(pixels, whole), tapped(frozen, "read")(pixels, few), atol=1e-5)
     assert set(whole.seen.values()) == {65}
     assert {name for name, size in few.seen.items() if size == 1} == {f"L{last}", f"L{last}.MLP"}
 

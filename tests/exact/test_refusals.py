@@ -7,10 +7,13 @@ import torch
 from torch import nn
 
 from kit.errors import KitError
-from kit.models.trace import trace_of
+from kit.models.trace import Trace, _export, trace_of
 from kit.parts.check import checked
 from kit.parts.frozen import FrozenGraph
+from kit.parts.general import Leaves, Replay
+from kit.parts.linear import Steps
 from kit.parts.runs import Run
+from kit.parts.taps import Taps, tapped
 from tests.exact.towers import perturbed, pixels_for
 
 DIM, HEADS, TOKENS = 8, 2, 17
@@ -95,9 +98,32 @@ def test_attention_inside_a_branch_is_counted_as_hidden():
     assert list(frozen.index["kind"]).count("branch") == 1
 
 
-def test_a_stream_that_mixes_tokens_is_refused_by_module():
-    with pytest.raises(KitError, match='in module "stream"; the engine takes apart towers whose tokens meet'):
-        graph(stream=MixTokens())
+def test_a_stream_that_mixes_tokens_goes_the_general_route():
+    frozen = graph(stream=MixTokens())
+    assert not frozen.plain and frozen.reached == 2
+    assert graph().plain
+
+
+def test_a_difference_on_the_stream_keeps_its_sign():
+    class Minus(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mix, self.shift = MixTokens(), nn.Parameter(torch.ones(DIM))
+
+        def forward(self, x):
+            return (x - self.mix(x)) - self.shift
+
+    torch.manual_seed(0)
+    tower = Tower(stream=Minus()).double().eval().requires_grad_(False)
+    pixels = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    trace = Trace(_export("made up", tower, (8, 8), pixels))
+    frozen = FrozenGraph("made up", trace)
+    steps = Steps(trace.constant, {}, len(pixels))
+    leaves = Leaves(frozen, steps, tokens=False, edit=Taps())
+    out = tapped(frozen, "general")(pixels, leaves)
+    with torch.no_grad():
+        total = Replay(frozen, steps, leaves.values).vectors().sum(1)
+    assert torch.allclose(total, out, atol=1e-12) and torch.allclose(out, tower(pixels), atol=1e-12)
 
 
 def test_a_square_is_not_taken_for_a_product_with_a_constant():
@@ -111,7 +137,7 @@ def test_a_square_is_not_taken_for_a_product_with_a_constant():
 def test_the_check_raises_on_a_wrong_sum():
     model = perturbed("timm/vit_tiny_patch16_224")
     pixels = pixels_for(model)
-    run = Run(model, pixels)
+    run = Run.of(model, pixels)
     total = run.vectors().sum(1)
     assert checked(model, run.frozen, total, pixels).verdict == "exact"
     with pytest.raises(KitError, match=r'the parts of "timm/vit_tiny.*" miss its representation by 1e-02'):

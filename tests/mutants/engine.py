@@ -189,8 +189,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "a total effect replaces the class token alone",
         EDITS,
-        "out[:, heads] = 0.0 if self._means is None",
-        "out[:, heads, :1] = 0.0 if self._means is None",
+        "attention.apart(out).movedim(attention.head_axis, 0)[heads] = new[heads]",
+        "attention.apart(out).movedim(attention.head_axis, 0)[heads, :, :1] = new[heads, :, :1]",
         (f"{EDIT_TESTS}::test_total_effect_of_zero_equals_a_tower_without_that_slice[0-1]",),
     ),
     Mutant(

@@ -1,0 +1,157 @@
+"""A run of a tower that goes the general route."""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from kit.errors import KitError
+from kit.parts.frozen import Source
+from kit.parts.general import Leaves, Replay
+from kit.parts.linear import Steps
+from kit.parts.places import Layout, coordinates, layout
+from kit.parts.runs import Run, forward
+from kit.parts.taps import Taps
+
+
+class GeneralRun(Run):
+    """A run whose parts go through the frozen graph itself; what it gives is what `Run` gives.
+
+    Layers of a hierarchy have grids of their own. Maps are drawn on the finest: a coarse token's number is
+    shared out evenly over its cells, so that sums stay. Tokens without a place (class token, padding, and
+    all of a head that mixes channels) stand before the cells, as one.
+    """
+
+    def _pass(self, edit: Taps | None) -> None:
+        self._vectors = self._gradient_key = self._gradient_of = None
+        steps = Steps(self.frozen.trace.constant, {}, len(self.pixels))
+        self._leaves = Leaves(self.frozen, steps, self.tokens, edit or Taps())
+        with torch.enable_grad():
+            out = forward(self.model, self.frozen, self.pixels, self._leaves, "general")
+        self._out, self.representation = out, out.detach()
+
+    def vectors(self, selector: str | None = None) -> Tensor:
+        if self._vectors is None:
+            with torch.no_grad():
+                self._vectors = Replay(self.frozen, self._leaves.steps, self._leaves.values).vectors()
+        return self._vectors[:, self._chosen(selector)]
+
+    @cached_property
+    def _constants(self) -> Tensor:
+        """What the constants write, [batch, part, embed]; zero for the other parts."""
+        with torch.no_grad():
+            return Replay(self.frozen, self._leaves.steps, None).vectors()
+
+    def scores(self, directions: Tensor, normalize: bool = True, selector: str | None = None) -> Tensor:
+        directions = self._directions(directions)
+        values = self._constants @ directions.T  # [batch, part, text]
+        for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
+            gradients = self._gradients(directions)[source.name]  # [text, ...]
+            products = [self._by_head(source, g * self._leaves.values[source.name]) for g in gradients]
+            values[:, parts] = torch.stack(products, -1)
+        values = values[:, self._chosen(selector)]
+        return values / self.norm[:, None, None] if normalize else values
+
+    def _gradients(self, directions: Tensor) -> dict[str, Tensor]:
+        """Derivative of the representation along each direction, by every source, [text, ...]."""
+        key = directions.data_ptr(), directions._version, tuple(directions.shape)
+        if self._gradient_key != key or self._gradient_of is not directions:
+            names = list(self._leaves.values)
+            leaves = [self._leaves.values[n] for n in names]
+            batch = len(self.pixels)
+            found = [
+                torch.autograd.grad(
+                    self._out, leaves, d.expand(batch, -1), retain_graph=True, materialize_grads=True
+                )
+                for d in directions
+            ]
+            self._gradient_key, self._gradient_of = key, directions
+            self._gradient = {n: torch.stack(g) for n, g in zip(names, zip(*found))}
+        return self._gradient
+
+    def _by_head(self, source: Source, products: Tensor) -> Tensor:
+        """Sums of a source's numbers, [batch, head (1 if none)]."""
+        if source.kind != "head":
+            return products.reshape(len(self.pixels), 1, -1).sum(-1)
+        heads = source.attention.apart(products).movedim(source.attention.head_axis, 1)
+        return heads.flatten(2).sum(-1).unflatten(0, (len(self.pixels), -1)).sum(1)
+
+    @property
+    def prefix(self) -> int:
+        """1 if some token has no place in the picture, else 0."""
+        located = all(s.attention.mixes_tokens for s in self._head_sources())
+        layouts = [o for by in self._layouts.values() for o in by.values()]
+        return int(not located or any((o.cells < 0).any() for o in layouts))
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the finest layer."""
+        grids = [o.grid for layouts in self._layouts.values() for o in layouts.values()]
+        return (max(g[0] for g in grids), max(g[1] for g in grids)) if grids else self.model.grid
+
+    def _head_sources(self) -> list[Source]:
+        return [s for s in self.frozen.sources if s.kind == "head"]
+
+    @property
+    def _layouts(self) -> dict[str, dict[str, Layout]]:
+        """Layout of each layer that mixes tokens, of what it reads and of what it writes."""
+        if not hasattr(self.frozen, "layouts"):
+            sources = [s for s in self._head_sources() if s.attention.mixes_tokens]
+            wanted = {s.attention.value for s in sources} | {s.node for s in sources}
+            places = coordinates(self.frozen.trace, wanted) if sources else {}
+            self.frozen.layouts = {
+                "source": {s.name: layout(places[s.attention.value], s.attention) for s in sources},
+                "position": {s.name: layout(places[s.node], s.attention) for s in sources},
+            }
+        return self.frozen.layouts
+
+    def _sources(self, directions: Tensor, selector: str | None) -> Tensor:
+        if not self.tokens:
+            raise KitError("this run kept no tokens; make it with kit.parts.run(model, pixels, tokens=True).")
+        return self._on_grid(directions, selector, "source")
+
+    def _positions(self, directions: Tensor, selector: str | None) -> Tensor:
+        return self._on_grid(directions, selector, "position")
+
+    def _on_grid(self, directions: Tensor, selector: str | None, by: str) -> Tensor:
+        """Scores of the selected heads by cell, not normalised: [batch, head part, token, text]."""
+        pieces = []
+        for source, heads in self._head_groups(selector):
+            gradient = self._gradients(directions)[source.name]  # [text, ...]
+            tokens = torch.stack([self._by_token(source, g, by) for g in gradient], -1)
+            pieces.append(self._placed(source, tokens[:, heads], by))
+        return self._joined(pieces, directions)
+
+    def _by_token(self, source: Source, gradient: Tensor, by: str) -> Tensor:
+        """A source's numbers times their gradient, [batch, head, token]; windows lie before their tokens."""
+        attention = source.attention
+        if by == "source" and attention.mixes_tokens:
+            call = self._leaves.calls[source.layer]
+            pattern, value = attention.apart(call.pattern()), attention.apart(call.value)
+            product = (pattern.transpose(-1, -2) @ attention.apart(gradient)) * value
+        else:
+            product = attention.apart(gradient * self._leaves.values[source.name])
+        heads = product.sum(-1).movedim(attention.head_axis, 1)  # [batch * window, head, ..., token]
+        heads = heads.unflatten(0, (len(self.pixels), -1)).movedim(1, 2)  # [batch, head, window, ..., token]
+        return heads.flatten(2)
+
+    def _placed(self, source: Source, tokens: Tensor, by: str) -> Tensor:
+        """Numbers of a layer's tokens, [batch, head, token, text], on the grid of all layers."""
+        rows, cols = self.grid
+        out = tokens.new_zeros(*tokens.shape[:2], self.prefix + rows * cols, tokens.shape[-1])
+        own = self._layouts[by].get(source.name)
+        if own is None or not len(own.rows):
+            out[:, :, 0] = tokens.sum(2)
+            return out
+        cells = own.cells.to(tokens.device)
+        sums = tokens.new_zeros(*tokens.shape[:2], len(own.rows) * len(own.cols) + 1, tokens.shape[-1])
+        sums.index_add_(2, cells.where(cells >= 0, torch.tensor(sums.shape[2] - 1)), tokens)
+        to, share = own.spread((rows, cols))
+        out[:, :, self.prefix :] = sums[:, :, to] * share.to(tokens)[:, None]
+        if self.prefix:
+            out[:, :, 0] = sums[:, :, -1]
+        return out
+
+    def token_vectors(self, selector: str | None = None) -> Tensor:
+        axes = torch.eye(self.representation.shape[1]).to(self.representation)
+        return self._sources(axes, selector)  # [batch, part, token, embed]

@@ -1,0 +1,68 @@
+"""Small members of the families of vision transformers: shapes cut down, operations as in the full ones."""
+
+import torch
+
+import kit
+from kit.models import Model
+
+SMALL = {"img_size": 64}
+FOUR = {"depths": (1, 1, 2, 1)}
+# timm name -> what is passed to timm.create_model
+EXACT = {
+    "beit_base_patch16_224": SMALL | {"depth": 2, "embed_dim": 96, "num_heads": 3},
+    "cait_xxs24_224": SMALL | {"depth": 2},
+    "caformer_s18": {},
+    "coat_lite_tiny": {"serial_depths": (1, 1, 1, 1)},
+    "coatnet_0_rw_224": SMALL | {"depths": (1, 1, 2, 1)},
+    "convit_tiny": SMALL | {"depth": 3, "local_up_to_layer": 2},
+    "davit_tiny": FOUR,
+    "deit3_small_patch16_224": SMALL | {"depth": 2},
+    "efficientformer_l1": {"depths": (1, 1, 1, 2)},
+    "eva02_tiny_patch14_224": {"img_size": 70, "depth": 2},
+    "flexivit_small": SMALL | {"depth": 2},
+    "gcvit_xxtiny": {},
+    "maxvit_tiny_tf_224": SMALL | {"embed_dim": (32, 64), "depths": (1, 2), "stem_width": 32},
+    "maxxvit_rmlp_nano_rw_256": SMALL | {"embed_dim": (32, 64), "depths": (1, 2), "stem_width": (32, 32)},
+    "mvitv2_tiny": SMALL,
+    "naflexvit_base_patch16_gap": {"depth": 2, "embed_dim": 96, "num_heads": 3},
+    "nextvit_small": {},
+    "pit_ti_224": SMALL | {"depth": (1, 2, 1)},
+    "pvt_v2_b0": FOUR,
+    "swin_tiny_patch4_window7_224": {"img_size": 112, "depths": (2, 2), "num_heads": (2, 4), "embed_dim": 32},
+    "swinv2_tiny_window8_256": {"img_size": 64, "depths": (2, 2), "num_heads": (2, 4), "embed_dim": 32},
+    "swinv2_cr_tiny_224": {"img_size": 112, "window_size": 7, "depths": (2, 2), "num_heads": (2, 4)},
+    "tnt_s_patch16_224": SMALL | {"depth": 2},
+    "twins_pcpvt_small": FOUR,
+    "twins_svt_small": {"depths": (1, 1, 2, 1)},
+    "visformer_tiny": SMALL | {"depth": (1, 2, 2)},
+    "vit_relpos_small_patch16_224": SMALL | {"depth": 2},
+    "vit_small_patch16_dinov3": SMALL | {"depth": 2},
+    "vit_tiny_r_s16_p8_224": SMALL | {"depth": 2},
+    "vitamin_small_224": SMALL,
+    "volo_d1_224": SMALL,
+    "xcit_nano_12_p8_224": SMALL | {"depth": 2},
+}
+PARTIAL = {  # attention that is hidden inside other parts
+    "crossvit_tiny_240": {"depth": ((1, 1, 0), (1, 1, 0))},
+    "hiera_tiny_224": SMALL,
+    "levit_128s": SMALL,
+    "nest_tiny": {},
+    "tiny_vit_5m_224": {},
+}
+REFUSED = ("fastvit_t8", "mobilevit_xs", "efficientvit_b0", "resnet18")
+
+
+def family(name: str, config: dict) -> Model:
+    """A small random member in float64 with nothing left at a neutral value."""
+    model = kit.load(f"timm/{name}", pretrained="random", config=config)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.tower.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise))
+        for key, buffer in model.tower.named_buffers():
+            if key.endswith("running_mean"):
+                buffer.add_(0.1 * torch.randn(buffer.shape, generator=noise))
+            if key.endswith("running_var"):
+                buffer.mul_(0.5 + torch.rand(buffer.shape, generator=noise))
+    return model.double()

@@ -1,0 +1,157 @@
+"""The general route on families of vision transformers, in float64, against the library's own operations."""
+
+import copy
+
+import pytest
+import torch
+
+import kit
+from kit.errors import KitError
+from kit.parts.frozen import FrozenGraph
+from kit.parts.general import Leaves, Replay
+from kit.parts.general_run import GeneralRun
+from kit.parts.linear import Steps
+from kit.parts.taps import Taps, tapped
+from tests.exact.families import EXACT, PARTIAL, REFUSED, family
+from tests.exact.towers import pixels_for, unit_directions
+
+DOUBLE = 1e-10
+
+
+class Pinned(Leaves):
+    """Puts given values in the place of every source, with statistics, gates and patterns held.
+
+    What then gives the representation is the library's own graph: the affine map that the parts are of.
+    """
+
+    def __init__(self, run, values):
+        held = dict(run._leaves.held)
+        steps = Steps(run.frozen.trace.constant, held, len(run.pixels))
+        super().__init__(run.frozen, steps, tokens=False, edit=Taps())
+        self.given = values
+
+    def _leaf(self, name, out):
+        return self.given[name]
+
+    def norm(self, norm, value, out):
+        node = list(self.frozen.norms)[norm]
+        added = self.steps.added(node)
+        return self.steps.step(node, node.args[0], value, 1) + (0 if added is None else added)
+
+    def gate(self, gate, value):
+        return self.held[self.frozen.gates[gate]]
+
+    def pooling(self, pool, call, out):
+        return self.held[self.frozen.pools[pool]] @ call.value
+
+
+def affine(run, values):
+    """The representation for given values of the sources, [batch, embed]."""
+    with torch.no_grad():
+        return tapped(run.frozen, "general")(run.pixels, Pinned(run, values))
+
+
+@pytest.fixture(scope="module", params=[*EXACT, *PARTIAL])
+def run(request):
+    model = family(request.param, (EXACT | PARTIAL)[request.param])
+    model.member = request.param
+    return kit.run(model, pixels_for(model))
+
+
+@pytest.fixture
+def general(run):
+    if run.frozen.plain:
+        pytest.skip("a plain tower: tests/exact/test_parts.py")
+    return run
+
+
+def close(found, expected, scale=None):
+    scale = expected if scale is None else scale
+    return (found - expected).abs().max() <= DOUBLE * scale.abs().max()
+
+
+def test_verdict_and_sum(run):
+    check = run.frozen.check
+    assert check.error <= DOUBLE
+    assert check.verdict == ("exact" if run.model.member in EXACT else "partial")
+    assert close(run.vectors().sum(1), run.model.encode_image(run.pixels))
+
+
+def test_scores_are_vectors_times_directions(run):
+    directions = unit_directions(run.model)
+    assert close(run.scores(directions, normalize=False), run.vectors() @ directions.T)
+
+
+def test_source_tokens_and_positions_sum_to_their_head(general):
+    directions = unit_directions(general.model)
+    heads = (general.index["kind"] == "head").to_numpy()
+    scores = general.scores(directions)[:, heads]
+    for by in ("source", "position"):
+        assert close(general.maps(directions, by=by).sum(2), scores)
+
+
+def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(general):
+    some = [s for s in general.frozen.sources if s.kind == "head" and s.attention.projection and s.heads > 1]
+    if not some:
+        pytest.skip("no layer whose heads one linear map reads")
+    own = kit.run(copy.deepcopy(general.model), general.pixels)  # its weights are changed
+    before, leaves = own.vectors(), own._leaves
+    node, features = own.frozen.by_name[some[0].name].attention.projection
+    part = list(own.index["name"]).index(f"{some[0].name}.H1")
+    with torch.no_grad():
+        own.frozen.trace.module.get_parameter(node.args[1].target)[:, features[1]] *= 3
+        after = Replay(own.frozen, leaves.steps, leaves.values).vectors()
+        library = affine(own, leaves.values)
+    expected = before.clone()
+    expected[:, part] *= 3
+    assert close(after, expected)
+    assert close(library - own.representation, 2 * before[:, part], before)
+
+
+def test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map(general):
+    """The last layer that reads patches: what one cell brings to head 0 is taken out of its output."""
+    layouts = general._layouts["source"]
+    some = [s for s in general.frozen.sources if s.name in layouts and len(layouts[s.name].rows)]
+    if not some:
+        pytest.skip("no reached layer reads patches")
+    source, directions = some[-1], unit_directions(general.model)
+    attention, call, own = source.attention, general._leaves.calls[source.layer], layouts[source.name]
+    cell = int(own.cells[own.cells >= 0][0])
+    pattern, value = (
+        attention.apart(t).select(attention.head_axis, 0) for t in (call.pattern(), call.value)
+    )  # [batch * window, ..., query, token], [batch * window, ..., token, head_dim]
+    lost = (own.cells == cell).repeat(len(general.pixels)).reshape(value.shape[:-1])
+    values = {name: leaf.detach().clone() for name, leaf in general._leaves.values.items()}
+    gone = pattern @ (value * lost[..., None])
+    attention.apart(values[source.name]).select(attention.head_axis, 0).sub_(gone)
+    change = (general.representation - affine(general, values)) @ directions.T / general.norm[:, None]
+    to, _ = own.spread(general.grid)
+    cells = general.maps(directions, f"{source.name}.H0")[:, 0, general.prefix :]
+    assert change.abs().max() > 1e-9
+    assert close(cells[:, to == cell].sum(1), change)
+
+
+def test_constants_are_the_affine_map_at_zero(general):
+    zero = {name: torch.zeros_like(value) for name, value in general._leaves.values.items()}
+    assert close(general.vectors("bias").sum(1), affine(general, zero), general.representation)
+
+
+def test_the_special_path_equals_the_general_route():
+    for name in ("pit_ti_224", "vit_relpos_small_patch16_224"):
+        model = family(name, EXACT[name])
+        plain = kit.run(model, pixels_for(model))
+        assert plain.frozen.plain
+        model._frozen = (model._frozen[0], FrozenGraph(name, plain.frozen.trace, plain=False))
+        del plain.frozen.trace.tapped
+        general = GeneralRun(model, plain.pixels, tokens=True)
+        assert list(general.index["name"]) == list(plain.index["name"])
+        directions = unit_directions(model)
+        assert close(general.vectors(), plain.vectors())
+        assert close(general.scores(directions), plain.scores(directions))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_activation_right_before_pooling_is_refused(name):
+    model = kit.load(f"timm/{name}", pretrained="random")
+    with pytest.raises(KitError, match=r"is refused: its representation comes straight out of .* in module"):
+        kit.run(model, pixels_for(model, batch=1))

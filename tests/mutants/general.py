@@ -1,0 +1,89 @@
+"""Mutants of the general route: kit/parts/linear.py, general.py, general_run.py, places.py, attention.py."""
+
+from tests.mutants import Mutant
+
+LINEAR, GENERAL, PLACES = "kit/parts/linear.py", "kit/parts/general.py", "kit/parts/places.py"
+RUN, ATTENTION = "kit/parts/general_run.py", "kit/models/attention.py"
+FAMILIES, PLANTED = "tests/exact/test_families.py", "tests/exact/test_planted_cell.py"
+
+
+def on(test: str, family: str) -> tuple[str, ...]:
+    """One test of tests/exact/test_families.py, on one family."""
+    return (f"{FAMILIES}::{test}[{family}]",)
+
+
+SWIN = (f"{PLANTED}::test_the_map_is_the_planted_cell[swin_tiny_patch4_window7_224-place0]",)
+SUM, MAPS = "test_verdict_and_sum", "test_source_tokens_and_positions_sum_to_their_head"
+
+MUTANTS: list[Mutant] = [
+    Mutant(
+        "a square passes as a product with a constant",
+        LINEAR,
+        "if node.args[0] is node.args[1]:",
+        "if False and node.args[0] is node.args[1]:",
+        ("tests/exact/test_refusals.py::test_a_square_is_not_taken_for_a_product_with_a_constant",),
+    ),
+    Mutant(
+        "a batch norm forgets its running mean",
+        LINEAR,
+        "(0.0 if bias is None else bias) - mean * gain",
+        "(0.0 if bias is None else bias)",
+        on(SUM, "coatnet_0_rw_224"),
+    ),
+    Mutant(
+        "a norm on the general route does not centre",
+        LINEAR,
+        "value = value - value.mean(dim=list(range(-len(node.args[1]), 0)), keepdim=True)",
+        "value = value * 1",
+        on(SUM, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "a norm's eps on the general route is one number for all models",
+        GENERAL,
+        "return (value.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()",
+        "return (value.var(dims, unbiased=False, keepdim=True) + 1e-3).rsqrt()",
+        on(SUM, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "the second operand of a difference is added",
+        GENERAL,
+        "(-1.0 if node.target is aten.sub.Tensor else 1.0)",
+        "(1.0 if node.target is aten.sub.Tensor else 1.0)",
+        ("tests/exact/test_refusals.py::test_a_difference_on_the_stream_keeps_its_sign",),
+    ),
+    Mutant(
+        "gradients do not stop where the frozen graph is left",
+        "kit/parts/taps.py",
+        'if user.op == "output" or node in frozen.inputs.get(user, ()):',
+        'if True or user.op == "output" or node in frozen.inputs.get(user, ()):',
+        on("test_scores_are_vectors_times_directions", "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "a coarse token counts whole in each of its cells",
+        RUN,
+        "out[:, :, self.prefix :] = sums[:, :, to] * share.to(tokens)[:, None]",
+        "out[:, :, self.prefix :] = sums[:, :, to]",
+        on(MAPS, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "rolled windows are drawn where they were rolled to",
+        PLACES,
+        "    if target in PLAIN:\n",
+        "    if target in PLAIN and target is not aten.roll.default:\n",
+        SWIN,
+    ),
+    Mutant(
+        "rows and columns of the picture are exchanged",
+        PLACES,
+        "return rows.expand(shape), cols.expand(shape)\n\n\ndef _placed",
+        "return cols.expand(shape), rows.expand(shape)\n\n\ndef _placed",
+        SWIN,
+    ),
+    Mutant(
+        "heads that lie side by side are taken in reverse",
+        ATTENTION,
+        "(of_heads == head).nonzero()[:, 0] for head in range(heads)",
+        "(of_heads == head).nonzero()[:, 0] for head in reversed(range(heads))",
+        on("test_scores_are_vectors_times_directions", "swin_tiny_patch4_window7_224"),
+    ),
+]
