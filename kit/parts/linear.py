@@ -24,7 +24,6 @@ JOINS = {aten.cat.default, aten.stack.default}
 PLAIN = MOVES | {
     operator.getitem,
     aten.expand.default,
-    aten.expand_as.default,
     aten.select.int,
     aten.slice.Tensor,
     aten.narrow.default,
@@ -181,8 +180,6 @@ class Steps:
             return target(value, *args[1:], **node.kwargs)
         if target in PADS:
             return F.pad(value, args[1])
-        if target is aten.expand_as.default:
-            return value
         rest = [self._argument(a, count) for a in args[1:]]
         target = aten.reshape.default if target is aten.view.default else target
         return target(value, *rest, **numbers(node.kwargs))

@@ -42,14 +42,14 @@ class Layout:
         """The layer's cell that each cell of a finer `grid` lies in, and the share of it that it holds.
 
         Returns:
-            Cell numbers int64 [rows * cols], shares [rows * cols].
+            Cell numbers int64 [rows * cols], shares float64 [rows * cols].
         """
         near = [
             ((torch.arange(n) + 0.5) / n)[:, None].sub(own).abs().argmin(1)
             for n, own in zip(grid, (self.rows, self.cols))
         ]
         cells = (near[0][:, None] * len(self.cols) + near[1]).flatten()
-        return cells, 1 / torch.bincount(cells, minlength=len(self.rows) * len(self.cols))[cells]
+        return cells, 1 / torch.bincount(cells, minlength=len(self.rows) * len(self.cols)).double()[cells]
 
 
 def layout(coordinates: Coordinates, attention: Attention) -> Layout:
@@ -118,7 +118,7 @@ def _placed(trace: Trace, node: fx.Node, found: dict, channels: set[fx.Node]) ->
         plain = aten.reshape.default if target is aten.view.default else target
         rest = [_argument(trace, a) for a in node.args[1:]]
         return each(lambda c: plain(c, *rest, **numbers(node.kwargs)))
-    if target in CONVOLUTIONS and len(shape) == 4:
+    if target in CONVOLUTIONS | {aten.max_pool2d.default} and len(shape) == 4:
         return each(lambda c: _resized(c, shape))
     if target in JOINS:
         dim = node.args[1] if len(node.args) > 1 else 0
@@ -148,6 +148,8 @@ def _resized(places: Tensor, shape: list[int]) -> Tensor:
     """Coordinates behind a convolution: those of its input without padding, averaged to the new size."""
     plane = places.mean(1, keepdim=True)  # [1, 1, row, col]
     known = ~plane[0, 0].isnan()
+    if not known.any():
+        return plane.new_full(shape, torch.nan)
     plane = plane[:, :, known.any(1)][:, :, :, known.any(0)]
     return F.adaptive_avg_pool2d(plane, shape[2:]).expand(shape)
 

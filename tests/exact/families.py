@@ -49,6 +49,22 @@ PARTIAL = {  # attention that is hidden inside other parts
     "nest_tiny": {},
     "tiny_vit_5m_224": {},
 }
+# of these, tokens meet in attention and in one final pooling alone
+PLAIN = {
+    "beit_base_patch16_224",
+    "deit3_small_patch16_224",
+    "eva02_tiny_patch14_224",
+    "flexivit_small",
+    "hiera_tiny_224",
+    "levit_128s",
+    "naflexvit_base_patch16_gap",
+    "pit_ti_224",
+    "vit_relpos_small_patch16_224",
+    "vit_small_patch16_dinov3",
+    "vit_tiny_r_s16_p8_224",
+}
+# no linear map reads the heads of a layer alone: convolutions, activations or sums come between
+NO_PROJECTION = {"coat_lite_tiny", "coatnet_0_rw_224", "mvitv2_tiny", "visformer_tiny"}
 REFUSED = ("fastvit_t8", "mobilevit_xs", "efficientvit_b0", "resnet18")
 
 

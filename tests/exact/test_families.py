@@ -12,7 +12,7 @@ from kit.parts.general import Leaves, Replay
 from kit.parts.general_run import GeneralRun
 from kit.parts.linear import Steps
 from kit.parts.taps import Taps, tapped
-from tests.exact.families import EXACT, PARTIAL, REFUSED, family
+from tests.exact.families import EXACT, NO_PROJECTION, PARTIAL, PLAIN, REFUSED, family
 from tests.exact.towers import pixels_for, unit_directions
 
 DOUBLE = 1e-10
@@ -54,15 +54,10 @@ def affine(run, values):
 @pytest.fixture(scope="module", params=[*EXACT, *PARTIAL])
 def run(request):
     model = family(request.param, (EXACT | PARTIAL)[request.param])
-    model.member = request.param
     return kit.run(model, pixels_for(model))
 
 
-@pytest.fixture
-def general(run):
-    if run.frozen.plain:
-        pytest.skip("a plain tower: tests/exact/test_parts.py")
-    return run
+general = pytest.mark.parametrize("run", [n for n in [*EXACT, *PARTIAL] if n not in PLAIN], indirect=True)
 
 
 def close(found, expected, scale=None):
@@ -73,7 +68,9 @@ def close(found, expected, scale=None):
 def test_verdict_and_sum(run):
     check = run.frozen.check
     assert check.error <= DOUBLE
-    assert check.verdict == ("exact" if run.model.member in EXACT else "partial")
+    name = run.model.name.removeprefix("timm/")
+    assert check.verdict == ("exact" if name in EXACT else "partial")
+    assert run.frozen.plain == (name in PLAIN)
     assert close(run.vectors().sum(1), run.model.encode_image(run.pixels))
 
 
@@ -82,19 +79,23 @@ def test_scores_are_vectors_times_directions(run):
     assert close(run.scores(directions, normalize=False), run.vectors() @ directions.T)
 
 
-def test_source_tokens_and_positions_sum_to_their_head(general):
-    directions = unit_directions(general.model)
-    heads = (general.index["kind"] == "head").to_numpy()
-    scores = general.scores(directions)[:, heads]
+@general
+def test_source_tokens_and_positions_sum_to_their_head(run):
+    directions = unit_directions(run.model)
+    heads = (run.index["kind"] == "head").to_numpy()
+    scores = run.scores(directions)[:, heads]
     for by in ("source", "position"):
-        assert close(general.maps(directions, by=by).sum(2), scores)
+        assert close(run.maps(directions, by=by).sum(2), scores)
 
 
-def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(general):
-    some = [s for s in general.frozen.sources if s.kind == "head" and s.attention.projection and s.heads > 1]
-    if not some:
-        pytest.skip("no layer whose heads one linear map reads")
-    own = kit.run(copy.deepcopy(general.model), general.pixels)  # its weights are changed
+@general
+def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(run):
+    some = [s for s in run.frozen.sources if s.kind == "head" and s.attention.projection and s.heads > 1]
+    name = run.model.name.removeprefix("timm/")
+    assert bool(some) == (name not in NO_PROJECTION)
+    if name in NO_PROJECTION:
+        return
+    own = kit.run(copy.deepcopy(run.model), run.pixels)  # its weights are changed
     before, leaves = own.vectors(), own._leaves
     node, features = own.frozen.by_name[some[0].name].attention.projection
     part = list(own.index["name"]).index(f"{some[0].name}.H1")
@@ -108,32 +109,34 @@ def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(gener
     assert close(library - own.representation, 2 * before[:, part], before)
 
 
-def test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map(general):
-    """The last layer that reads patches: what one cell brings to head 0 is taken out of its output."""
-    layouts = general._layouts["source"]
-    some = [s for s in general.frozen.sources if s.name in layouts and len(layouts[s.name].rows)]
-    if not some:
-        pytest.skip("no reached layer reads patches")
-    source, directions = some[-1], unit_directions(general.model)
-    attention, call, own = source.attention, general._leaves.calls[source.layer], layouts[source.name]
+@general
+def test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map(run):
+    """The loudest head 0 that reads patches: what one cell brings to it is taken out of its output."""
+    layouts = run._layouts["source"]
+    some = [s for s in run.frozen.sources if s.name in layouts and len(layouts[s.name].rows)]
+    directions = unit_directions(run.model)
+    assert some
+    source = max(some, key=lambda s: run.maps(directions, f"{s.name}.H0").abs().max())
+    attention, call, own = source.attention, run._leaves.calls[source.layer], layouts[source.name]
     cell = int(own.cells[own.cells >= 0][0])
     pattern, value = (
         attention.apart(t).select(attention.head_axis, 0) for t in (call.pattern(), call.value)
     )  # [batch * window, ..., query, token], [batch * window, ..., token, head_dim]
-    lost = (own.cells == cell).repeat(len(general.pixels)).reshape(value.shape[:-1])
-    values = {name: leaf.detach().clone() for name, leaf in general._leaves.values.items()}
+    lost = (own.cells == cell).repeat(len(run.pixels)).reshape(value.shape[:-1])
+    values = {name: leaf.detach().clone() for name, leaf in run._leaves.values.items()}
     gone = pattern @ (value * lost[..., None])
     attention.apart(values[source.name]).select(attention.head_axis, 0).sub_(gone)
-    change = (general.representation - affine(general, values)) @ directions.T / general.norm[:, None]
-    to, _ = own.spread(general.grid)
-    cells = general.maps(directions, f"{source.name}.H0")[:, 0, general.prefix :]
+    change = (run.representation - affine(run, values)) @ directions.T / run.norm[:, None]
+    to, _ = own.spread(run.grid)
+    cells = run.maps(directions, f"{source.name}.H0")[:, 0, run.prefix :]
     assert change.abs().max() > 1e-9
     assert close(cells[:, to == cell].sum(1), change)
 
 
-def test_constants_are_the_affine_map_at_zero(general):
-    zero = {name: torch.zeros_like(value) for name, value in general._leaves.values.items()}
-    assert close(general.vectors("bias").sum(1), affine(general, zero), general.representation)
+@general
+def test_constants_are_the_affine_map_at_zero(run):
+    zero = {name: torch.zeros_like(value) for name, value in run._leaves.values.items()}
+    assert close(run.vectors("bias").sum(1), affine(run, zero), run.representation)
 
 
 def test_the_special_path_equals_the_general_route():
