@@ -139,6 +139,21 @@ def test_constants_are_the_affine_map_at_zero(run):
     assert close(run.vectors("bias").sum(1), affine(run, zero), run.representation)
 
 
+def test_branches_record_no_gradients():
+    """Gradients follow the frozen graph alone; a branch that recorded them would cost time and memory."""
+
+    class Watched(Leaves):
+        def _leaf(self, name, out):
+            assert not out.requires_grad, name
+            return super()._leaf(name, out)
+
+    name = "swin_tiny_patch4_window7_224"
+    run = kit.run(family(name, EXACT[name]), torch.zeros(1, 3, 112, 112, dtype=torch.float64))
+    steps = Steps(run.frozen.trace.constant, {}, 1)
+    out = tapped(run.frozen, "general")(run.pixels, Watched(run.frozen, steps, tokens=False, edit=Taps()))
+    assert out.requires_grad
+
+
 def test_the_special_path_equals_the_general_route():
     for name in ("pit_ti_224", "vit_relpos_small_patch16_224"):
         model = family(name, EXACT[name])

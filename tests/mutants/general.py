@@ -28,7 +28,7 @@ MUTANTS: list[Mutant] = [
         LINEAR,
         "(0.0 if bias is None else bias) - mean * gain",
         "(0.0 if bias is None else bias)",
-        on(SUM, "coatnet_0_rw_224"),
+        on(SUM, "visformer_tiny"),
     ),
     Mutant(
         "a norm on the general route does not centre",
@@ -56,7 +56,7 @@ MUTANTS: list[Mutant] = [
         "kit/parts/taps.py",
         'if user.op == "output" or node in frozen.inputs.get(user, ()):',
         'if True or user.op == "output" or node in frozen.inputs.get(user, ()):',
-        on("test_scores_are_vectors_times_directions", "swin_tiny_patch4_window7_224"),
+        (f"{FAMILIES}::test_branches_record_no_gradients",),
     ),
     Mutant(
         "a coarse token counts whole in each of its cells",
