@@ -65,6 +65,8 @@ PLAIN = {
 }
 # no linear map reads the heads of a layer alone: convolutions, activations or sums come between
 NO_PROJECTION = {"coat_lite_tiny", "coatnet_0_rw_224", "mvitv2_tiny", "visformer_tiny"}
+# the reached layers write to tokens that the representation does not read
+SILENT = {"crossvit_tiny_240"}
 REFUSED = ("fastvit_t8", "mobilevit_xs", "efficientvit_b0", "resnet18")
 
 
