@@ -15,6 +15,7 @@ from torch import Tensor, fx
 from kit.models.attention import PRODUCTS, Attention
 from kit.models.nodes import SDPA, aten, number, numbers
 from kit.models.trace import Trace
+from kit.parts.general import shape_for
 from kit.parts.linear import CONVOLUTIONS, JOINS, PADS, PLAIN
 
 Coordinates = tuple  # (y, x), each of the shape of the value, batch 1; of several values tuples of them
@@ -85,12 +86,8 @@ def coordinates(trace: Trace, wanted: set[fx.Node]) -> dict[fx.Node, Coordinates
     return {node: found[node] for node in wanted}
 
 
-def _shape(value: object) -> list[int]:
-    return [s.node.hint // 3 if isinstance(s, torch.SymInt) else s for s in value.shape]
-
-
 def _pixels(node: fx.Node) -> Coordinates:
-    shape = _shape(node.meta["val"])
+    shape = shape_for(node.meta["val"], 1)
     height, width = shape[-2:]
     rows = ((torch.arange(height) + 0.5) / height)[:, None]
     cols = (torch.arange(width) + 0.5) / width
@@ -101,7 +98,7 @@ def _placed(trace: Trace, node: fx.Node, found: dict, channels: set[fx.Node]) ->
     """Coordinates of a node's value from those of its inputs."""
     target, value = node.target, node.meta["val"]
     several = isinstance(value, tuple | list)
-    shape = None if several else _shape(value)
+    shape = None if several else shape_for(value, 1)
     moving = [a for a in node.all_input_nodes if a in trace.image]
     source = moving[0]
 
@@ -122,7 +119,9 @@ def _placed(trace: Trace, node: fx.Node, found: dict, channels: set[fx.Node]) ->
         return each(lambda c: _resized(c, shape))
     if target in JOINS:
         dim = node.args[1] if len(node.args) > 1 else 0
-        pieces = [found.get(a) or (torch.full(_shape(a.meta["val"]), torch.nan),) * 2 for a in node.args[0]]
+        pieces = [
+            found.get(a) or (torch.full(shape_for(a.meta["val"], 1), torch.nan),) * 2 for a in node.args[0]
+        ]
         return tuple(target([p[i] for p in pieces], dim) for i in range(2))
     if target is SDPA or target in PRODUCTS:
         left, right = node.args[0], node.args[2 if target is SDPA else 1]
