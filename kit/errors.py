@@ -17,6 +17,14 @@ class KitError(ValueError):
     """
 
 
+class Refused(KitError):
+    """A tower that cannot be taken apart, with the operation that proves it.
+
+    There is one reason: the representation comes straight out of an operation that no part can pass,
+    so that there is one part and no sum. Whatever else goes wrong is an error of the kit, not this.
+    """
+
+
 def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
     """The known names that look most like `name`, as a sentence to append to a message.
 

@@ -22,6 +22,8 @@ class Check:
         tolerance: what was allowed.
         reached, layers: attention layers that became parts, and all.
         kinds: how many parts of each kind there are.
+        hiding: the parts that hold the other attention layers, each with the operation on the way that
+            no part can pass; empty where the verdict is exact.
     """
 
     verdict: str
@@ -30,9 +32,11 @@ class Check:
     reached: int
     layers: int
     kinds: dict[str, int]
+    hiding: dict[str, str]
 
     def __str__(self) -> str:
-        hidden = "" if self.verdict == "exact" else ", the others lie inside other parts"
+        walls = "; ".join(f"{part}, behind {operation}" for part, operation in self.hiding.items())
+        hidden = f", the others lie inside {walls}" if walls else ""
         return (
             f"{self.verdict}: the parts sum to the representation within {self.error:.0e}; "
             f"{self.reached} of {self.layers} attention layers are parts{hidden}"
@@ -85,7 +89,7 @@ def checked(model, frozen: FrozenGraph, total: torch.Tensor, pixels: torch.Tenso
     layers = frozen.trace.layers
     verdict = "exact" if frozen.reached == layers else "partial"
     kinds = dict(Counter(frozen.index["kind"]))
-    return Check(verdict, error, tolerance, frozen.reached, layers, kinds)
+    return Check(verdict, error, tolerance, frozen.reached, layers, kinds, frozen.hiding())
 
 
 def _distance(value: torch.Tensor, truth: torch.Tensor) -> float:

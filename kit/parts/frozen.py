@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor, fx
 
-from kit.errors import KitError
+from kit.errors import Refused
 from kit.models.attention import PRODUCTS, Attention
 from kit.models.model import stamp_of
 from kit.models.nodes import aten, module_path
@@ -122,9 +122,9 @@ class FrozenGraph:
 
     def _walk(self) -> set[fx.Node]:
         """The nodes where parts begin; fills `inputs` and `order`."""
-        if len(self._behind[self.output]) == 1:
-            (only,) = self._behind[self.output]
-            raise KitError(
+        only = next(iter(self._behind[self.output]))
+        if len(self._behind[self.output]) == 1 and only not in self._layers:
+            raise Refused(
                 f'"{self.name}" is refused: its representation comes straight out of '
                 f'"{only.target}" in module "{module_path(only)}", so there is one part and no sum; '
                 "decompose the input of that module instead."
@@ -184,6 +184,22 @@ class FrozenGraph:
             if node in self.inputs and (_adds_constant(node, self.trace.image) or steps.adds(node)):
                 name, layer = self._constant_name(node)
                 self._constants.setdefault(name, Constant(name, layer))
+
+    def hiding(self) -> dict[str, str]:
+        """The parts that hold whole attention layers, each with the operation that no part can pass."""
+        reached = {s.node for s in self.sources}
+        hidden = self._layers.keys() - reached
+        names = {s.node: s.name for s in self.sources}
+        before: dict[fx.Node, set[fx.Node]] = {}  # hidden layers that reach a node past no source
+        found = {}
+        for node in self.trace.module.graph.nodes:
+            before[node] = set().union({node} & hidden, *(before[a] for a in node.all_input_nodes))
+            if node in reached:
+                if before[node]:
+                    (wall,) = self._behind[node]
+                    found[names[node]] = f"{wall.target} in {module_path(wall) or 'the tower'}"
+                before[node] = set()
+        return found
 
     def part_of_constant(self, node: fx.Node) -> int:
         """Row of `index` of the constant that `node` adds."""

@@ -1,0 +1,314 @@
+"""Which image towers can be taken apart, and how well: `python -m tests.bench.coverage`.
+
+Every timm name that contains attention and every image tower of open_clip, up to 400 million parameters,
+is built with random weights that sit at no neutral value, and taken apart at a small input. One line for
+each is kept in a file, so that the command goes on where it was stopped; the page and the table are
+written from it. A tower that takes too long or ends the process it runs in counts as failed.
+"""
+
+import argparse
+import inspect
+import json
+import multiprocessing as mp
+import os
+import time
+import warnings
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+import kit
+from kit.errors import Refused
+from kit.models.load_timm import make_timm
+from kit.parts.general_run import GeneralRun
+from kit.parts.runs import Run
+
+LARGEST = 400_000_000
+SECONDS = 420  # for one name
+KEPT = Path("runs") / "coverage.jsonl"
+ROUNDS = 5  # of the times
+# sizes that are tried in turn; the first one that the network takes is the input
+SIZES = (64, 70, 84, 96, 112, 128, 160, 192, 224, 256)
+
+
+def unsettle(module: nn.Module, seed: int = 0) -> None:
+    """Move every norm, bias, scale and running statistic of a fresh network away from its neutral value."""
+    noise = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise))
+        for key, buffer in module.named_buffers():
+            if key.endswith("running_mean"):
+                buffer.add_(0.1 * torch.randn(buffer.shape, generator=noise))
+            if key.endswith("running_var"):
+                buffer.mul_(0.5 + torch.rand(buffer.shape, generator=noise))
+
+
+@cache
+def attends(kind: type) -> bool:
+    """Whether a module's own code calls attention, or a softmax over the last dimension."""
+    try:
+        code = inspect.getsource(kind)
+    except (OSError, TypeError):
+        return False
+    return kind is nn.MultiheadAttention or (
+        kind.__name__ != "GlobalContext"  # one weighted mean that scales channels
+        and any(call in code for call in ("scaled_dot_product_attention(", "softmax(dim=-1", "softmax(attn"))
+    )
+
+
+def towers() -> list[dict]:
+    """What is to be examined: name, library, family, and the other names of the same tower."""
+    import open_clip
+    import timm
+
+    found = [
+        {"name": f"timm/{name}", "library": "timm", "family": family, "same": []}
+        for family in sorted(timm.list_modules())
+        for name in sorted(timm.list_models(module=family))
+    ]
+    by_tower: dict[str, dict] = {}
+    for name in open_clip.list_models():
+        config = open_clip.get_model_config(name)
+        vision = {k: v for k, v in config["vision_cfg"].items() if k != "timm_model_pretrained"}
+        key = json.dumps([vision, config["embed_dim"], config.get("quick_gelu", False)], sort_keys=True)
+        if key in by_tower:
+            by_tower[key]["same"].append(name)
+            continue
+        by_tower[key] = {"name": name, "library": "open_clip", "family": _family(vision), "same": []}
+    return found + list(by_tower.values())
+
+
+def _family(vision: dict) -> str:
+    if "timm_model_name" in vision:
+        return f"timm trunk {vision['timm_model_name']}"
+    return "ModifiedResNet" if isinstance(vision["layers"], list) else "VisionTransformer"
+
+
+def examine(tower: dict) -> dict:
+    """One line of the table."""
+    start = time.perf_counter()
+    row = dict(tower)
+    try:
+        row |= _examined(tower)
+    except Refused as refusal:
+        row |= {"verdict": "refused", "reason": str(refusal)}
+    except Exception as error:
+        row |= {"verdict": "failed", "reason": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+    return row | {"seconds": round(time.perf_counter() - start, 1)}
+
+
+def _examined(tower: dict) -> dict:
+    scope = _scope(tower)
+    if "outside" in scope:
+        return {"verdict": "outside", "reason": scope["outside"], **scope}
+    model = kit.load(tower["name"], pretrained="random", config=scope.pop("config"), device="cpu")
+    unsettle(model.tower)
+    return {**scope, "input": list(model.image_size)} | measured(model)
+
+
+def _scope(tower: dict) -> dict:
+    """Parameters and the settings for a small input, or why the tower is not examined."""
+    if tower["library"] == "open_clip":
+        return _open_clip_scope(tower["name"])
+    name = tower["name"].removeprefix("timm/")
+    module = make_timm(tower["name"], name, {}, meta=True)
+    scope = {"parameters": sum(p.numel() for p in module.parameters())}
+    if not any(attends(type(m)) for m in module.modules()):
+        return scope | {"outside": "no attention"}
+    if scope["parameters"] > LARGEST:
+        return scope | {"outside": "too large"}
+    for size in SIZES:
+        if _takes(name, size):
+            return scope | {"config": {"img_size": size}}
+    return scope | {"config": None}
+
+
+def _open_clip_scope(name: str) -> dict:
+    import open_clip
+
+    from kit.models.build import build_open_clip
+
+    config = open_clip.get_model_config(name)
+    with torch.device("meta"):
+        visual = build_open_clip(config, vision_only=True)
+    scope = {"parameters": sum(p.numel() for p in visual.parameters())}
+    if scope["parameters"] > LARGEST:
+        return scope | {"outside": "too large"}
+    patch = config["vision_cfg"].get("patch_size")
+    small = {"text_cfg": None, "vision_cfg": {"image_size": 4 * patch}} if patch else {"text_cfg": None}
+    return scope | {"config": small}
+
+
+def _takes(name: str, size: int) -> bool:
+    """Whether a timm network can be built for an input size and passes it."""
+    try:
+        with torch.device("meta"), torch.no_grad():
+            make_timm(name, name, {"img_size": size}, meta=True).eval()(torch.zeros(2, 3, size, size))
+    except Exception:
+        return False
+    return True
+
+
+def measured(model) -> dict:
+    """Verdict, counts, errors and ratios of time of a tower that can be taken apart."""
+    noise = torch.Generator().manual_seed(0)
+    pixels = torch.randn(2, 3, *model.image_size, generator=noise)
+    direction = torch.randn(1, model.embed_dim, generator=noise)
+    direction /= direction.norm()
+    single = Run.of(model, pixels)
+    row = _counts(single) | {"error32": single.frozen.check.error}
+    row |= _times(model, pixels[:1], direction)
+    del single
+    return row | _in_double(model.double(), pixels.double(), direction.double())
+
+
+def _counts(run: Run) -> dict:
+    check, heads = run.frozen.check, run.index["kind"] == "head"
+    sources = [s for s in run.frozen.sources if s.kind == "head"]
+    return {
+        "verdict": check.verdict,
+        "route": "general" if isinstance(run, GeneralRun) else "plain",
+        "reached": check.reached,
+        "layers": check.layers,
+        "parts": len(run.index),
+        "heads": int(heads.sum()),
+        "tokens": sum(s.attention.mixes_tokens for s in sources),  # layers whose source tokens are known
+        "kinds": check.kinds,
+        "hiding": check.hiding,
+    }
+
+
+def _times(model, pixels, direction) -> dict:
+    """Times for one image, in units of the library's own forward."""
+
+    def library():
+        with torch.no_grad():
+            model.tower(pixels)
+
+    def scores():
+        kit.scores(model, pixels, direction)
+
+    def vectors():
+        Run.of(model, pixels).vectors()
+
+    seconds: dict = {library: [], scores: [], vectors: []}
+    for k in range(ROUNDS + 1):
+        for function in list(seconds)[:: 1 if k % 2 else -1]:
+            start = time.perf_counter()
+            function()
+            if k:
+                seconds[function].append(time.perf_counter() - start)
+    forward = seconds[library]
+    ratio = {f: median(t / b for t, b in zip(seconds[f], forward)) for f in (scores, vectors)}
+    return {
+        "forward_ms": 1000 * median(forward),
+        "scores_ratio": ratio[scores],
+        "vectors_ratio": ratio[vectors],
+    }
+
+
+def _in_double(model, pixels, direction) -> dict:
+    """Errors in float64: the sum, scores against vectors, and maps against scores, all relative."""
+    run = Run.of(model, pixels, tokens=True)
+    vectors, norm = run.vectors(), run.norm.max()
+    scores = run.scores(direction, normalize=False)
+    row = {
+        "error64": run.frozen.check.error,
+        "scores_error64": float((scores - vectors @ direction.T).abs().max() / norm),
+    }
+    heads = (run.index["kind"] == "head").to_numpy()
+    if heads.any():
+        maps = run.maps(direction).sum(2) * run.norm[:, None, None]
+        row["maps_error64"] = float((maps - scores[:, heads]).abs().max() / norm)
+    return row
+
+
+def _serve(pipe) -> None:
+    """A process of its own: towers come in, lines go out."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    while (tower := pipe.recv()) is not None:
+        pipe.send(examine(tower))
+
+
+class Bench:
+    """A process that examines towers, started anew where one ended it or took too long."""
+
+    def __init__(self):
+        self.process = None
+
+    def examine(self, tower: dict) -> dict:
+        """The line of a tower, whatever happens to the process."""
+        if self.process is None:
+            self.pipe, theirs = mp.get_context("spawn").Pipe()
+            self.process = mp.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+            self.process.start()
+            theirs.close()
+        self.pipe.send(tower)
+        try:
+            if self.pipe.poll(SECONDS):
+                return self.pipe.recv()
+            reason = f"no result after {SECONDS} s"
+        except EOFError:
+            reason = "the process ended, most likely for want of memory"
+        self.close()
+        return tower | {"verdict": "failed", "reason": reason, "seconds": SECONDS}
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.process = None
+
+
+def main() -> None:
+    """Examine what is not yet in the file, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="only these, printed and not kept")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="file of the lines that are there")
+    parser.add_argument("--again", nargs="+", default=[], help="verdicts or names to be examined anew")
+    parser.add_argument("--share", default="0/1", help="of several runs side by side: number/count")
+    parser.add_argument("--page", action="store_true", help="write the page from what is there")
+    chosen = parser.parse_args()
+    everything = towers()
+    if chosen.names:
+        for tower in everything:
+            if tower["name"] in chosen.names:
+                print(json.dumps(examine(tower), indent=1))
+        return
+    if not chosen.page:
+        number, count = map(int, chosen.share.split("/"))
+        collect(everything[number::count], chosen.kept, set(chosen.again))
+    from tests.bench.coverage_page import write
+
+    print(write(list(read(chosen.kept).values()), LARGEST, SECONDS))
+
+
+def read(kept: Path) -> dict[str, dict]:
+    """The lines by name; of several, the last."""
+    lines = kept.read_text(encoding="utf-8").splitlines() if kept.is_file() else []
+    return {row["name"]: row for row in map(json.loads, lines)}
+
+
+def collect(everything: list[dict], kept: Path, again: set[str]) -> None:
+    """Add the lines that are missing, each as soon as it is known."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    done = {n for n, r in read(kept).items() if not again & {n, r["verdict"], r["family"]}}
+    bench = Bench()
+    with kept.open("a", encoding="utf-8") as file:
+        for tower in tqdm([t for t in everything if t["name"] not in done], unit="tower"):
+            file.write(json.dumps(bench.examine(tower)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    bench.close()
+
+
+if __name__ == "__main__":
+    main()
