@@ -274,7 +274,8 @@ class _Recorder(Taps):
         if source is not None:
             self._keep(source, out)
             if self.tokens:
-                self.attentions[layer] = call.pattern(source.readout.rows), call.value
+                # a copy, so that the packed queries and keys need not stay
+                self.attentions[layer] = call.pattern(source.readout.rows), call.value.contiguous()
         return out
 
     def value(self, name: str, out: Tensor) -> Tensor:
