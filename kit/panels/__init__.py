@@ -6,6 +6,8 @@ from kit.panels.panel import Panel
 from kit.panels.pictures import picture
 from kit.panels.scores import prompt_directions
 from kit.panels.selection import Selection
+from kit.panels.tower_cases import examine, untrained
+from kit.panels.towers import Towers
 
 __all__ = [
     "BarPanel",
@@ -14,6 +16,9 @@ __all__ = [
     "HeatPanel",
     "Panel",
     "Selection",
+    "Towers",
+    "examine",
     "picture",
     "prompt_directions",
+    "untrained",
 ]

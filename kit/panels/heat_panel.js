@@ -117,13 +117,22 @@ function render({ model, el }) {
     ctx.restore();
   }
 
+  // A name cut to the room there is; its end tells parts apart.
+  function fitted(text, room) {
+    for (let from = 0; from < text.length; from++) {
+      const rest = from ? "…" + text.slice(from) : text;
+      if (ctx.measureText(rest).width <= room) return rest;
+    }
+    return "";
+  }
+
   // The number where it fits; the name too where no row has it.
   function numberAndName(i, label, number, look) {
     const [x, y, w, h] = boxes[i], named = !get("row_names")[Math.floor(i / get("cols"))], low = h < 26;
     ctx.font = `${w < 36 ? 9 : 10}px ${look.font}`;
     const room = w - 2 - (named && low ? ctx.measureText(label).width + 8 : 0);
     ctx.textAlign = named && low ? "left" : "center";
-    if (named) ctx.fillText(label, low ? x + 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + 11);
+    if (named) ctx.fillText(fitted(label, w - 6), low ? x + 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + 11);
     if (ctx.measureText("−.000").width > room || h < 15) return;  // in all cells of a size or in none
     ctx.textAlign = named && low ? "right" : "center";
     ctx.fillText(number, named && low ? x + w - 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + h - 4);
