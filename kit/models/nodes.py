@@ -33,6 +33,11 @@ def shape_of(node: fx.Node) -> list[int]:
     return [s.node.hint if isinstance(s, torch.SymInt) else s for s in node.meta["val"].shape]
 
 
+def shape_for(value: torch.Tensor, batch: int) -> list[int]:
+    """Shape of a recorded value for `batch` images."""
+    return [s.node.hint // EXAMPLE_BATCH * batch if isinstance(s, torch.SymInt) else s for s in value.shape]
+
+
 def module_path(node: fx.Node) -> str:
     """Path of the module whose forward made the node; the tower itself is the empty path."""
     stack = node.meta.get("nn_module_stack") or {}

@@ -12,6 +12,7 @@ the shift of a norm) are met on the way and kept under their own names.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 import torch
@@ -23,6 +24,7 @@ from kit.models.model import stamp_of
 from kit.models.nodes import aten, module_path
 from kit.models.trace import Trace, trace_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
+from kit.parts.reading import Reading, reading
 from kit.parts.readout import BATCH, NotPositionWise, Readout, merge
 from kit.parts.rules import RULES, has_rule
 
@@ -184,6 +186,12 @@ class FrozenGraph:
             if node in self.inputs and (_adds_constant(node, self.trace.image) or steps.adds(node)):
                 name, layer = self._constant_name(node)
                 self._constants.setdefault(name, Constant(name, layer))
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How the representation reads the values of a tower on the general route."""
+        with torch.no_grad():
+            return reading(self)
 
     def hiding(self) -> dict[str, str]:
         """The parts that hold whole attention layers, each with the operation that no part can pass."""

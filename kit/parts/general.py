@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx
 
-from kit.models.nodes import EXAMPLE_BATCH, aten
+from kit.models.nodes import aten, shape_for
 from kit.parts.linear import ADDS, JOINS, Steps
 from kit.parts.taps import AttentionCall, Taps
 
@@ -65,12 +65,14 @@ class Leaves(Taps):
         return self._leaf(name, self.edit.value(name, out))
 
     def _leaf(self, name: str, out: Tensor) -> Tensor:
-        self.values[name] = out.detach().requires_grad_()
+        self.values[name] = out.detach().requires_grad_(torch.is_grad_enabled())
         return self.values[name]
 
     def norm(self, norm: int, value: Tensor, out: Tensor) -> Tensor:
         node = list(self.frozen.norms)[norm]
         self.held[node] = inverse_spread(node, value.detach())
+        if not torch.is_grad_enabled():
+            return out
         added = self.steps.added(node)
         frozen = self.steps.step(node, node.args[0], value, 1)
         return frozen if added is None else frozen + added
@@ -120,35 +122,50 @@ class Replay:
         frozen: the frozen graph.
         steps: its operations with what is held of one run.
         values: value of each source by name; None for the constants alone.
+        reading: where values have readers they are read there and go no further; sources that are read by
+            part, and the constants of such places, are left out. None: everything goes to the output.
     """
 
-    def __init__(self, frozen, steps: Steps, values: dict[str, Tensor] | None):
-        self.frozen, self.steps, self.values = frozen, steps, values
+    def __init__(self, frozen, steps: Steps, values: dict[str, Tensor] | None, reading=None):
+        self.frozen, self.steps, self.values, self.reading = frozen, steps, values, reading
         self.places: dict[fx.Node, list[Bundle]] = {}
         self._sources = {s.node: i for i, s in enumerate(frozen.sources)}
 
     def vectors(self) -> Tensor:
         """[batch, part, embed], the parts in the order of the index; zero for parts without a value."""
-        output = self.frozen.output
         left = Counter(source for sources in self.frozen.inputs.values() for source in sources)
+        width, batch = self.frozen.output.meta["val"].shape[-1], self.steps.batch
+        like = next(self.frozen.trace.module.parameters())
+        total = like.new_zeros(batch, len(self.frozen.index), width)
         for node in self.frozen.order:
-            self.places[node] = self._source(node) if node in self._sources else self._carried(node)
+            bundles = self._source(node) if node in self._sources else self._carried(node)
+            if self._is_read(node):
+                bundles = [b for b in bundles if not self._read(node, b, total)]
+            self.places[node] = bundles
             for source in self.frozen.inputs.get(node, ()):
                 left[source] -= 1
                 if not left[source]:
                     del self.places[source]
-        batch = self.steps.batch
-        bundles = self.places[output]
-        width = output.meta["val"].shape[-1]
-        total = bundles[0].value.new_zeros(batch, len(self.frozen.index), width)
-        for bundle in bundles:
-            pieces = bundle.value.unflatten(0, (-1, batch)).transpose(0, 1)  # [batch, part, embed]
-            total.index_add_(1, torch.tensor(bundle.parts, device=total.device), pieces)
         return total
+
+    def _is_read(self, node: fx.Node) -> bool:
+        return node is self.frozen.output if self.reading is None else node in self.reading.readers
+
+    def _read(self, node: fx.Node, bundle: Bundle, total: Tensor) -> bool:
+        """Add what the representation reads of a bundle; heads that still lie together are not read."""
+        if bundle.together:
+            return False
+        if self.reading is None:
+            pieces = bundle.value.unflatten(0, (-1, self.steps.batch))  # [part, batch, embed]
+        else:
+            readers, held = self.reading.readers[node], self.steps.held
+            pieces = sum(r.vectors(bundle.value, bundle.count, self.steps.batch, held) for r in readers)
+        total.index_add_(1, torch.tensor(bundle.parts, device=total.device), pieces.transpose(0, 1))
+        return True
 
     def _source(self, node: fx.Node) -> list[Bundle]:
         """The parts that begin at a source; heads stay together until their projection tells them apart."""
-        if self.values is None:
+        if self.values is None or (self.reading is not None and node in self.reading.parts):
             return []
         number_ = self._sources[node]
         source, parts = self.frozen.sources[number_], self.frozen.parts_of[number_]
@@ -164,14 +181,15 @@ class Replay:
 
     def _carried(self, node: fx.Node) -> list[Bundle]:
         sources = self.frozen.inputs[node]
+        known = self.reading is not None and node in self.reading.readers  # its constants were read
         if node.target in ADDS:
-            found = [b for place in range(2) for b in self._operand(node, place)]
+            found = [b for place in range(2) for b in self._operand(node, place, known)]
         elif node.target in JOINS:
-            found = self._joined(node)
+            found = self._joined(node, known)
         else:
             found = [self._through(node, sources[0], b) for b in self._merged(sources[0])]
         added = self.steps.added(node)
-        if added is not None:
+        if added is not None and not known:
             found = [*found, self._constant(node, added)]
         return found
 
@@ -199,7 +217,7 @@ class Replay:
         self.places[node] = [Bundle(parts, value)]
         return self.places[node]
 
-    def _operand(self, node: fx.Node, place: int) -> Iterator[Bundle]:
+    def _operand(self, node: fx.Node, place: int, known: bool) -> Iterator[Bundle]:
         """What one operand of a sum brings, of the shape of the sum."""
         operand, sign = node.args[place], 1.0
         if place == 1:
@@ -209,7 +227,7 @@ class Replay:
                 value = bundle.value if sign == 1 else bundle.value * sign
                 shape = shape_for(node.meta["val"], bundle.count * self.steps.batch)
                 yield Bundle(bundle.parts, value.expand(shape))
-        else:
+        elif not known:
             value = torch.as_tensor(self.steps.constant(operand))
             yield self._constant(node, value * sign)
 
@@ -221,7 +239,7 @@ class Replay:
         wrapped = (value,) if isinstance(meta, tuple | list) else value
         return Bundle([self.frozen.part_of_constant(node)], wrapped)
 
-    def _joined(self, node: fx.Node) -> list[Bundle]:
+    def _joined(self, node: fx.Node, known: bool) -> list[Bundle]:
         """Concatenation: each operand's parts, with zeros where the other operands stand."""
         pieces, dim = (*node.args, 0)[:2]
         operands: list[Bundle | None] = []
@@ -229,6 +247,8 @@ class Replay:
             if piece in self.frozen.inputs[node]:
                 merged = self._merged(piece)
                 operands.append(merged[0] if merged else None)
+            elif known:
+                operands.append(None)
             else:
                 shape = shape_for(piece.meta["val"], self.steps.batch)
                 value = torch.as_tensor(self.steps.constant(piece)).expand(shape)
@@ -246,8 +266,3 @@ class Replay:
                 wide[places] = bundle.value.unflatten(0, (len(bundle.parts), -1))
             rows.append(wide.flatten(0, 1))
         return [Bundle(parts, node.target(rows, dim % len(shape_for(pieces[0].meta["val"], 1))))]
-
-
-def shape_for(value: Tensor, batch: int) -> list[int]:
-    """Shape of a recorded value for `batch` images."""
-    return [s.node.hint // EXAMPLE_BATCH * batch if isinstance(s, torch.SymInt) else s for s in value.shape]

@@ -25,16 +25,41 @@ class GeneralRun(Run):
     def _pass(self, edit: Taps | None) -> None:
         self._vectors = self._gradient_key = self._gradient_of = None
         steps = Steps(self.frozen.trace.constant, {}, len(self.pixels))
+        self._reading = self.frozen.reading
+        self._all_read = not any(s.node in self._reading.shut for s in self.frozen.sources)
         self._leaves = Leaves(self.frozen, steps, self.tokens, edit or Taps())
-        with torch.enable_grad():
+        with torch.set_grad_enabled(not self._all_read):  # what is read needs no gradients
             out = forward(self.model, self.frozen, self.pixels, self._leaves, "general")
         self._out, self.representation = out, out.detach()
 
+    @torch.no_grad()
     def vectors(self, selector: str | None = None) -> Tensor:
         if self._vectors is None:
-            with torch.no_grad():
-                self._vectors = Replay(self.frozen, self._leaves.steps, self._leaves.values).vectors()
+            self._vectors = self._read(None)
+            if any(s.node not in self._reading.parts for s in self.frozen.sources):
+                values = self._leaves.values
+                self._vectors += Replay(self.frozen, self._leaves.steps, values, self._reading).vectors()
         return self._vectors[:, self._chosen(selector)]
+
+    def _read(self, directions: Tensor | None) -> Tensor:
+        """What the sources and constants that have readers write, [batch, part, embed or text]."""
+        held, batch = self._leaves.held, len(self.pixels)
+        width = self.representation.shape[1] if directions is None else len(directions)
+        values = self.representation.new_zeros(batch, len(self.index), width)
+        for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
+            for reader, gain in self._reading.parts.get(source.node, ()):
+                gain = gain if directions is None else gain @ directions.T
+                written = reader.written(self._leaves.values[source.name].detach(), 1, batch, held)[0]
+                apart = written.unflatten(2, (len(parts), -1)).permute(2, 0, 1, 3).flatten(2)
+                values[:, parts] += (apart @ gain).transpose(0, 1)  # [batch, head, ...]
+        for node, constants in self._reading.constants.items():
+            for weight, written in constants:
+                weights = weight(held)
+                weights = weights.sum(-1, keepdim=True) if written.shape[1] == 1 else weights
+                written = written if directions is None else written @ directions.T
+                part = self.frozen.part_of_constant(node)
+                values[:, part] += torch.einsum("bsk,ske->be", weights, written)
+        return values
 
     @cached_property
     def _constants(self) -> Tensor:
@@ -44,11 +69,14 @@ class GeneralRun(Run):
 
     def scores(self, directions: Tensor, normalize: bool = True, selector: str | None = None) -> Tensor:
         directions = self._directions(directions)
-        values = self._constants @ directions.T  # [batch, part, text]
-        for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
-            gradients = self._gradients(directions)[source.name]  # [text, ...]
-            products = [self._by_head(source, g * self._leaves.values[source.name]) for g in gradients]
-            values[:, parts] = torch.stack(products, -1)
+        if all(s.node in self._reading.parts for s in self.frozen.sources):
+            values = self._read(directions)
+        else:
+            values = self._constants @ directions.T  # [batch, part, text]
+            for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
+                gradients = self._gradients(directions)[source.name]  # [text, ...]
+                products = [self._by_head(source, g * self._leaves.values[source.name]) for g in gradients]
+                values[:, parts] = torch.stack(products, -1)
         values = values[:, self._chosen(selector)]
         return values / self.norm[:, None, None] if normalize else values
 
@@ -56,18 +84,35 @@ class GeneralRun(Run):
         """Derivative of the representation along each direction, by every source, [text, ...]."""
         key = directions.data_ptr(), directions._version, tuple(directions.shape)
         if self._gradient_key != key or self._gradient_of is not directions:
-            names = list(self._leaves.values)
-            leaves = [self._leaves.values[n] for n in names]
-            batch = len(self.pixels)
-            found = [
-                torch.autograd.grad(
-                    self._out, leaves, d.expand(batch, -1), retain_graph=True, materialize_grads=True
-                )
-                for d in directions
-            ]
             self._gradient_key, self._gradient_of = key, directions
-            self._gradient = {n: torch.stack(g) for n, g in zip(names, zip(*found))}
+            self._gradient = self._spread(directions) if self._all_read else self._derived(directions)
         return self._gradient
+
+    def _derived(self, directions: Tensor) -> dict[str, Tensor]:
+        """Gradients by one pass back through the frozen graph for each direction."""
+        names = list(self._leaves.values)
+        leaves = [self._leaves.values[n] for n in names]
+        found = [
+            torch.autograd.grad(
+                self._out, leaves, d.expand(len(self.pixels), -1), retain_graph=True, materialize_grads=True
+            )
+            for d in directions
+        ]
+        return {n: torch.stack(g) for n, g in zip(names, zip(*found))}
+
+    def _spread(self, directions: Tensor) -> dict[str, Tensor]:
+        """Gradients from the readers: what reads a place, put back at that place."""
+        batch, found = len(self.pixels), {}
+        for source in self.frozen.sources:
+            value = self._leaves.values[source.name]
+            gradient = value.new_zeros(len(directions), batch, value.numel() // batch)
+            for reader in self._reading.readers.get(source.node, ()):
+                weight = reader.weight(self._leaves.held).expand(batch, -1, -1)
+                gain = reader.gain @ directions.T  # [slot, feature, text]
+                read = torch.einsum("bsk,sft->tbskf", weight, gain).flatten(2)
+                gradient.index_add_(2, reader.where.flatten(), read)
+            found[source.name] = gradient.reshape(len(directions), *value.shape)
+        return found
 
     def _by_head(self, source: Source, products: Tensor) -> Tensor:
         """Sums of a source's numbers, [batch, head (1 if none)]."""

@@ -56,6 +56,24 @@ PLAIN = MOVES | {
     aten.index_select.default,
     aten.to.dtype,
 }
+# of these, sums and averages of several numbers
+SUMS = {
+    aten.mean.dim,
+    aten.sum.dim_IntList,
+    aten.avg_pool2d.default,
+    aten.adaptive_avg_pool2d.default,
+}
+# and what resizes, folds or changes sign
+REWEIGHS = {
+    aten.neg.default,
+    aten.adaptive_avg_pool1d.default,
+    aten.upsample_bilinear2d.vec,
+    aten.upsample_bilinear2d.default,
+    aten.upsample_bicubic2d.vec,
+    aten.upsample_bicubic2d.default,
+    aten.col2im.default,
+}
+GATHERS = PLAIN - SUMS - REWEIGHS  # each number of the output is one of the input
 PADS = {aten.pad.default, aten.constant_pad_nd.default}
 # values between bounds, or inverse lengths: factors that are held at the image's own value
 GATES = SOFTMAX | {

@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from kit.models.attention import PRODUCTS, Attention
-from kit.models.nodes import SDPA, aten, number, numbers
+from kit.models.nodes import SDPA, aten, number, numbers, shape_for
 from kit.models.trace import Trace
-from kit.parts.general import shape_for
 from kit.parts.linear import CONVOLUTIONS, JOINS, PADS, PLAIN
 
 Coordinates = tuple  # (y, x), each of the shape of the value, batch 1; of several values tuples of them

@@ -1,6 +1,7 @@
 """The general route on families of vision transformers, in float64, against the library's own operations."""
 
 import copy
+from unittest import mock
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from kit.parts.frozen import FrozenGraph
 from kit.parts.general import Leaves, Replay
 from kit.parts.general_run import GeneralRun
 from kit.parts.linear import Steps
+from kit.parts.readers import Unreadable
+from kit.parts.reading import Rules, reading
 from kit.parts.taps import Taps, tapped
 from tests.exact.families import EXACT, NO_PROJECTION, PARTIAL, PLAIN, REFUSED, SILENT, family
 from tests.exact.towers import pixels_for, unit_directions
@@ -70,6 +73,7 @@ def test_verdict_and_sum(run):
     assert check.error <= DOUBLE
     name = run.model.name.removeprefix("timm/")
     assert check.verdict == ("exact" if name in EXACT else "partial")
+    assert bool(check.hiding) == (name in PARTIAL)
     assert run.frozen.plain == (name in PLAIN)
     assert close(run.vectors().sum(1), run.model.encode_image(run.pixels))
 
@@ -77,6 +81,33 @@ def test_verdict_and_sum(run):
 def test_scores_are_vectors_times_directions(run):
     directions = unit_directions(run.model)
     assert close(run.scores(directions, normalize=False), run.vectors() @ directions.T)
+
+
+def pushed(run):
+    """The same run without readers: vectors pushed forward through the graph, scores by gradients."""
+    frozen = copy.copy(run.frozen)
+    with mock.patch.object(Rules, "before", side_effect=Unreadable), torch.no_grad():
+        frozen.reading = reading(frozen)
+    with mock.patch("kit.parts.runs.frozen_graph", return_value=frozen):
+        return GeneralRun(run.model, run.pixels, tokens=True)
+
+
+@general
+def test_readers_give_what_pushing_and_gradients_give(run):
+    directions, other = unit_directions(run.model), pushed(run)
+    assert not other._reading.parts
+    assert close(run.vectors(), other.vectors())
+    assert close(run.scores(directions), other.scores(directions))
+    for by in ("source", "position"):
+        assert close(run.maps(directions, by=by), other.maps(directions, by=by))
+
+
+@pytest.mark.parametrize(
+    "run", ["swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "gcvit_xxtiny"], indirect=True
+)
+def test_windows_and_mergings_are_read_without_gradients(run):
+    assert all(s.node in run.frozen.reading.parts for s in run.frozen.sources)
+    assert not run._out.requires_grad
 
 
 @general

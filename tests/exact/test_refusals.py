@@ -7,13 +7,11 @@ import torch
 from torch import nn
 
 from kit.errors import KitError
-from kit.models.trace import Trace, _export, trace_of
+from kit.models.trace import trace_of
 from kit.parts.check import checked
 from kit.parts.frozen import FrozenGraph
-from kit.parts.general import Leaves, Replay
-from kit.parts.linear import Steps
+from kit.parts.general import Replay
 from kit.parts.runs import Run
-from kit.parts.taps import Taps, tapped
 from tests.exact.towers import perturbed, pixels_for
 
 DIM, HEADS, TOKENS = 8, 2, 17
@@ -116,14 +114,14 @@ def test_a_difference_on_the_stream_keeps_its_sign():
     torch.manual_seed(0)
     tower = Tower(stream=Minus()).double().eval().requires_grad_(False)
     pixels = torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    trace = Trace(_export("made up", tower, (8, 8), pixels))
-    frozen = FrozenGraph("made up", trace)
-    steps = Steps(trace.constant, {}, len(pixels))
-    leaves = Leaves(frozen, steps, tokens=False, edit=Taps())
-    out = tapped(frozen, "general")(pixels, leaves)
-    with torch.no_grad():
-        total = Replay(frozen, steps, leaves.values).vectors().sum(1)
-    assert torch.allclose(total, out, atol=1e-12) and torch.allclose(out, tower(pixels), atol=1e-12)
+    model = SimpleNamespace(
+        name="made up", tower=tower, image_size=(8, 8), dtype=torch.float64, passes={"image": 0}
+    )
+    model.check_ready, model.check_pixels = lambda: None, lambda pixels: None
+    run = Run.of(model, pixels)  # the self-check holds the sum against the tower
+    assert run.frozen.check.verdict == "exact" and run.frozen.reading.readers
+    pushed = Replay(run.frozen, run._leaves.steps, run._leaves.values).vectors()
+    assert torch.allclose(pushed, run.vectors(), atol=1e-12)
 
 
 def test_a_square_is_not_taken_for_a_product_with_a_constant():

@@ -14,6 +14,8 @@ def on(test: str, family: str) -> tuple[str, ...]:
 
 SWIN = (f"{PLANTED}::test_the_map_is_the_planted_cell[swin_tiny_patch4_window7_224-place0]",)
 SUM, MAPS = "test_verdict_and_sum", "test_source_tokens_and_positions_sum_to_their_head"
+SAME = "test_readers_give_what_pushing_and_gradients_give"
+READING, READERS = "kit/parts/reading.py", "kit/parts/readers.py"
 
 MUTANTS: list[Mutant] = [
     Mutant(
@@ -35,7 +37,7 @@ MUTANTS: list[Mutant] = [
         LINEAR,
         "value = value - value.mean(dim=list(range(-len(node.args[1]), 0)), keepdim=True)",
         "value = value * 1",
-        on(SUM, "swin_tiny_patch4_window7_224"),
+        on(SAME, "swin_tiny_patch4_window7_224"),
     ),
     Mutant(
         "a norm's eps on the general route is one number for all models",
@@ -84,6 +86,62 @@ MUTANTS: list[Mutant] = [
         ATTENTION,
         "(of_heads == head).nonzero()[:, 0] for head in range(heads)",
         "(of_heads == head).nonzero()[:, 0] for head in reversed(range(heads))",
-        on("test_scores_are_vectors_times_directions", "swin_tiny_patch4_window7_224"),
+        on(SAME, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "an average is read as a sum",
+        READING,
+        "1 if target is aten.sum.dim_IntList else 1 / table.shape[-1]",
+        "1",
+        on(SUM, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "a norm is read without centring",
+        READING,
+        "gain = gain - gain.mean(1, keepdim=True)",
+        "gain = gain * 1",
+        on(SUM, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "a norm is read without its spread",
+        READING,
+        "rows.weight.times(node, spread, rows.positions)",
+        "rows.weight",
+        on(SUM, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "the padding of a convolution is read as its first pixel",
+        READERS,
+        "w.repeat_interleave(table.shape[1], 1) * there.to(w)",
+        "w.repeat_interleave(table.shape[1], 1)",
+        on(SUM, "pvt_v2_b0"),
+    ),
+    Mutant(
+        "a difference is read as a sum",
+        READING,
+        "(-1.0 if node.target is aten.sub.Tensor else 1.0)",
+        "(1.0 if node.target is aten.sub.Tensor else 1.0)",
+        ("tests/exact/test_refusals.py::test_a_difference_on_the_stream_keeps_its_sign",),
+    ),
+    Mutant(
+        "heads are read in reverse",
+        READING,
+        "order = torch.argsort(heads[0, 0], stable=True)",
+        "order = torch.argsort(heads[0, 0], stable=True, descending=True)",
+        on(SAME, "swin_tiny_patch4_window7_224"),
+    ),
+    Mutant(
+        "constants that are read are pushed as well",
+        GENERAL,
+        "if added is not None and not known:",
+        "if added is not None:",
+        on(SUM, "pvt_v2_b0"),
+    ),
+    Mutant(
+        "attention that lies inside other parts is not named",
+        "kit/parts/frozen.py",
+        "hidden = self._layers.keys() - reached",
+        "hidden = set()",
+        on(SUM, "levit_128s"),
     ),
 ]
