@@ -165,6 +165,4 @@ class Rows:
         else:
             gain = torch.einsum("tio,soe->stie", kernel, self.gain).flatten(0, 1)
         weight = self.weight.then(lambda w: w.repeat_interleave(table.shape[1], 1) * there.to(w))
-        return Rows((positions - 1).clamp(min=0), gain.flatten(0, 1), weight).reader(
-            gain.flatten(0, 1), inner
-        )
+        return Rows((positions - 1).clamp(min=0), gain, weight).reader(gain, inner)
