@@ -259,8 +259,10 @@ def reading(frozen) -> Reading:
         if node in shut or sum(len(r.gain) for r in readers) > MOST_SLOTS:
             shut.update(inputs)
             continue
-        if not readers:
-            continue  # nothing of it is read
+        if not readers:  # nothing of it is read
+            if node in sources:
+                done.parts[node] = []
+            continue
         done.readers[node] = readers
         added = None if node in sources else rules.constant(node)
         if added is not None:
