@@ -222,8 +222,8 @@ def _in_double(model, pixels, direction) -> dict:
         "error64": run.frozen.check.error,
         "scores_error64": float((scores - vectors @ direction.T).abs().max() / norm),
     }
-    heads = (run.index["kind"] == "head").to_numpy()
-    if heads.any():
+    heads = [i for i, kind in enumerate(run.index["kind"]) if kind == "head"]
+    if heads:
         maps = run.maps(direction).sum(2) * run.norm[:, None, None]
         row["maps_error64"] = float((maps - scores[:, heads]).abs().max() / norm)
     return row
