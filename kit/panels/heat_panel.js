@@ -117,11 +117,14 @@ function render({ model, el }) {
     ctx.restore();
   }
 
-  // A name cut to the room there is; its end tells parts apart.
+  // A name in the room there is: whole, or with each word cut to its first letter, or cut off.
   function fitted(text, room) {
-    for (let from = 0; from < text.length; from++) {
-      const rest = from ? "…" + text.slice(from) : text;
-      if (ctx.measureText(rest).width <= room) return rest;
+    const fits = (some) => ctx.measureText(some).width <= room;
+    if (fits(text)) return text;
+    const short = text.replace(/([a-z])[a-z_]+/gi, "$1");
+    for (let end = short.length; end > 0; end--) {
+      const some = end < short.length ? short.slice(0, end) + "…" : short;
+      if (fits(some)) return some;
     }
     return "";
   }
@@ -195,7 +198,10 @@ function render({ model, el }) {
     ctx.font = `11px ${look.font}`;
     ctx.textAlign = "center";
     const cols = get("cols");
-    get("col_names").forEach((name, c) => ctx.fillText(name, boxes[c][0] + boxes[c][2] / 2, TOP - 6));
+    get("col_names").forEach((name, c) => {
+      const shown = ctx.measureText("H00").width > boxes[c][2] ? name.replace(/^H(?=\d)/, "") : name;  // of many heads the numbers
+      ctx.fillText(shown, boxes[c][0] + boxes[c][2] / 2, TOP - 6);
+    });
     ctx.textAlign = "right";
     get("row_names").forEach((name, r) => {
       const [, y, , h] = boxes[r * cols];

@@ -243,7 +243,7 @@ class TowerCases(Cases):
         held = self._run(state.model, state.image)
         if held.frozen.plain and held.prefix == 1:
             return found
-        said = found.caption.replace("the class token", "tokens without a place in the picture")
+        said = found.caption.replace("the class token", "tokens without a place")
         return replace(found, caption=said)
 
     def loudest(self, state: Selection) -> str:

@@ -15,7 +15,7 @@ from kit.panels.panel import Panel, Sentence
 from kit.panels.selection import FIELDS, Selection, split_tokens
 from kit.panels.tower_cases import DIRECTIONS, OWN, TowerCases
 
-FIRST = "timm/swin_tiny_patch4_window7_224"
+FIRST = "timm/vit_small_patch14_reg4_dinov2"
 
 
 class Towers(Panel):
@@ -32,9 +32,9 @@ class Towers(Panel):
     Example:
         >>> panel = Towers("timm/maxvit_tiny_tf_224")                # doctest: +SKIP
         >>> panel.choose(selector="L9.H3")                           # doctest: +SKIP
-        >>> panel.take_apart("timm/vit_small_patch14_reg4_dinov2")   # doctest: +SKIP
+        >>> panel.take_apart("timm/deit_tiny_patch16_224")            # doctest: +SKIP
         >>> panel.verdict                                            # doctest: +SKIP
-        'timm/vit_small_patch14_reg4_dinov2 (random weights, untrained) at 112 × 112 pixels: exact. …'
+        'timm/deit_tiny_patch16_224 (random weights, untrained) at 112 × 112 pixels: exact. …'
     """
 
     def __init__(self, model=FIRST, images=None, state: str | None = None):
@@ -77,7 +77,9 @@ class Towers(Panel):
         return f"{label}, {self.selection.image}: {self.caption}"
 
     def png(self) -> bytes:
-        return panel_png(self.found, Selection(model=self.selection.model), self.cases.seen(self.selection))
+        state = self.selection
+        marked = Selection(model=self.cases.model(state.model).label, image=state.image, texts=state.texts)
+        return panel_png(self.found, marked, self.cases.seen(state))
 
     # --- from hands to state
 

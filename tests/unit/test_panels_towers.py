@@ -10,7 +10,7 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels import Towers, cases, examine, tower_cases, untrained
+from kit.panels import Towers, cases, examine, tower_cases, towers, untrained
 from kit.panels.tower_cases import APART, CHANCE, DIRECTIONS, OWN, TowerCases
 from tests.unit.panel_doubles import picture_bytes
 
@@ -306,14 +306,18 @@ def test_tokens_without_a_place_are_not_called_class_token(scenes):
     for head in heads:
         click(panel, head)
         said.append(panel.caption)
-    assert any("comes from tokens without a place in the picture" in c for c in said)
+    assert any("comes from tokens without a place)" in c for c in said)
     assert not any("class token" in c for c in said)
     panel.close()
 
 
-def test_a_saved_notebook_shows_picture_and_sentence(panel):
+def test_a_saved_notebook_shows_picture_and_sentence(panel, monkeypatch):
     data, _ = panel._repr_mimebundle_()
     assert data["image/png"][:4] == b"\x89PNG" and "application/vnd.jupyter.widget-view+json" in data
+    asked = []
+    monkeypatch.setattr(towers, "panel_png", lambda found, state, picture: asked.append(state))
+    panel.png()
+    assert asked[0].model == f"{SWIN} (random weights, untrained)" and asked[0].texts == (OWN,)
     assert data["text/plain"] == f"{SWIN} (random weights, untrained), scene 0: {panel.caption}"
 
 
