@@ -1,9 +1,10 @@
 """The general route: towers in which tokens also meet in windows, mergings, convolutions and gates.
 
 The plain route (`kit.parts.readout`) knows a tower's representation as weights over tokens and one
-matrix, which a hierarchy has not. Here the frozen graph itself is run: backwards, one direction at a
-time, for scores; forwards, all parts side by side, for vectors. Both use the operations of
-`kit.parts.linear`, so that a new kind of model needs a new operation there and nothing here.
+matrix. In a hierarchy that is so from the output back to some operation (`kit.parts.reading`); before
+it, the frozen graph itself is run: backwards, one direction at a time, for scores; forwards, all parts
+side by side, for vectors. Both use the operations of `kit.parts.linear`, so that a new kind of model
+needs a new operation there and nothing here.
 """
 
 from collections import Counter
