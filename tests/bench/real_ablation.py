@@ -195,8 +195,10 @@ def said(found: Answers) -> str:
         change = bootstrap_interval(found.right(selector) - whole, seed=0)
         apart = "" if change.high < 0 or change.low > 0 else ", an interval that holds zero"
         interval = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
-        words.append(f"{name} changes accuracy by {100 * change.value:+.1f} points {interval}{apart}")
-    return f"Mean ablation, direct effect: replacing {'; '.join(words)}."
+        words.append(f"{name}, {100 * change.value:+.1f} points {interval}{apart}")
+    return (
+        f"What replacing parts by their means (direct effect) does to {percent(whole)} %: {'; '.join(words)}."
+    )
 
 
 def section() -> tuple[str, str]:

@@ -23,6 +23,7 @@ from tests.bench.real_data import (
 MEASURES = {"average precision": average_precision, "pointing": pointing, "mass inside": mass_inside}
 RANDOM_SEEDS = (0, 1, 2, 3, 4)
 REAL, RANDOM = "the tower, the class's direction", "a tower with random weights"
+ATTENTION = "the tower, attention of the last layer alone"
 
 
 INTRODUCTION = f"""## 3. Which tokens the class directions use
@@ -38,10 +39,10 @@ Three measures, each of which is the object's share of the picture, on average, 
 nothing: *average precision* over pixels taken from the highest value down; *pointing*, the object's share
 of the one highest patch; *mass inside*, the object's share of all positive values. They are averaged over
 the classes of a photograph first; intervals are over photographs. Controls: random weights are
-five towers of the same shape (seeds 0 to 4), averaged, with the same directions;
-directions of absent classes and masks of other photographs are all there are, averaged. The last layer's
-attention, mean over heads, asks no direction. The share of other photographs' masks is that of the average
-mask, so that row has its own chance.
+{len(RANDOM_SEEDS)} towers of the same shape (seeds 0 to {RANDOM_SEEDS[-1]}), averaged, with the same
+directions; directions of absent classes and masks of other photographs are all there are, averaged. The
+last layer's attention, mean over heads, asks no direction. The share of other photographs' masks is
+that of the average mask, so that row has its own chance.
 """
 
 
@@ -156,7 +157,7 @@ def conditions(maps: Maps, name: str) -> dict[str, Tensor]:
         "the tower, directions of classes that are not there": other_directions(maps, measure),
         RANDOM: random,
         "the tower, masks of the other photographs": other_masks(whole, pairs, measure),
-        "the tower, attention of the last layer alone": measure(maps.attention[pairs.photo], pairs.inside),
+        ATTENTION: measure(maps.attention[pairs.photo], pairs.inside),
         "a blob in the middle": measure(blob, pairs.inside),
         "the object's share of the picture": pairs.inside.mean(1),
     }
@@ -164,24 +165,28 @@ def conditions(maps: Maps, name: str) -> dict[str, Tensor]:
 
 
 def main_tables(maps: Maps) -> tuple[str, str]:
-    """Every condition with every measure, and how far the tower is ahead of it; a sentence that says it."""
+    """Every condition with every measure, and how far the tower is ahead of it; and that in short."""
     found = {name: conditions(maps, name) for name in MEASURES}
     names = list(found["pointing"])
     rows = [[n, *(interval(found[m][n]) for m in MEASURES)] for n in names]
     text = table(["map", *MEASURES], rows) + "\nPaired, the first row minus each other one:\n\n"
     gaps = [[n, *(interval(found[m][REAL] - found[m][n]) for m in MEASURES)] for n in names[1:]]
     text += table(["the tower is ahead of", *MEASURES], gaps)
-    return text, verdict({m: found[m][REAL] - found[m][RANDOM] for m in MEASURES})
+    return text, verdict(found)
 
 
-def verdict(gaps: dict[str, Tensor]) -> str:
-    """Whether the real tower beats the random one, in words."""
-    found = {name: bootstrap_interval(gap, seed=0) for name, gap in gaps.items()}
-    won = [name for name, gap in found.items() if gap.low > 0]
-    lost = [name for name in found if name not in won]
-    text = "Ahead of random weights, by paired intervals above zero, in "
-    text += "; ".join(f"{name} (by {found[name]})" for name in won) or "no measure"
-    return text + (f". Not in: {', '.join(lost)}." if lost else ".")
+def verdict(found: dict[str, dict[str, Tensor]]) -> str:
+    """Whether the tower's maps lie on the objects more than those of random weights, in words."""
+    precision = found["average precision"]
+    text = (
+        f"Average precision is {interval(precision[REAL])}, with random weights {interval(precision[RANDOM])}"
+    )
+    text += f", from the last layer's attention alone {interval(precision[ATTENTION])}. "
+    gaps = {name: bootstrap_interval(one[REAL] - one[RANDOM], seed=0) for name, one in found.items()}
+    ahead = [name for name, gap in gaps.items() if gap.low > 0]
+    text += f"The tower is ahead of random weights in {len(ahead)} of {len(gaps)} measures"
+    lost = ", ".join(name for name in gaps if name not in ahead)
+    return text + (f", not in {lost}." if lost else ".")
 
 
 def layer_table(maps: Maps) -> str:
@@ -244,11 +249,11 @@ def section() -> tuple[str, str]:
         for m in (head, text)
     ]
     (tables, said), (tables_2, said_2) = main_tables(head), main_tables(text)
-    short = f"Class directions of the classifier. {said} Text directions. {said_2}"
+    short = f"Maps against masks, directions of the classifier: {said} Directions of texts: {said_2}"
     page = f"""{INTRODUCTION}
 ### 3.1 Directions of the classifier's own classes
 
-{sizes[0]}. {said}
+{sizes[0]}; {said}
 
 {tables}
 By layer, own direction. The first two columns are parts of the cosine, means over photographs; what does
@@ -258,7 +263,7 @@ not come from patches comes from the class token.
 {best_heads(head)}
 ### 3.2 Directions of a real CLIP's text space
 
-The bridged tower, with the text directions of ImageNet's names. {sizes[1]}. {said_2}
+The bridged tower, with the text directions of ImageNet's names. {sizes[1]}; {said_2}
 
 {tables_2}
 {best_heads(text)}

@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 import kit
 from tests.bench import real_ablation, real_maps
+from tests.bench.harness import settings
 from tests.bench.real_data import (
     CLIP_FILE,
     TEXT_FILE,
@@ -120,16 +121,16 @@ variance where timm's add 1e-6. With both made equal the distance is {aligned:.1
     return short, text
 
 
-def facts(seconds: dict[str, float]) -> str:
+def facts(stated: dict[str, object], seconds: dict[str, float]) -> str:
     """Versions, seeds, files and times."""
     names = (TIMM_FILE, CLIP_FILE, TEXT_FILE)
     digests = [[name, hashlib.sha256((folder() / name).read_bytes()).hexdigest()] for name in names]
     spent = ", ".join(f"section {name} {value:.0f} s" for name, value in seconds.items())
-    versions = f"torch {torch.__version__}, timm {timm.__version__}, open_clip {open_clip.__version__}"
     return f"""## This run
 
-{versions}; {torch.get_num_threads()} threads; {spent}. Bootstrap: 2,000 draws, seed 0; random parts and
-layers: seed 0; pictures of noise: seed 0.
+{", ".join(f"{key} {value}" for key, value in stated.items())}.
+
+Time: {spent}. Bootstrap: 2,000 draws, seed 0; random parts and layers: seed 0; pictures of noise: seed 0.
 
 {table(["file", "sha256"], digests)}"""
 
@@ -137,6 +138,7 @@ layers: seed 0; pictures of noise: seed 0.
 def main() -> None:
     """Run all sections and write the page."""
     torch.set_num_threads(2)
+    stated = settings(timm=timm.__version__, open_clip=open_clip.__version__)
     shorts, pieces, seconds = [], [], {}
     for number, section in enumerate((first_section, real_ablation.section, real_maps.section), 1):
         start = time.perf_counter()
@@ -144,7 +146,7 @@ def main() -> None:
         shorts.append(f"{number}. {short}\n")
         pieces.append(text)
         seconds[str(number)] = time.perf_counter() - start
-    page = "\n".join([INTRODUCTION, "".join(shorts), *pieces, facts(seconds)])
+    page = "\n".join([INTRODUCTION, "".join(shorts), *pieces, facts(stated, seconds)])
     PAGE.write_text(page, encoding="utf-8", newline="\n")
     print(PAGE)
 
