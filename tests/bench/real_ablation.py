@@ -197,7 +197,7 @@ def said(found: Answers) -> str:
         interval = f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}]"
         words.append(f"{name}, {100 * change.value:+.1f} points {interval}{apart}")
     return (
-        f"What replacing parts by their means (direct effect) does to {percent(whole)} %: {'; '.join(words)}."
+        f"Replacing parts by their means (direct effect) changes {percent(whole)} % by: {'; '.join(words)}."
     )
 
 

@@ -179,7 +179,7 @@ def verdict(found: dict[str, dict[str, Tensor]]) -> str:
     """Whether the tower's maps lie on the objects more than those of random weights, in words."""
     precision = found["average precision"]
     text = (
-        f"Average precision is {interval(precision[REAL])}, with random weights {interval(precision[RANDOM])}"
+        f"average precision is {interval(precision[REAL])}, with random weights {interval(precision[RANDOM])}"
     )
     text += f", from the last layer's attention alone {interval(precision[ATTENTION])}. "
     gaps = {name: bootstrap_interval(one[REAL] - one[RANDOM], seed=0) for name, one in found.items()}
