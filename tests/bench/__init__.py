@@ -1,1 +1,1 @@
-"""Measurements of time, run by hand with nothing else running: `python -m tests.bench.NAME`."""
+"""The commands that fill `docs/`, run by hand: `python -m tests.bench.NAME`; times with nothing else running."""
