@@ -1,1 +1,1 @@
-"""The commands that fill `docs/`, run by hand: `python -m tests.bench.NAME`; times with nothing else running."""
+"""The commands that fill `docs/`, by hand: `python -m tests.bench.NAME`; times with nothing else running."""
