@@ -20,8 +20,9 @@ class KitError(ValueError):
 class Refused(KitError):
     """A tower that cannot be taken apart, with the operation that proves it.
 
-    There is one reason: the representation comes straight out of an operation that no part can pass,
-    so that there is one part and no sum. Whatever else goes wrong is an error of the kit, not this.
+    There are two reasons: the representation comes straight out of an operation that no part can pass,
+    so that there is one part and no sum; or the library's own module says that it gives none. Whatever
+    else goes wrong is an error of the kit, not this.
     """
 
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from kit.errors import KitError
+from kit.errors import KitError, Refused
 from kit.models.attention import Attention, attentions
 from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, shape_of
 
@@ -83,6 +83,11 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
             program = torch.export.export(tower, (pixels,), dynamic_shapes=batch, strict=False)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if _has_no_output(tower, pixels):
+            raise Refused(
+                f'"{name}" is refused: it gives tokens and no one representation of a picture ("{reason}"); '
+                "wrap it in a module that pools them."
+            ) from None
         raise KitError(f'"{name}" cannot be recorded by torch.export: {reason}') from error
     module = program.module(check_guards=False)
     if any(_in_place(n) for n in module.graph.nodes):
@@ -100,6 +105,18 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
     graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def _has_no_output(tower: nn.Module, pixels: Tensor) -> bool:
+    """Does the library's own module say that it is not made to give one?"""
+    try:
+        with torch.no_grad():
+            tower(pixels)
+    except NotImplementedError:
+        return True
+    except Exception:
+        return False
+    return False
 
 
 _library_attention = nn.MultiheadAttention.forward

@@ -45,7 +45,7 @@ attention and every distinct image tower of open_clip {open_clip}, up to {larges
 |---|---|
 | exact | the parts sum to the library's own output, and every attention layer is a part (its heads are) |
 | partial | the sum is exact too, but some attention layers lie inside other parts: listed below |
-| refused | the representation comes straight out of an operation that no part can pass |
+| refused | the representation comes straight out of an operation that no part can pass, or there is none |
 | failed | anything else: an error, a sum that misses, more than {seconds} seconds |
 
 Weights are random, and no norm, bias, scale or running statistic sits at a neutral value, so that no
@@ -144,6 +144,7 @@ def _reasons(rows: pd.DataFrame, verdict: str) -> pd.DataFrame:
     reasons = some["reason"].str.extract(
         r'comes straight out of "(?P<operation>[^"]*)" in module "(?P<module>[^"]*)"'
     )
+    reasons = reasons.fillna({"operation": "gives tokens, no representation", "module": "the tower"})
     grouped = some.assign(**reasons).groupby(["family", "operation", "module"])["name"].apply(", ".join)
     return grouped.reset_index()[["family", "operation", "module", "name"]]
 

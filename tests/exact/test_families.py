@@ -205,3 +205,9 @@ def test_an_activation_right_before_pooling_is_refused(name):
     model = kit.load(f"timm/{name}", pretrained="random")
     with pytest.raises(KitError, match=r"is refused: its representation comes straight out of .* in module"):
         kit.run(model, pixels_for(model, batch=1))
+
+
+def test_an_encoder_without_a_representation_is_refused():
+    model = kit.load("timm/qwen3_vit_88m_enc", pretrained="random", config={"depth": 1, "embed_dim": 96})
+    with pytest.raises(KitError, match="is refused: it gives tokens and no one representation of a picture"):
+        kit.check(model)
