@@ -103,7 +103,7 @@ def test_readers_give_what_pushing_and_gradients_give(run):
 
 
 @pytest.mark.parametrize(
-    "run", ["swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "gcvit_xxtiny"], indirect=True
+    "run", ["swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "maxvit_tiny_tf_224"], indirect=True
 )
 def test_windows_and_mergings_are_read_without_gradients(run):
     assert all(s.node in run.frozen.reading.parts for s in run.frozen.sources)
@@ -160,8 +160,10 @@ def test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map(r
     change = (run.representation - affine(run, values)) @ directions.T / run.norm[:, None]
     to, _ = own.spread(run.grid)
     cells = run.maps(directions, f"{source.name}.H0")[:, 0, run.prefix :]
-    silent = run.model.name.removeprefix("timm/") in SILENT
-    assert (change.abs().max() == 0) if silent else (change.abs().max() > 1e-9)
+    if run.model.name.removeprefix("timm/") in SILENT:
+        assert max(change.abs().max(), cells.abs().max()) < 1e-12
+        return
+    assert change.abs().max() > 1e-9
     assert close(cells[:, to == cell].sum(1), change)
 
 
