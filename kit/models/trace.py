@@ -6,6 +6,7 @@ graph reads the module's own parameters: nothing is copied.
 """
 
 import operator
+import warnings
 from unittest import mock
 
 import torch
@@ -79,7 +80,11 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
     pixels = torch.zeros(EXAMPLE_BATCH, 3, *size, dtype=like.dtype, device=like.device)
     batch = ({0: torch.export.Dim.DYNAMIC},)
     try:
-        with torch.no_grad(), mock.patch.object(nn.MultiheadAttention, "forward", _batch_first_attention):
+        with (
+            torch.no_grad(),
+            warnings.catch_warnings(action="ignore"),  # about torch's own future, in torch's own files
+            mock.patch.object(nn.MultiheadAttention, "forward", _batch_first_attention),
+        ):
             program = torch.export.export(tower, (pixels,), dynamic_shapes=batch, strict=False)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -76,6 +76,8 @@ def _term(index: pd.DataFrame, term: str) -> set[int]:
 
 
 def _layers(index: pd.DataFrame, term: str, match: re.Match) -> list[int]:
+    if index["layer"].isna().all():
+        raise KitError(f'"{term}" asks for a layer, and there is none; parts are named like {_some(index)}.')
     count = int(index["layer"].max()) + 1
     first, last, tail = match["first"], match["last"], match["tail"]
     if first == "*":

@@ -81,3 +81,10 @@ def test_messages(selector, message):
     with pytest.raises(KitError) as error:
         select(index(), selector)
     assert str(error.value) == message
+
+
+def test_a_layer_of_a_tower_without_attention():
+    with pytest.raises(
+        KitError, match='"L3" asks for a layer, and there is none; parts are named like embed'
+    ):
+        select(index(layers=0), "L3")
