@@ -22,7 +22,7 @@ def page(start_page):
     return page
 
 
-def wait_for(true, seconds=20.0):
+def wait_for(true, seconds=60.0):
     """Wait until something holds; gives the seconds that it took."""
     begin = time.monotonic()
     while not true():
