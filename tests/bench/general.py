@@ -1,6 +1,7 @@
 """Cost of taking hierarchies and plain towers apart, and the memory that it takes, at full size."""
 
 import argparse
+import ctypes
 import gc
 import subprocess
 import sys
@@ -60,6 +61,7 @@ def measure_peak(work: Callable) -> float:
     """What `work` takes at most once it has run before (recording a tower takes more than running it)."""
     work()
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what recording needed goes back to the machine
     Path("/proc/self/clear_refs").write_text("5")  # the mark of most memory starts anew
     before = held("VmRSS")
     for _ in range(3):

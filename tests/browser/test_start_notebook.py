@@ -199,9 +199,10 @@ def test_bad_input_is_a_sentence_and_the_last_good_state_stays(page):
 def test_a_state_string_brings_the_same_panel_back(page):
     _, grid = canvases(page)
     shown = caption(page)
-    state = page.locator(PANEL).get_by_label("state", exact=True).input_value()
+    field = page.locator(PANEL).get_by_label("state", exact=True)
+    state = field.input_value()
     lab.click_cell(page, grid, cell_of(page, "L0.H0"))
-    wait_for(lambda: caption(page).startswith("L0.H0"))
+    wait_for(lambda: caption(page).startswith("L0.H0") and "L0.H0" in field.input_value())
     fill(page, "state", state)
     wait_for(lambda: caption(page) == shown)
 
