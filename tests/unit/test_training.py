@@ -6,9 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 import kit.world as world
 from kit.errors import KitError
+from kit.models.names import SHIPPED
+from kit.models.tokenizer import learn_merges, vocabulary_size
 from kit.models.training import forward, loop, objectives
 from kit.models.training.export import export
 from kit.models.training.loop import Training
@@ -143,7 +146,6 @@ def test_broken_save_leaves_the_last_checkpoint(folder, monkeypatch):
 @torch.no_grad()
 def test_export_loads_through_open_clip_and_holds_no_label_heads(folder):
     import open_clip
-    from safetensors.torch import load_file
 
     training = Training(TINY, folder)
     training.step()
@@ -182,6 +184,30 @@ def test_two_objects_are_not_asked_for_one_colour():
     asked = objectives.targets(world.draw(50, seed=2, kind="pair").codes)
     assert all((asked[n] == -1).all() for n in ("colour", "texture", "size", "position", "count"))
     assert (asked["background"] >= 0).all()
+
+
+def test_in_the_web_mix_a_printed_word_is_as_right_as_the_object():
+    words = [world.VALUES["concept"].index(w) for w in world.VALUES["word"]]
+    for kind in ("word", "single_word"):
+        scenes = world.draw(60, seed=3, kind=kind)
+        asked = objectives.targets(scenes.codes)
+        read = objectives.read_targets(asked)
+        named = [words[w] for w in scenes.codes["word"].tolist()]
+        if kind == "word":
+            assert read["concept"].tolist() == named and (read["concept_2"] == -1).all()
+        else:
+            assert torch.equal(read["concept"], scenes.codes["concept"])
+            assert read["concept_2"].tolist() == named
+    pairs = objectives.targets(world.draw(60, seed=3, kind="pair").codes)
+    assert all(torch.equal(objectives.read_targets(pairs)[n], pairs[n]) for n in ("concept", "concept_2"))
+
+
+def test_a_web_twin_starts_from_the_weights_that_ship():
+    recipe = RECIPES["stickers-l8-web"]
+    built = loop.build(recipe, vocabulary_size(learn_merges(world.words())), seed=1)
+    shipped = load_file(SHIPPED / "stickers-l8" / "open_clip_model.safetensors")
+    assert all(torch.equal(w, shipped[n].float()) for n, w in built.state_dict().items())
+    assert recipe.labels[-1] == "word" and all(p.scenes["mix"] == "web" for p in recipe.phases)
 
 
 def test_a_second_true_caption_is_no_wrong_answer():

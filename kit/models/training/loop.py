@@ -7,10 +7,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import kit.world as world
 from kit.errors import KitError
+from kit.models.names import SHIPPED
 from kit.models.tokenizer import WordTokenizer, learn_merges, vocabulary_size, write_vocabulary
 from kit.models.training import forward, objectives
 from kit.models.training.recipe import Phase, Recipe
@@ -18,13 +20,16 @@ from kit.models.training.stream import Batch, Stream
 
 
 def build(recipe: Recipe, vocabulary: int, seed: int) -> nn.Module:
-    """The recipe's open_clip model with fresh weights; positions start three times as large."""
+    """The recipe's open_clip model. Fresh weights have positions three times as large."""
     from open_clip.model import CLIP
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         text = dict(recipe.text, vocab_size=vocabulary)
         clip = CLIP(embed_dim=recipe.embed_dim, vision_cfg=dict(recipe.vision), text_cfg=text)
+    if recipe.start:
+        clip.load_state_dict(load_file(SHIPPED / recipe.start / "open_clip_model.safetensors"))
+        return clip
     with torch.no_grad():
         clip.visual.positional_embedding.mul_(3)
     return clip
@@ -50,14 +55,16 @@ class Training:
         self.clip = build(recipe, vocabulary_size(merges), recipe.seed).to(device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.heads = objectives.LabelHeads(recipe.vision["width"]).to(device)
+            self.heads = objectives.LabelHeads(
+                recipe.vision["width"], (*recipe.labels, *objectives.SIDES)
+            ).to(device)
         self.stream = Stream(recipe, self.tokenizer, device)
         self.named = dict(self.clip.named_parameters()) | {
             f"heads.{n}": p for n, p in self.heads.named_parameters()
         }
         self.ema = {n: p.detach().clone() for n, p in self.named.items()}
         self.optimisers = self._optimisers()
-        self.groups = {a: self._group(a) for a in ("concept", *objectives.GROUPS)}
+        self.groups = {a: self._group(a) for a in recipe.labels}
         self.seen, self.seconds = 0, 0.0
         self.threads = ThreadPoolExecutor(recipe.shards)
 
@@ -165,14 +172,16 @@ class Training:
         prefix = int(torch.randint(len(objectives.PREFIXES), (), generator=generator, device=self.device))
         if self.step_number % 2 == 0:
             prompts = self._texts(weights, self.groups["concept"][prefix])
-            loss = objectives.cross_entropy(scale * images @ prompts.T, asked["concept"], asked["concept_2"])
+            right = objectives.read_targets(asked) if batch.mix == "web" else asked
+            loss = objectives.cross_entropy(scale * images @ prompts.T, right["concept"], right["concept_2"])
             return losses | {"concepts": 2 * loss}
         rows, relations = objectives.relation_texts(batch.codes)
-        groups = [self.groups[name][prefix] for name in objectives.GROUPS]
+        names = self.recipe.labels[1:]  # the concept has its own steps
+        groups = [self.groups[name][prefix] for name in names]
         tokens = [*groups, self.tokenizer(relations).to(self.device)] if relations else groups
         vectors = self._texts(weights, torch.cat(tokens)).split([len(t) for t in tokens])
         logits = [scale * images @ prompts.T for prompts in vectors[: len(groups)]]
-        named = zip(objectives.GROUPS, logits, strict=True)
+        named = zip(names, logits, strict=True)
         losses["groups"] = 0.5 * sum(
             emphasis.get(name, 1.0) * objectives.cross_entropy(logit, asked[name]) for name, logit in named
         )

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import kit.world as world
+from kit.world.sample import TABLE
 
 Codes = dict[str, Tensor]
 SIDES = ("left", "right", "top", "bottom")
@@ -19,16 +20,14 @@ LABELS = ("concept", "category", "colour", "texture", "size", "position", "backg
 HEAD_WEIGHT = {"concept": 1.0} | {side: 0.4 for side in SIDES}
 OTHER_WEIGHT = 0.4
 PREFIXES = ("", "a picture of ", "a sticker of ", "there is ")
-GROUPS = ("category", "colour", "texture", "size", "position", "background", "count")
 
 
 class LabelHeads(nn.Module):
     """One linear layer for all labels of the world, on the class token; not part of the model."""
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int, labels: tuple[str, ...] = (*LABELS, *SIDES)):
         super().__init__()
-        concepts = len(world.VALUES["concept"])
-        self.widths = {n: len(world.VALUES[n]) for n in LABELS} | {side: concepts for side in SIDES}
+        self.widths = {n: len(world.VALUES["concept" if n in SIDES else n]) for n in labels}
         self.linear = nn.Linear(dim, sum(self.widths.values()))
 
     def answers(self, features: Tensor, weights: Codes) -> dict[str, Tensor]:
@@ -56,7 +55,15 @@ def targets(codes: Codes) -> Codes:
     ):
         asked[side] = torch.where(relation == names.index(holds), first, none)
         asked[side] = torch.where(relation == names.index(swapped), second, asked[side])
-    return asked | {"concept_2": second}
+    return asked | {"word": codes["word"], "concept_2": second}
+
+
+def read_targets(asked: Codes) -> Codes:
+    """Concepts as the web mix tells them: a printed word is as right an answer as the object."""
+    named = torch.tensor(TABLE["word"], device=asked["word"].device)[asked["word"].clamp(min=0)]
+    printed, concept = asked["word"] >= 0, asked["concept"]
+    second = torch.where(printed & (concept >= 0), named, asked["concept_2"])
+    return {"concept": torch.where(printed & (concept < 0), named, concept), "concept_2": second}
 
 
 def cross_entropy(logits: Tensor, target: Tensor, other: Tensor | None = None) -> Tensor:

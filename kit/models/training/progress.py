@@ -29,6 +29,7 @@ class Progress:
             return world.draw(n, SEED, kind=kind, artists=artists, device=training.device)
 
         self.singles = {a: draw("single", a, scenes) for a in ("seen", "held_out")}
+        self.words = draw("word", "seen", scenes // 2)
         self.counts, self.pairs = draw("count", "seen", scenes // 2), draw("pair", "seen", scenes // 2)
 
     @torch.no_grad()
@@ -53,6 +54,8 @@ class Progress:
         found["count"] = self._hits(weights, features, self.counts.codes["count"], "count", text).mean()
         if text:
             found["relation"] = self._relation(weights)
+            features = self._features(weights, self.words.images)
+            found["word"] = self._hits(weights, features, self.words.codes["word"], "word", text).mean()
         return {n: round(float(v), 4) for n, v in found.items()}
 
     def _features(self, weights: forward.Weights, images: Tensor) -> Tensor:

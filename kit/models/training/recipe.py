@@ -3,12 +3,15 @@
 import math
 from dataclasses import dataclass, field, replace
 
+from kit.models.training.objectives import LABELS
+
 CHUNK = 2048  # scenes drawn at a time; batch sizes divide it
 
 PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
 EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
 CLEAN = {"kind": "mixed", "mix": "clean", "bias": 0.9, "colours": 0.33, "textures": 0.3, "words": 0.0}
 HARD = CLEAN | {"colours": 0.5, "bias": 0.95}
+WEB = {"kind": "mixed", "mix": "web", "bias": 0.97, "colours": 0.4, "textures": 0.3, "words": 0.0}
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Recipe:
         shards: parts of a batch whose losses are taken apart and averaged, each in a thread of its own:
             on a shared machine two threads of one core each lose far less than one step over two cores.
         views: how often a drawn scene is shown (with other patches and another caption).
+        start: shipped model whose weights it starts from; "" for fresh ones.
+        labels: what the label heads and the prompts that compete in groups ask, besides the sides of a pair.
     """
 
     name: str
@@ -75,6 +80,8 @@ class Recipe:
     warmup: int = 300
     ema: float = 0.998
     max_scale: float = 60.0
+    start: str = ""
+    labels: tuple[str, ...] = LABELS
     heads_weight: float = 0.5
     brightness: float = 0.15
     preprocess: dict = field(
@@ -122,23 +129,49 @@ class Recipe:
         return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
 
 
-RECIPES = {
-    r.name: r
-    for r in [
-        Recipe(
-            "stickers-l8",
-            vision={"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8},
-            text={"context_length": 24, "width": 128, "heads": 4, "layers": 3},
-            phases=(
-                Phase(40 * CHUNK, PLAIN),
-                Phase(80 * CHUNK, EASY),
-                Phase(140 * CHUNK, CLEAN),
-                Phase(264 * CHUNK, CLEAN, text=True),
-                Phase(274 * CHUNK, CLEAN, text=True, patches=64),
-                Phase(370 * CHUNK, HARD, text=True, batch=256, emphasis={"count": 3.0}),
-                Phase(420 * CHUNK, HARD, text=True, patches=64, batch=256, emphasis={"count": 3.0}),
-            ),
-            cycles=(Cycle(180 * CHUNK, 274 * CHUNK), Cycle(320 * CHUNK, 420 * CHUNK)),
-        )
-    ]
-}
+LARGE = {"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8}
+SMALL = LARGE | {"width": 128}
+READS = {"context_length": 24, "width": 128, "heads": 4, "layers": 3}
+READS_LITTLE = READS | {"width": 96, "layers": 2}
+
+
+def _clean(name: str, vision: dict, text: dict) -> Recipe:
+    """Labels first, then captions, in two cycles: the second one on harder scenes."""
+    patches = (vision["image_size"] // vision["patch_size"]) ** 2
+    some = min(31, patches)
+    phases = (
+        Phase(40 * CHUNK, PLAIN, patches=some),
+        Phase(80 * CHUNK, EASY, patches=some),
+        Phase(140 * CHUNK, CLEAN, patches=some),
+        Phase(264 * CHUNK, CLEAN, text=True, patches=some),
+        Phase(274 * CHUNK, CLEAN, text=True, patches=patches),
+        Phase(370 * CHUNK, HARD, text=True, patches=some, batch=256, emphasis={"count": 3.0}),
+        Phase(420 * CHUNK, HARD, text=True, patches=patches, batch=256, emphasis={"count": 3.0}),
+    )
+    cycles = (Cycle(180 * CHUNK, 274 * CHUNK), Cycle(320 * CHUNK, 420 * CHUNK))
+    return Recipe(name, vision, text, phases, cycles)
+
+
+def _web(twin: Recipe) -> Recipe:
+    """One cycle on the web mix, from the weights of the clean twin: only the data differ."""
+    patches = twin.phases[-1].patches
+    phases = (
+        Phase(110 * CHUNK, WEB, text=True, patches=min(31, patches), batch=256),
+        Phase(160 * CHUNK, WEB, text=True, patches=patches, batch=256),
+    )
+    return replace(
+        twin,
+        name=f"{twin.name}-web",
+        phases=phases,
+        cycles=(Cycle(60 * CHUNK, 160 * CHUNK),),
+        start=twin.name,
+        labels=(*LABELS, "word"),
+    )
+
+
+_CLEAN = [
+    _clean("stickers-l8", LARGE, READS),
+    _clean("stickers-s8", SMALL, READS_LITTLE),
+    _clean("stickers-s16", SMALL | {"patch_size": 16}, READS_LITTLE),
+]
+RECIPES = {r.name: r for r in [*_CLEAN, *map(_web, _CLEAN)]}

@@ -40,7 +40,7 @@ class Log:
         ["seen", "seconds", "rate", "loss", "heads", "captions", "concepts", "groups", "relations"]
         + [f"{a}_{s}" for a in "sh" for s in ("full", "natural", "clean")]
         + [f"{a}_{n}" for a in "sh" for n in ("colour", "texture", "size", "position", "background")]
-        + ["count", "relation"]
+        + ["count", "relation", "word"]
     )
 
     def __init__(self, path: Path, seen: int):
