@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-OBJECTIVES, LOOP = "kit/models/training/objectives.py", "kit/models/training/loop.py"
+OBJECTIVES, CLIP = "kit/models/training/objectives.py", "kit/models/training/clip.py"
 TESTS = "tests/unit/test_training.py"
 
 MUTANTS = [
@@ -15,7 +15,7 @@ MUTANTS = [
     ),
     Mutant(
         "a web twin starts from fresh weights",
-        LOOP,
+        CLIP,
         "if recipe.start:",
         "if not recipe.start:",
         (f"{TESTS}::test_a_web_twin_starts_from_the_weights_that_ship",),

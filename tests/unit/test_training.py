@@ -12,10 +12,12 @@ import kit.world as world
 from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import learn_merges, vocabulary_size
-from kit.models.training import forward, loop, objectives
-from kit.models.training.export import export
-from kit.models.training.loop import Training
-from kit.models.training.recipe import CHUNK, CLEAN, RECIPES, Cycle, Phase
+from kit.models.training import clip as clip_training
+from kit.models.training import forward, objectives
+from kit.models.training.clip import ClipTraining
+from kit.models.training.export import export_clip
+from kit.models.training.recipe import CHUNK, Cycle, Phase
+from kit.models.training.recipes import CLEAN, RECIPES, WEB
 from kit.models.training.train import recipe_named
 
 TINY = replace(
@@ -50,7 +52,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def clip():
     """A small model with every weight off its starting value, biases and norms too."""
-    model = loop.build(TINY, 600, seed=3).eval()
+    model = clip_training.build(TINY, 600, seed=3).eval()
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for p in model.parameters():
@@ -109,13 +111,13 @@ def test_chosen_patches_are_distinct_and_follow_the_generator():
 
 
 def test_resumed_training_repeats_the_losses_to_the_bit(folder):
-    unbroken = Training(TINY, folder)
+    unbroken = ClipTraining(TINY, folder)
     unbroken.seen = CHUNK - 24 * 32  # so that the 50 cross into the second chunk and its larger batches
     for _ in range(4):
         unbroken.step()
     unbroken.save(folder / "checkpoint.pt")
     expected = [unbroken.step() for _ in range(50)]
-    resumed = Training(TINY, folder)
+    resumed = ClipTraining(TINY, folder)
     resumed.load(folder / "checkpoint.pt")
     assert [resumed.step() for _ in range(50)] == expected
     assert unbroken.seen == resumed.seen > CHUNK
@@ -123,13 +125,13 @@ def test_resumed_training_repeats_the_losses_to_the_bit(folder):
 
 
 def test_checkpoint_of_another_model_is_refused(folder):
-    Training(TINY, folder).save(folder / "other.pt")
+    ClipTraining(TINY, folder).save(folder / "other.pt")
     with pytest.raises(KitError, match='holds a training of "tiny" with other shapes'):
-        Training(replace(TINY, embed_dim=8), folder).load(folder / "other.pt")
+        ClipTraining(replace(TINY, embed_dim=8), folder).load(folder / "other.pt")
 
 
 def test_broken_save_leaves_the_last_checkpoint(folder, monkeypatch):
-    training, path = Training(TINY, folder), folder / "kept.pt"
+    training, path = ClipTraining(TINY, folder), folder / "kept.pt"
     training.save(path)
     before = path.read_bytes()
 
@@ -147,9 +149,9 @@ def test_broken_save_leaves_the_last_checkpoint(folder, monkeypatch):
 def test_export_loads_through_open_clip_and_holds_no_label_heads(folder):
     import open_clip
 
-    training = Training(TINY, folder)
+    training = ClipTraining(TINY, folder)
     training.step()
-    export(training, folder / "model")
+    export_clip(training, folder / "model")
     stored = load_file(folder / "model" / "open_clip_model.safetensors")
     assert not [n for n in stored if "heads" in n]
     assert {w.dtype for w in stored.values()} == {torch.float16}
@@ -204,7 +206,7 @@ def test_in_the_web_mix_a_printed_word_is_as_right_as_the_object():
 
 def test_a_web_twin_starts_from_the_weights_that_ship():
     recipe = RECIPES["stickers-l8-web"]
-    built = loop.build(recipe, vocabulary_size(learn_merges(world.words())), seed=1)
+    built = clip_training.build(recipe, vocabulary_size(learn_merges(world.words())), seed=1)
     shipped = load_file(SHIPPED / "stickers-l8" / "open_clip_model.safetensors")
     assert all(torch.equal(w, shipped[n].float()) for n, w in built.state_dict().items())
     assert recipe.labels[-1] == "word" and all(p.scenes["mix"] == "web" for p in recipe.phases)
@@ -220,6 +222,16 @@ def test_a_second_true_caption_is_no_wrong_answer():
     apart = torch.eye(3)  # telling the equal ones apart: a gain for who takes them for different, a loss here
     assert objectives.caption_loss(apart, apart, truth, torch.tensor(10.0)) > fair + 1
     assert objectives.caption_loss(apart, apart, torch.eye(3) > 0, torch.tensor(10.0)) < 0.01
+
+
+def test_a_false_caption_is_the_answer_of_its_own_image():
+    """In the web mix some captions are wrong, and true of nothing in the batch."""
+    images, none = torch.eye(3), torch.zeros(3, 3, dtype=torch.bool)
+    loss = objectives.caption_loss(images, images, none, torch.tensor(10.0))
+    assert loss == objectives.caption_loss(images, images, torch.eye(3) > 0, torch.tensor(10.0))
+    scenes = world.draw(CHUNK, 1, artists="seen", **WEB)
+    truth = world.truth(world.captions_for(scenes, 0)[1], scenes)
+    assert 0.01 < (~truth.diagonal()).float().mean() < 0.05
 
 
 def test_unasked_rows_do_not_count():

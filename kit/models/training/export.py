@@ -1,4 +1,4 @@
-"""A trained model as a folder that open_clip's own API loads."""
+"""A trained model as a folder that its library's own API loads."""
 
 import json
 import shutil
@@ -7,10 +7,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from kit.models.training.loop import Training
+from kit.models.training.clip import ClipTraining
+from kit.models.training.timm_model import TimmTraining
+
+KEPT = ("pool_size", "first_conv", "classifier")  # of timm's own description of the architecture
 
 
-def export(training: Training, folder: Path) -> None:
+def export_clip(training: ClipTraining, folder: Path) -> None:
     """Write the averaged weights in float16, the configuration and the vocabulary.
 
     The label heads are left out. `open_clip.create_model_and_transforms("local-dir:FOLDER")`
@@ -29,4 +32,46 @@ def export(training: Training, folder: Path) -> None:
     text = dict(recipe.text, vocab_size=clip.vocab_size)
     model = {"embed_dim": recipe.embed_dim, "vision_cfg": recipe.vision, "text_cfg": text}
     config = {"model_cfg": model, "preprocess_cfg": recipe.preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    _write_json(folder / "open_clip_config.json", config)
+
+
+def export_timm(training: TimmTraining, folder: Path) -> None:
+    """Write the averaged weights in float16 and timm's configuration.
+
+    Running statistics of batch norms stay float32. `timm.create_model("local-dir:FOLDER",
+    pretrained=True)`, the path being absolute, loads the result.
+
+    Args:
+        training: a training at its end.
+        folder: made if absent; files of the same names are replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe, module = training.recipe, training.averaged_module().cpu()
+    weights = module.state_dict() | {n: p.detach().half() for n, p in module.named_parameters()}
+    save_file({n: w.contiguous() for n, w in weights.items()}, folder / "model.safetensors")
+    shown = recipe.preprocess
+    described = {name: module.pretrained_cfg.get(name) for name in KEPT} | {
+        "tag": recipe.name,
+        "num_classes": module.num_classes,
+        "input_size": [3, shown["size"], shown["size"]],
+        "fixed_input_size": True,
+        "interpolation": shown["interpolation"],
+        "crop_pct": 1.0,
+        "crop_mode": shown["resize_mode"],
+        "mean": shown["mean"],
+        "std": shown["std"],
+    }
+    if module.num_classes:
+        described["label_names"] = training.label_names
+    config = {
+        "architecture": recipe.architecture,
+        "num_classes": module.num_classes,
+        "num_features": module.num_features,
+        "model_args": recipe.settings,
+        "pretrained_cfg": {name: value for name, value in described.items() if value is not None},
+    }
+    _write_json(folder / "config.json", config)
+
+
+def _write_json(path: Path, config: dict) -> None:
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

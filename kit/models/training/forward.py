@@ -15,10 +15,9 @@ Weights = dict[str, Tensor]
 
 
 def compute_dtype(device: str | torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it fast (AMX, CUDA), else float32."""
-    if torch.device(device).type == "cuda":
-        return torch.bfloat16
-    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+    """bfloat16 where the hardware multiplies it fast (AMX, AVX-512 BF16, CUDA), else float32."""
+    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if fast or torch.device(device).type == "cuda" else torch.float32
 
 
 def weights_of(clip: nn.Module, dtype: torch.dtype) -> Weights:

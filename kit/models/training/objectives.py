@@ -22,18 +22,28 @@ OTHER_WEIGHT = 0.4
 PREFIXES = ("", "a picture of ", "a sticker of ", "there is ")
 
 
+def widths(labels: tuple[str, ...]) -> list[int]:
+    """Number of values of each label; the sides of a pair are answered by a concept."""
+    return [len(world.VALUES["concept" if n in SIDES else n]) for n in labels]
+
+
+def split(logits: Tensor, labels: tuple[str, ...]) -> dict[str, Tensor]:
+    """Logits of each label, float32 [batch, value], from those of all in a row."""
+    return dict(zip(labels, logits.float().split(widths(labels), 1), strict=True))
+
+
 class LabelHeads(nn.Module):
     """One linear layer for all labels of the world, on the class token; not part of the model."""
 
     def __init__(self, dim: int, labels: tuple[str, ...] = (*LABELS, *SIDES)):
         super().__init__()
-        self.widths = {n: len(world.VALUES["concept" if n in SIDES else n]) for n in labels}
-        self.linear = nn.Linear(dim, sum(self.widths.values()))
+        self.labels = labels
+        self.linear = nn.Linear(dim, sum(widths(labels)))
 
     def answers(self, features: Tensor, weights: Codes) -> dict[str, Tensor]:
         """Logits of each label, [batch, value], by the weights named `heads.linear.*`."""
         logits = F.linear(features, weights["heads.linear.weight"], weights["heads.linear.bias"])
-        return dict(zip(self.widths, logits.float().split(list(self.widths.values()), 1), strict=True))
+        return split(logits, self.labels)
 
 
 def targets(codes: Codes) -> Codes:
@@ -90,6 +100,9 @@ def head_loss(logits: dict[str, Tensor], asked: Codes, emphasis: dict[str, float
 def caption_loss(images: Tensor, texts: Tensor, truth: Tensor, scale: Tensor) -> Tensor:
     """Softmax both ways, all captions of the batch that are true of an image being right answers.
 
+    The caption that was written for an image is a right answer even where it is false, as one in forty
+    of the web mix is: a noisy pair is all that a web model is told.
+
     Args:
         images: unit, [batch, embed]; caption i was written for image i.
         texts: unit, [batch, embed].
@@ -97,7 +110,7 @@ def caption_loss(images: Tensor, texts: Tensor, truth: Tensor, scale: Tensor) ->
         scale: factor on the cosines.
     """
     logits = scale * images @ texts.T  # [image, caption]
-    right = truth.to(logits.dtype)
+    right = truth.to(logits.dtype).fill_diagonal_(1)
     by_image = -(logits.log_softmax(1) * right / right.sum(1, keepdim=True)).sum(1).mean()
     by_text = -(logits.log_softmax(0) * right / right.sum(0, keepdim=True)).sum(0).mean()
     return (by_image + by_text) / 2

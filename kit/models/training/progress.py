@@ -1,89 +1,139 @@
 """A quick look at a model in training: accuracies on a few hundred unbiased scenes."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 import kit.world as world
 from kit.models.training import forward, objectives
+from kit.models.training.clip import ClipTraining
+from kit.models.training.labels import LabelTraining
 from kit.models.training.loop import Training
 
 SEED = 90_001  # of the scenes looked at; the card's evaluation uses others
 CHECKED = ("concept", "colour", "texture", "size", "position", "background")
+SLICES = tuple(f"{a}_{s}" for a in "sh" for s in ("full", "natural", "clean"))
+OTHERS = tuple(f"{a}_{n}" for a in "sh" for n in CHECKED[1:])
+Answer = Callable[[Tensor, tuple[str, ...]], dict[str, Tensor]]
 
 
 class Progress:
     """Accuracies of a training's averaged weights on fixed unbiased scenes.
-
-    Until captions are trained the label heads answer, then the prompts do.
 
     Args:
         training: what to look at.
         scenes: number of single-object scenes of each group of artists.
     """
 
+    FIELDS: tuple[str, ...] = (*SLICES, *OTHERS, "count")
+
     def __init__(self, training: Training, scenes: int = 512):
-        self.training = training
+        self.training, self.scenes = training, scenes
+        self.singles = {a: self.draw("single", a, scenes) for a in ("seen", "held_out")}
+        self.counts = self.draw("count", "seen", scenes // 2)
 
-        def draw(kind: str, artists: str, n: int) -> world.Scenes:
-            return world.draw(n, SEED, kind=kind, artists=artists, device=training.device)
+    def draw(self, kind: str, artists: str, n: int) -> world.Scenes:
+        """Unbiased scenes on the training's device."""
+        return world.draw(n, SEED, kind=kind, artists=artists, device=self.training.device)
 
-        self.singles = {a: draw("single", a, scenes) for a in ("seen", "held_out")}
-        self.words = draw("word", "seen", scenes // 2)
-        self.counts, self.pairs = draw("count", "seen", scenes // 2), draw("pair", "seen", scenes // 2)
+    def answer(self) -> Answer:
+        """A function of images and attributes: the code that the averaged weights say of each, [batch]."""
+        raise NotImplementedError
 
     @torch.no_grad()
-    def look(self, text: bool) -> dict[str, float]:
-        """Shares of right answers by name: concept on three slices, attributes, count, relation order."""
-        t = self.training
-        weights = {n: p.to(t.dtype) for n, p in t.ema.items()}
-        found = {}
+    def look(self) -> dict[str, float]:
+        """Shares of right answers by name: concept on three slices, attributes, and whatever else."""
+        found, answer = {}, self.answer()
         for artists, scenes in self.singles.items():
-            features = self._features(weights, scenes.images)
-            hits = {n: self._hits(weights, features, scenes.codes[n], n, text) for n in CHECKED}
-            natural = scenes.codes["colour"] == world.VALUES["colour"].index("natural")
-            plain = scenes.codes["texture"] == world.VALUES["texture"].index("plain")
-            small = scenes.codes["size"] == world.VALUES["size"].index("small")
+            said, codes = answer(scenes.images, CHECKED), scenes.codes
+            hits = {n: (said[n] == codes[n]).float() for n in CHECKED}
+            natural = codes["colour"] == world.VALUES["colour"].index("natural")
+            plain = codes["texture"] == world.VALUES["texture"].index("plain")
+            small = codes["size"] == world.VALUES["size"].index("small")
             short = "s" if artists == "seen" else "h"
             found[f"{short}_full"] = hits["concept"].mean()
             found[f"{short}_natural"] = hits["concept"][natural].mean()
             found[f"{short}_clean"] = hits["concept"][natural & plain & ~small].mean()
             for name in CHECKED[1:]:
                 found[f"{short}_{name}"] = hits[name].mean()
-        features = self._features(weights, self.counts.images)
-        found["count"] = self._hits(weights, features, self.counts.codes["count"], "count", text).mean()
-        if text:
-            found["relation"] = self._relation(weights)
-            features = self._features(weights, self.words.images)
-            found["word"] = self._hits(weights, features, self.words.codes["word"], "word", text).mean()
-        return {n: round(float(v), 4) for n, v in found.items()}
+        return {n: round(float(v), 4) for n, v in (found | self.more(answer)).items()}
 
-    def _features(self, weights: forward.Weights, images: Tensor) -> Tensor:
-        t = self.training
-        pixels = t.pixels(images.to(t.device), None)
-        return torch.cat([forward.image_features(t.clip, weights, p, None) for p in pixels.split(128)])
+    def more(self, answer: Answer) -> dict[str, Tensor]:
+        """What is looked at besides single objects."""
+        return {"count": _share(answer, self.counts, "count")}
 
-    def _texts(self, weights: forward.Weights, texts: list[str]) -> Tensor:
+
+class LabelProgress(Progress):
+    """A look at a timm model that is trained on labels: its classifier answers."""
+
+    training: LabelTraining
+
+    def answer(self) -> Answer:
+        """By the largest output of each label."""
+        t, module = self.training, self.training.averaged_module().to(self.training.dtype)
+
+        def said(images: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+            logits = torch.cat([module(t.pixels(part, None)) for part in images.split(128)])
+            return {n: t.answers(logits)[n].argmax(1) for n in names}
+
+        return said
+
+
+class ClipProgress(Progress):
+    """A look at a CLIP: until captions are trained the label heads answer, then the prompts do."""
+
+    FIELDS = (*Progress.FIELDS, "relation", "word")
+    training: ClipTraining
+
+    def __init__(self, training: ClipTraining, scenes: int = 512):
+        super().__init__(training, scenes)
+        self.words, self.pairs = (self.draw(kind, "seen", scenes // 2) for kind in ("word", "pair"))
+
+    def answer(self) -> Answer:
+        """By the heads or the prompts, whichever the last step trained."""
         t = self.training
-        vectors = forward.text_features(t.clip, weights, t.tokenizer(texts).to(t.device))
+        self.weights = {n: p.to(t.dtype) for n, p in t.ema.items()}
+        self.text = t.recipe.phase(t.seen - 1).text
+
+        def said(images: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+            features = self._features(images)
+            if not self.text:
+                return {n: a.argmax(1) for n, a in t.heads.answers(features, self.weights).items()}
+            images = self._images(features)
+            return {n: (images @ self._texts(world.prompts(n)).T).argmax(1) for n in names}
+
+        return said
+
+    def more(self, answer: Answer) -> dict[str, Tensor]:
+        """Count; once captions are trained also relation and word."""
+        found = super().more(answer)
+        if self.text:
+            found |= {"relation": self._relation(), "word": _share(answer, self.words, "word")}
+        return found
+
+    def _features(self, images: Tensor) -> Tensor:
+        t = self.training
+        parts = t.pixels(images, None).split(128)
+        return torch.cat([forward.image_features(t.clip, self.weights, p, None) for p in parts])
+
+    def _images(self, features: Tensor) -> Tensor:
+        return F.normalize((features @ self.weights["visual.proj"]).float(), dim=-1)
+
+    def _texts(self, texts: list[str]) -> Tensor:
+        t = self.training
+        vectors = forward.text_features(t.clip, self.weights, t.tokenizer(texts).to(t.device))
         return F.normalize(vectors.float(), dim=-1)
 
-    def _images(self, weights: forward.Weights, features: Tensor) -> Tensor:
-        return F.normalize((features @ weights["visual.proj"]).float(), dim=-1)
-
-    def _hits(self, weights, features: Tensor, codes: Tensor, attribute: str, text: bool) -> Tensor:
-        """1.0 where the attribute is answered rightly, [scene]."""
-        if text:
-            prompts = self._texts(weights, world.prompts(attribute))
-            said = (self._images(weights, features) @ prompts.T).argmax(1)
-        else:
-            said = self.training.heads.answers(features, weights)[attribute].argmax(1)
-        return (said == codes).float().cpu()
-
-    def _relation(self, weights: forward.Weights) -> float:
+    def _relation(self) -> Tensor:
         """Share of pairs whose relation scores above the same with the objects swapped."""
         rows, texts = objectives.relation_texts(self.pairs.codes)
-        vectors = self._texts(weights, texts).unflatten(0, (-1, 4))  # [pair, 4, embed]
-        images = self._images(weights, self._features(weights, self.pairs.images[rows]))  # [pair, embed]
+        vectors = self._texts(texts).unflatten(0, (-1, 4))  # [pair, 4, embed]
+        images = self._images(self._features(self.pairs.images[rows]))  # [pair, embed]
         scores = torch.einsum("be,bne->bn", images, vectors)
         return (scores[:, 0] > scores[:, 1]).float().mean()
+
+
+def _share(answer: Answer, scenes: world.Scenes, name: str) -> Tensor:
+    return (answer(scenes.images, (name,))[name] == scenes.codes[name]).float().mean()

@@ -1,4 +1,4 @@
-"""The recipes: one entry for each model that is trained here."""
+"""What a recipe is: the shape of a model, what it sees, for how long and at which rates."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -6,12 +6,6 @@ from dataclasses import dataclass, field, replace
 from kit.models.training.objectives import LABELS
 
 CHUNK = 2048  # scenes drawn at a time; batch sizes divide it
-
-PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
-EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
-CLEAN = {"kind": "mixed", "mix": "clean", "bias": 0.9, "colours": 0.33, "textures": 0.3, "words": 0.0}
-HARD = CLEAN | {"colours": 0.5, "bias": 0.95}
-WEB = {"kind": "mixed", "mix": "web", "bias": 0.97, "colours": 0.4, "textures": 0.3, "words": 0.0}
 
 
 @dataclass(frozen=True)
@@ -22,7 +16,7 @@ class Phase:
         until: images seen when it ends.
         scenes: arguments of `kit.world.draw`.
         text: captions and prompts are trained too, not the label heads alone.
-        patches: patches that each image keeps.
+        patches: patches that each image keeps; the timm models keep all.
         batch: images of a step; divides `CHUNK`.
         emphasis: factor on an attribute's losses, by its name; 1 where absent.
     """
@@ -48,29 +42,24 @@ class Cycle:
     until: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that makes a model: shape, scenes, lengths, rates.
+    """What every training is told.
 
     Args:
-        vision: open_clip's `vision_cfg`.
-        text: open_clip's `text_cfg`, the vocabulary's size aside.
         phases: in order; the last `until` is the length of the training in images.
         cycles: of the learning rates, in order; the last ends with the training.
         warmup: steps in which the rates rise at the start of a cycle.
         shards: parts of a batch whose losses are taken apart and averaged, each in a thread of its own:
             on a shared machine two threads of one core each lose far less than one step over two cores.
         views: how often a drawn scene is shown (with other patches and another caption).
-        start: shipped model whose weights it starts from; "" for fresh ones.
-        labels: what the label heads and the prompts that compete in groups ask, besides the sides of a pair.
+        ema: how much of the averaged weights a step keeps.
+        brightness: how much brighter or darker an image may be shown.
     """
 
     name: str
-    vision: dict
-    text: dict
     phases: tuple[Phase, ...]
     cycles: tuple[Cycle, ...]
-    embed_dim: int = 128
     seed: int = 1
     shards: int = 2
     views: int = 1
@@ -79,10 +68,6 @@ class Recipe:
     weight_decay: float = 0.05
     warmup: int = 300
     ema: float = 0.998
-    max_scale: float = 60.0
-    start: str = ""
-    labels: tuple[str, ...] = LABELS
-    heads_weight: float = 0.5
     brightness: float = 0.15
     preprocess: dict = field(
         default_factory=lambda: {
@@ -129,49 +114,49 @@ class Recipe:
         return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
 
 
-LARGE = {"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8}
-SMALL = LARGE | {"width": 128}
-READS = {"context_length": 24, "width": 128, "heads": 4, "layers": 3}
-READS_LITTLE = READS | {"width": 96, "layers": 2}
+@dataclass(frozen=True, kw_only=True)
+class ClipRecipe(Recipe):
+    """An open_clip model, trained on captions and labels.
+
+    Args:
+        vision: open_clip's `vision_cfg`.
+        text: open_clip's `text_cfg`, the vocabulary's size aside.
+        max_scale: cap on the factor on the cosines.
+        start: shipped model whose weights it starts from; "" for fresh ones.
+        labels: what the label heads and the prompts that compete in groups ask, besides the sides of a pair.
+        heads_weight: factor on the label heads' loss once captions are trained.
+    """
+
+    vision: dict
+    text: dict
+    embed_dim: int = 128
+    max_scale: float = 60.0
+    start: str = ""
+    labels: tuple[str, ...] = LABELS
+    heads_weight: float = 0.5
 
 
-def _clean(name: str, vision: dict, text: dict) -> Recipe:
-    """Labels first, then captions, in two cycles: the second one on harder scenes."""
-    patches = (vision["image_size"] // vision["patch_size"]) ** 2
-    some = min(31, patches)
-    phases = (
-        Phase(40 * CHUNK, PLAIN, patches=some),
-        Phase(80 * CHUNK, EASY, patches=some),
-        Phase(140 * CHUNK, CLEAN, patches=some),
-        Phase(264 * CHUNK, CLEAN, text=True, patches=some),
-        Phase(274 * CHUNK, CLEAN, text=True, patches=patches),
-        Phase(370 * CHUNK, HARD, text=True, patches=some, batch=256, emphasis={"count": 3.0}),
-        Phase(420 * CHUNK, HARD, text=True, patches=patches, batch=256, emphasis={"count": 3.0}),
-    )
-    cycles = (Cycle(180 * CHUNK, 274 * CHUNK), Cycle(320 * CHUNK, 420 * CHUNK))
-    return Recipe(name, vision, text, phases, cycles)
+@dataclass(frozen=True, kw_only=True)
+class TimmRecipe(Recipe):
+    """A timm model.
+
+    Args:
+        architecture: timm's name.
+        settings: arguments of `timm.create_model`, the number of classes aside.
+        bfloat16: worth it for this model where the hardware has it.
+    """
+
+    architecture: str
+    settings: dict
+    bfloat16: bool = True
 
 
-def _web(twin: Recipe) -> Recipe:
-    """One cycle on the web mix, from the weights of the clean twin: only the data differ."""
-    patches = twin.phases[-1].patches
-    phases = (
-        Phase(110 * CHUNK, WEB, text=True, patches=min(31, patches), batch=256),
-        Phase(160 * CHUNK, WEB, text=True, patches=patches, batch=256),
-    )
-    return replace(
-        twin,
-        name=f"{twin.name}-web",
-        phases=phases,
-        cycles=(Cycle(60 * CHUNK, 160 * CHUNK),),
-        start=twin.name,
-        labels=(*LABELS, "word"),
-    )
+@dataclass(frozen=True, kw_only=True)
+class LabelRecipe(TimmRecipe):
+    """A timm model trained on the world's labels: its classifier answers all of them at once.
 
+    Args:
+        labels: what the classifier is asked, in the order of its rows.
+    """
 
-_CLEAN = [
-    _clean("stickers-l8", LARGE, READS),
-    _clean("stickers-s8", SMALL, READS_LITTLE),
-    _clean("stickers-s16", SMALL | {"patch_size": 16}, READS_LITTLE),
-]
-RECIPES = {r.name: r for r in [*_CLEAN, *map(_web, _CLEAN)]}
+    labels: tuple[str, ...] = LABELS

@@ -1,5 +1,6 @@
 """The training's scenes, in order: which image is seen when follows from the recipe alone."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -7,16 +8,31 @@ import torch
 from torch import Tensor
 
 import kit.world as world
-from kit.models.tokenizer import WordTokenizer
 from kit.models.training.recipe import CHUNK, Recipe
 
 
 @dataclass
-class Batch:
-    """Images uint8 [batch, 3, height, width], label codes, a caption's tokens and what it names."""
+class Pictures:
+    """Images and nothing else, uint8 [batch, 3, height, width]."""
 
     images: Tensor
+
+    def rows(self, rows: Tensor) -> "Pictures":
+        """Some rows of the batch."""
+        return type(self)(**{name: _rows(value, rows) for name, value in vars(self).items()})
+
+
+@dataclass
+class Labelled(Pictures):
+    """Images and their label codes, attribute -> [batch]."""
+
     codes: dict[str, Tensor]
+
+
+@dataclass
+class Captioned(Labelled):
+    """Images, label codes, a caption's tokens and what it names."""
+
     tokens: Tensor  # [batch, context]
     mentions: dict[str, Tensor]
     mix: str
@@ -26,25 +42,31 @@ class Batch:
         """Bool [image, caption]: is the caption true of the image?"""
         return world.truth(self.mentions, self)
 
-    def rows(self, rows: Tensor) -> "Batch":
-        """Some rows of the batch."""
-        codes, mentions = ({n: t[rows] for n, t in table.items()} for table in (self.codes, self.mentions))
-        return Batch(self.images[rows], codes, self.tokens[rows], mentions, self.mix)
+
+def _rows(value, rows: Tensor):
+    if isinstance(value, dict):
+        return {name: t[rows] for name, t in value.items()}
+    return value[rows] if isinstance(value, Tensor) else value
 
 
 class Stream:
     """Batches by position, so that a resumed training sees what an unbroken one would.
 
     Scenes are drawn in chunks on the training's device and shown `recipe.views`
-    times, each time in another order and with fresh captions.
+    times, each time in another order.
+
+    Args:
+        recipe: what to draw.
+        device: where.
+        show: what the training gets of the drawn scenes, given them and the number of the view.
     """
 
-    def __init__(self, recipe: Recipe, tokenizer: WordTokenizer, device: str):
-        self.recipe, self.tokenizer, self.device = recipe, tokenizer, device
+    def __init__(self, recipe: Recipe, device: str, show: Callable[[world.Scenes, int], Pictures]):
+        self.recipe, self.device, self.show = recipe, device, show
         self.ahead = ThreadPoolExecutor(1)  # draws the next chunk meanwhile
         self._chunk, self._next = (-1, None), (-1, None)
 
-    def at(self, seen: int) -> Batch:
+    def at(self, seen: int) -> Pictures:
         """The batch after `seen` images."""
         chunk, within = divmod(seen, CHUNK * self.recipe.views)
         if self._chunk[0] != chunk:
@@ -55,16 +77,14 @@ class Stream:
         whole, orders = self._chunk[1]
         return whole[view].rows(orders[view][row : row + self.recipe.phase(seen).batch])
 
-    def _draw(self, chunk: int) -> tuple[list[Batch], list[Tensor]]:
-        """A chunk of scenes with the captions and the order of each view."""
+    def _draw(self, chunk: int) -> tuple[list[Pictures], list[Tensor]]:
+        """A chunk of scenes as each view shows it, and the order of each view."""
         r = self.recipe
         wanted = r.phase(chunk * CHUNK * r.views).scenes
         scenes = world.draw(CHUNK, r.seed, artists="seen", start=chunk * CHUNK, device=self.device, **wanted)
         views, orders = [], []
         for number in range(chunk * r.views, (chunk + 1) * r.views):
-            captions, mentions = world.captions_for(scenes, number)
-            tokens = self.tokenizer(captions).to(self.device)
-            views.append(Batch(scenes.images, scenes.codes, tokens, mentions, scenes.mix))
+            views.append(self.show(scenes, number))
             order = torch.randperm(CHUNK, generator=torch.Generator().manual_seed(number))
             orders.append(order.to(self.device))
         return views, orders

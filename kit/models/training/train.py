@@ -1,7 +1,7 @@
 """Train a model of the kit: `python -m kit.models.training.train stickers-l8`.
 
 The training can be killed at any moment; the same command goes on from the last
-checkpoint. When it ends, the model lies in `<folder>/model`, as open_clip reads it.
+checkpoint. When it ends, the model lies in `<folder>/model`, as its own library reads it.
 """
 
 import argparse
@@ -9,17 +9,25 @@ import csv
 import time
 from pathlib import Path
 
+import timm
 import torch
 from tqdm import tqdm
 
 from kit.errors import KitError, nearest
-from kit.models.training.export import export
+from kit.models.training.clip import ClipTraining
+from kit.models.training.export import export_clip, export_timm
+from kit.models.training.labels import LabelTraining
 from kit.models.training.loop import Training
-from kit.models.training.progress import Progress
-from kit.models.training.recipe import CHUNK, RECIPES, Recipe
+from kit.models.training.progress import ClipProgress, LabelProgress
+from kit.models.training.recipe import CHUNK, ClipRecipe, LabelRecipe, Recipe
+from kit.models.training.recipes import RECIPES
 
 LOG_EVERY = 8 * CHUNK  # images between two rows of losses
 LOOK_EVERY = 24 * CHUNK  # images between two looks at the accuracy
+KINDS = {  # of recipe: how it is trained, looked at, exported
+    ClipRecipe: (ClipTraining, ClipProgress, export_clip),
+    LabelRecipe: (LabelTraining, LabelProgress, export_timm),
+}
 
 
 def recipe_named(name: str) -> Recipe:
@@ -36,27 +44,20 @@ def recipe_named(name: str) -> Recipe:
 class Log:
     """Rows of a CSV file with one header; rows after `seen` images are dropped when a training goes on."""
 
-    FIELDS = (
-        ["seen", "seconds", "rate", "loss", "heads", "captions", "concepts", "groups", "relations"]
-        + [f"{a}_{s}" for a in "sh" for s in ("full", "natural", "clean")]
-        + [f"{a}_{n}" for a in "sh" for n in ("colour", "texture", "size", "position", "background")]
-        + ["count", "relation", "word"]
-    )
-
-    def __init__(self, path: Path, seen: int):
-        self.path, rows = path, []
+    def __init__(self, path: Path, seen: int, fields: tuple[str, ...]):
+        self.path, self.fields, rows = path, ("seen", "seconds", "rate", "loss", *fields), []
         if path.exists():
             with path.open(newline="") as file:
                 rows = [r for r in csv.DictReader(file) if int(r["seen"]) <= seen]
         with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.FIELDS)
+            writer = csv.DictWriter(file, self.fields)
             writer.writeheader()
             writer.writerows(rows)
 
     def add(self, row: dict) -> None:
         """Append one row; absent fields stay empty."""
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.FIELDS).writerow(row)
+            csv.DictWriter(file, self.fields).writerow(row)
 
 
 def train(training: Training, minutes: float | None = None, save_minutes: float = 3.0) -> bool:
@@ -68,13 +69,12 @@ def train(training: Training, minutes: float | None = None, save_minutes: float 
     path = training.folder / "checkpoint.pt"
     if path.exists():
         training.load(path)
-    recipe, log = training.recipe, Log(training.folder / "log.csv", training.seen)
-    progress = Progress(training)
+    recipe, progress = training.recipe, KINDS[type(training.recipe)][1](training)
+    log = Log(training.folder / "log.csv", training.seen, (*training.LOSSES, *progress.FIELDS))
     started = saved = time.monotonic()
     before, sums, steps = training.seconds, {}, 0
     with tqdm(total=recipe.samples, initial=training.seen, unit="img", smoothing=0.02, mininterval=5) as bar:
         while training.seen < recipe.samples:
-            text = recipe.phase(training.seen).text
             for name, value in training.step().items():
                 sums[name] = sums.get(name, 0.0) + value
             steps += 1
@@ -89,7 +89,7 @@ def train(training: Training, minutes: float | None = None, save_minutes: float 
                     "rate": round(recipe.rate(training.seen), 4),
                 }
                 if training.seen % LOOK_EVERY == 0 or ends:
-                    row |= progress.look(text)
+                    row |= progress.look()
                     bar.set_postfix(loss=row["loss"], full=row["s_full"], clean=row["s_clean"])
                 log.add(row)
                 sums, steps = {}, 0
@@ -114,11 +114,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)  # the shards of a batch have a thread each
+    timm.layers.set_fused_attn(False)  # backwards it is slow on a CPU
     torch.set_flush_denormal(True)  # attention that learnt to look away makes them, and they are slow
     recipe = recipe_named(given.name)
     if given.samples:
         recipe = recipe.scaled(given.samples)
-    training = Training(recipe, given.folder or Path("runs") / given.name, given.device)
+    kind, _, export = KINDS[type(recipe)]
+    training = kind(recipe, given.folder or Path("runs") / given.name, given.device)
     if train(training, given.minutes):
         export(training, training.folder / "model")
 

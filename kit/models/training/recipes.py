@@ -1,0 +1,83 @@
+"""The recipes: one entry for each model that is trained here."""
+
+from dataclasses import replace
+
+from kit.models.training.objectives import LABELS
+from kit.models.training.recipe import CHUNK, ClipRecipe, Cycle, LabelRecipe, Phase, Recipe
+
+PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
+EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
+CLEAN = {"kind": "mixed", "mix": "clean", "bias": 0.9, "colours": 0.33, "textures": 0.3, "words": 0.0}
+HARD = CLEAN | {"colours": 0.5, "bias": 0.95}
+WEB = {"kind": "mixed", "mix": "web", "bias": 0.97, "colours": 0.4, "textures": 0.3, "words": 0.0}
+
+LARGE = {"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8}
+SMALL = LARGE | {"width": 128}
+READS = {"context_length": 24, "width": 128, "heads": 4, "layers": 3}
+READS_LITTLE = READS | {"width": 96, "layers": 2}
+
+
+def _clean(name: str, vision: dict, text: dict) -> ClipRecipe:
+    """Labels first, then captions, in two cycles: the second one on harder scenes."""
+    patches = (vision["image_size"] // vision["patch_size"]) ** 2
+    some = min(31, patches)
+    phases = (
+        Phase(40 * CHUNK, PLAIN, patches=some),
+        Phase(80 * CHUNK, EASY, patches=some),
+        Phase(140 * CHUNK, CLEAN, patches=some),
+        Phase(264 * CHUNK, CLEAN, text=True, patches=some),
+        Phase(274 * CHUNK, CLEAN, text=True, patches=patches),
+        Phase(370 * CHUNK, HARD, text=True, patches=some, batch=256, emphasis={"count": 3.0}),
+        Phase(420 * CHUNK, HARD, text=True, patches=patches, batch=256, emphasis={"count": 3.0}),
+    )
+    cycles = (Cycle(180 * CHUNK, 274 * CHUNK), Cycle(320 * CHUNK, 420 * CHUNK))
+    return ClipRecipe(name=name, vision=vision, text=text, phases=phases, cycles=cycles)
+
+
+def _web(twin: ClipRecipe) -> ClipRecipe:
+    """One cycle on the web mix, from the weights of the clean twin: only the data differ."""
+    patches = twin.phases[-1].patches
+    phases = (
+        Phase(110 * CHUNK, WEB, text=True, patches=min(31, patches), batch=256),
+        Phase(160 * CHUNK, WEB, text=True, patches=patches, batch=256),
+    )
+    return replace(
+        twin,
+        name=f"{twin.name}-web",
+        phases=phases,
+        cycles=(Cycle(60 * CHUNK, 160 * CHUNK),),
+        start=twin.name,
+        labels=(*LABELS, "word"),
+    )
+
+
+def _labels(name: str, architecture: str, settings: dict, **others) -> LabelRecipe:
+    """The world's labels, on scenes that become harder, in one cycle."""
+    phases = (
+        Phase(40 * CHUNK, PLAIN),
+        Phase(80 * CHUNK, EASY),
+        Phase(240 * CHUNK, CLEAN),
+        Phase(320 * CHUNK, HARD),
+    )
+    cycles = (Cycle(160 * CHUNK, 320 * CHUNK),)
+    settings = {"img_size": 64, "drop_path_rate": 0.0} | settings
+    return LabelRecipe(
+        name=name, architecture=architecture, settings=settings, phases=phases, cycles=cycles, **others
+    )
+
+
+VIT = {"patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4}
+SWIN = {"patch_size": 4, "window_size": 4, "embed_dim": 48, "depths": (2, 4, 2), "num_heads": (2, 4, 8)}
+MAXVIT = {"stem_width": 24, "embed_dim": (32, 64, 96), "depths": (1, 2, 2), "head_hidden_size": 0}
+
+_CLIPS = [
+    _clean("stickers-l8", LARGE, READS),
+    _clean("stickers-s8", SMALL, READS_LITTLE),
+    _clean("stickers-s16", SMALL | {"patch_size": 16}, READS_LITTLE),
+]
+_LABELLED = [
+    _labels("stickers-deit", "deit_tiny_patch16_224", VIT),
+    _labels("stickers-swin", "swin_tiny_patch4_window7_224", SWIN),
+    _labels("stickers-maxvit", "maxvit_tiny_tf_224", MAXVIT, bfloat16=False),
+]
+RECIPES: dict[str, Recipe] = {r.name: r for r in [*_CLIPS, *map(_web, _CLIPS), *_LABELLED]}
