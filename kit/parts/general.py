@@ -10,6 +10,7 @@ needs a new operation there and nothing here.
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor, fx
@@ -123,8 +124,8 @@ class Replay:
         frozen: the frozen graph.
         steps: its operations with what is held of one run.
         values: value of each source by name; None for the constants alone.
-        reading: where values have readers they are read there and go no further; sources that are read by
-            part, and the constants of such places, are left out. None: everything goes to the output.
+        reading: where values have readers that cost little they are read and go no further; sources that
+            are read by part, and the constants of such places, are left out. None: all go to the output.
     """
 
     def __init__(self, frozen, steps: Steps, values: dict[str, Tensor] | None, reading=None):
@@ -150,7 +151,15 @@ class Replay:
         return total
 
     def _is_read(self, node: fx.Node) -> bool:
-        return node is self.frozen.output if self.reading is None else node in self.reading.readers
+        """Whether values are read here: at the end, or where that costs no more than a step forward.
+
+        Behind overlapping convolutions a reader looks at each place many times over.
+        """
+        if self.reading is None or node is self.frozen.output:
+            return node is self.frozen.output
+        readers = self.reading.readers.get(node)
+        size = prod(shape_for(node.meta["val"], 1)) if readers else 0
+        return bool(readers) and sum(r.where.numel() for r in readers) <= 2 * size
 
     def _read(self, node: fx.Node, bundle: Bundle, total: Tensor) -> bool:
         """Add what the representation reads of a bundle; heads that still lie together are not read."""
