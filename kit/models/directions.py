@@ -35,7 +35,8 @@ def directions(model: Model, spec, *, pixels=None, templates=None, count: int = 
         model: the model whose space is meant.
         spec: one of
             a text or list of texts: encoded by the text tower; on a model without one, names of its classes:
-                the head's row minus the mean row of all classes, which is what tells a class from the others;
+                the head's row minus the mean row of all classes, which is what tells a class from the others
+                (of the classes of its own attribute, where names are like "colour: red");
             "classes": all classes;
             (names, array [text, embed]): made unit;
             "self": each image of `pixels` gives its own direction z/|z|;
@@ -106,8 +107,19 @@ def _from_classes(model: Model, names) -> Directions:
             f"other texts; see model.class_names.{nearest(unknown[0], places)}"
         )
     head = model.class_head  # [class, embed]
-    rows = head[[places[name] for name in names]] - head.mean(0)
+    means = _means(model.class_names, head)
+    rows = torch.stack([head[places[name]] - means[places[name]] for name in names])
     return Directions(list(names), normalize(rows, dim=-1))
+
+
+def _means(names: list[str], head: Tensor) -> list[Tensor]:
+    """Mean row of each class's attribute, or of all classes where not every name is like "colour: red"."""
+    attributes = [name.rpartition(": ")[0] for name in names]
+    if not all(attributes):
+        return [head.mean(0)] * len(names)
+    members = {a: [row for row, b in enumerate(attributes) if a == b] for a in set(attributes)}
+    means = {a: head[rows].mean(0) for a, rows in members.items()}
+    return [means[a] for a in attributes]
 
 
 def _from_images(model: Model, pixels: Tensor, what: str) -> Directions:

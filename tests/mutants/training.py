@@ -4,6 +4,7 @@ from tests.mutants import Mutant
 
 OBJECTIVES, CLIP = "kit/models/training/objectives.py", "kit/models/training/clip.py"
 TESTS = "tests/unit/test_training.py"
+TIMM, DISTIL = "tests/unit/test_training_timm.py", "tests/unit/test_training_distil.py"
 
 MUTANTS = [
     Mutant(
@@ -26,5 +27,47 @@ MUTANTS = [
         "where = where[keep]  # [batch, kept, dim]",
         "where = where[: keep.shape[1]]",
         (f"{TESTS}::test_kept_patches_bring_their_own_positions",),
+    ),
+    Mutant(
+        "a false caption is nobody's answer",
+        OBJECTIVES,
+        "right = truth.to(logits.dtype).fill_diagonal_(1)",
+        "right = truth.to(logits.dtype)",
+        (f"{TESTS}::test_a_false_caption_is_the_answer_of_its_own_image",),
+    ),
+    Mutant(
+        "averaged weights keep fresh statistics in their batch norms",
+        "kit/models/training/timm_model.py",
+        'if any("running_" in n for n, _ in module.named_buffers()):',
+        'if not any("running_" in n for n, _ in module.named_buffers()):',
+        (f"{TIMM}::test_batch_norms_of_the_averaged_weights_fit_the_scenes",),
+    ),
+    Mutant(
+        "a checkpoint forgets the running statistics",
+        "kit/models/training/loop.py",
+        'self.buffers = {n: state["buffers"][n] for n in self.buffers}',
+        "self.buffers = dict(self.buffers)",
+        (f"{TIMM}::test_resumed_training_repeats_the_losses_to_the_bit[stickers-maxvit]",),
+    ),
+    Mutant(
+        "self-distillation is handed the labels",
+        "kit/models/training/distil.py",
+        "lambda scenes, number: Pictures(scenes.images)",
+        "lambda scenes, number: Pictures(scenes.images + scenes.codes['concept'][:, None, None, None])",
+        (f"{DISTIL}::test_losses_never_read_labels",),
+    ),
+    Mutant(
+        "the teacher's answers are not balanced",
+        "kit/models/training/distil.py",
+        "p = p / p.sum(0)",
+        "p = p / p.sum()",
+        (f"{DISTIL}::test_balanced_answers_use_every_prototype",),
+    ),
+    Mutant(
+        "classes are compared across attributes",
+        "kit/models/directions.py",
+        "if not all(attributes):",
+        "if any(attributes):",
+        ("tests/unit/test_load_model.py::test_classes_of_an_attribute_are_compared_among_themselves",),
     ),
 ]

@@ -158,6 +158,16 @@ def test_texts_become_directions_where_there_is_a_text_tower(model):
     assert torch.equal(found.vectors, model.encode_text("a dog", ["{}", "red {}"]))
 
 
+def test_classes_of_an_attribute_are_compared_among_themselves():
+    names = ["colour: red", "colour: blue", "size: small", "size: large", "size: medium"]
+    config = {**tiny.TIMM_CONFIG, "num_classes": 5, "class_names": names}
+    model = load(tiny.TIMM, "random", config=config)
+    found = directions(model, ["size: large", "colour: red"])
+    head = model.class_head
+    wanted = torch.stack([head[3] - head[2:].mean(0), head[0] - head[:2].mean(0)])
+    assert torch.allclose(found.vectors, normalize(wanted, dim=-1), atol=1e-6)
+
+
 def test_arrays_are_made_unit(classifier):
     found = directions(classifier, (["x", "y"], [[3.0] + [0.0] * 31, [0.0, -2.0] + [0.0] * 30]))
     assert found.vectors[0, 0] == 1 and found.vectors[1, 1] == -1 and len(found) == 2

@@ -9,6 +9,7 @@ from torch import Tensor
 import kit.world as world
 from kit.models.training import forward, objectives
 from kit.models.training.clip import ClipTraining
+from kit.models.training.distil import DistilTraining, Prototypes
 from kit.models.training.labels import LabelTraining
 from kit.models.training.loop import Training
 
@@ -79,6 +80,57 @@ class LabelProgress(Progress):
             return {n: t.answers(logits)[n].argmax(1) for n in names}
 
         return said
+
+
+class DistilProgress(Progress):
+    """A look at a self-distilled model: linear probes of its representation answer.
+
+    The probes are fitted anew at each look, on scenes of their own; they teach the model nothing.
+    "entropy" is that of the teacher's answer to an image in nats, "used" the same of its mean answer: both
+    near 0, or both near the logarithm of the number of prototypes, is a collapse.
+    """
+
+    FIELDS = (*Progress.FIELDS, "entropy", "used")
+    FITTED = 4096  # scenes
+    RIDGE = 10.0
+    training: DistilTraining
+
+    def __init__(self, training: DistilTraining, scenes: int = 512):
+        super().__init__(training, scenes)
+        self.fitted = {
+            kind: world.draw(self.FITTED, SEED + 1, kind=kind, artists="seen", device=training.device)
+            for kind in ("single", "count")
+        }
+
+    def answer(self) -> Answer:
+        """By ridge regressions on the codes."""
+        self.module = self.training.averaged_module().to(self.training.dtype)
+        fits = {n: self._fit(self.fitted["single"], n) for n in CHECKED}
+        fits["count"] = self._fit(self.fitted["count"], "count")
+
+        def said(images: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+            features = self._features(images)
+            return {n: (features @ fits[n]).argmax(1) for n in names}
+
+        return said
+
+    def more(self, answer: Answer) -> dict[str, Tensor]:
+        """Count, and how the teacher's answers are spread."""
+        t = self.training
+        tokens = self._features(self.singles["seen"].images)[:, :-1]
+        p = (Prototypes.answers(tokens, t.ema) / t.recipe.sharp).softmax(-1)  # [batch, prototype]
+        entropy = lambda p: torch.special.entr(p).sum(-1).mean()  # noqa: E731
+        return super().more(answer) | {"entropy": entropy(p), "used": entropy(p.mean(0))}
+
+    def _features(self, images: Tensor) -> Tensor:
+        """Representations and a one, [batch, dim + 1]."""
+        parts = self.training.pixels(images, None).split(128)
+        features = torch.cat([self.module(part) for part in parts]).float()
+        return F.pad(features, (0, 1), value=1.0)
+
+    def _fit(self, scenes: world.Scenes, name: str) -> Tensor:
+        x, y = self._features(scenes.images), F.one_hot(scenes.codes[name], len(world.VALUES[name])).float()
+        return torch.linalg.solve(x.T @ x + self.RIDGE * torch.eye(x.shape[1], device=x.device), x.T @ y)
 
 
 class ClipProgress(Progress):

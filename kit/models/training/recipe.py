@@ -160,3 +160,33 @@ class LabelRecipe(TimmRecipe):
     """
 
     labels: tuple[str, ...] = LABELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistilRecipe(TimmRecipe):
+    """A timm vision transformer that learns from crops of images alone.
+
+    Args:
+        wide: least and largest share of an image in the two crops that the teacher answers for.
+        narrow: the same of the crops that only the student sees.
+        narrow_crops: how many of them.
+        jitter: strength of the changes of colour.
+        grey: share of the crops without colour.
+        hide: share of patches of wide crops that are hidden and whose answers the student guesses; 0: none.
+        hidden: width of the layer before the prototypes.
+        prototypes: what the answers are distributions over.
+        sharp: temperature of the teacher.
+        soft: temperature of the student.
+    """
+
+    ema: float = 0.996
+    wide: tuple[float, float] = (0.5, 1.0)
+    narrow: tuple[float, float] = (0.15, 0.5)
+    narrow_crops: int = 4
+    jitter: float = 0.8
+    grey: float = 0.1
+    hide: float = 0.0
+    hidden: int = 256
+    prototypes: int = 1024
+    sharp: float = 0.04
+    soft: float = 0.1

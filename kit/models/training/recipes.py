@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 from kit.models.training.objectives import LABELS
-from kit.models.training.recipe import CHUNK, ClipRecipe, Cycle, LabelRecipe, Phase, Recipe
+from kit.models.training.recipe import CHUNK, ClipRecipe, Cycle, DistilRecipe, LabelRecipe, Phase, Recipe
 
 PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
 EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
 CLEAN = {"kind": "mixed", "mix": "clean", "bias": 0.9, "colours": 0.33, "textures": 0.3, "words": 0.0}
 HARD = CLEAN | {"colours": 0.5, "bias": 0.95}
 WEB = {"kind": "mixed", "mix": "web", "bias": 0.97, "colours": 0.4, "textures": 0.3, "words": 0.0}
+
+SINGLE = {"kind": "single", "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
 
 LARGE = {"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8}
 SMALL = LARGE | {"width": 128}
@@ -66,6 +68,19 @@ def _labels(name: str, architecture: str, settings: dict, **others) -> LabelReci
     )
 
 
+def _distilled(name: str, architecture: str, settings: dict, **others) -> DistilRecipe:
+    """Single objects large enough to stay in the wide crops, and in one cycle."""
+    settings = {"img_size": 64, "drop_path_rate": 0.0} | settings
+    return DistilRecipe(
+        name=name,
+        architecture=architecture,
+        settings=settings,
+        phases=(Phase(200 * CHUNK, SINGLE),),
+        cycles=(Cycle(100 * CHUNK, 200 * CHUNK),),
+        **others,
+    )
+
+
 VIT = {"patch_size": 8, "embed_dim": 128, "depth": 6, "num_heads": 4}
 SWIN = {"patch_size": 4, "window_size": 4, "embed_dim": 48, "depths": (2, 4, 2), "num_heads": (2, 4, 8)}
 MAXVIT = {"stem_width": 24, "embed_dim": (32, 64, 96), "depths": (1, 2, 2), "head_hidden_size": 0}
@@ -80,4 +95,8 @@ _LABELLED = [
     _labels("stickers-swin", "swin_tiny_patch4_window7_224", SWIN),
     _labels("stickers-maxvit", "maxvit_tiny_tf_224", MAXVIT, bfloat16=False),
 ]
-RECIPES: dict[str, Recipe] = {r.name: r for r in [*_CLIPS, *map(_web, _CLIPS), *_LABELLED]}
+_DISTILLED = [
+    _distilled("stickers-dino", "vit_small_patch8_224", VIT),
+    _distilled("stickers-dinov2", "vit_small_patch14_reg4_dinov2", VIT | {"init_values": 0.1}, hide=0.3),
+]
+RECIPES: dict[str, Recipe] = {r.name: r for r in [*_CLIPS, *map(_web, _CLIPS), *_LABELLED, *_DISTILLED]}

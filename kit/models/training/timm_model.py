@@ -17,12 +17,12 @@ SETTLE_SEED = 90_101
 POSITIONS = 10.0  # timm starts positions at 0.02, ten times below what open_clip's towers learn from
 
 
-def build(recipe: TimmRecipe, classes: int) -> nn.Module:
+def build(recipe: TimmRecipe, classes: int, **others) -> nn.Module:
     """timm's module with fresh weights from the recipe's seed."""
     import timm
 
     with seeded(recipe.seed):
-        module = timm.create_model(recipe.architecture, num_classes=classes, **recipe.settings)
+        module = timm.create_model(recipe.architecture, num_classes=classes, **recipe.settings, **others)
     if getattr(module, "pos_embed", None) is not None:
         with torch.no_grad():
             module.pos_embed.mul_(POSITIONS)
@@ -38,11 +38,16 @@ class TimmTraining(Training):
 
     recipe: TimmRecipe
 
-    def modules(self, classes: int) -> dict[str, nn.Parameter]:
-        """Make the module, the shards' copies and the running statistics; returns its weights."""
+    def modules(self, classes: int, **others) -> dict[str, nn.Parameter]:
+        """Make the module, the shards' copies and the running statistics; returns its weights.
+
+        Args:
+            classes: outputs of its classifier.
+            others: settings of timm that change no weight and are not exported.
+        """
         if not self.recipe.bfloat16:
             self.dtype = torch.float32
-        self.module = build(self.recipe, classes).to(self.device)
+        self.module = build(self.recipe, classes, **others).to(self.device)
         self.copies = [copy.deepcopy(self.module).to(self.dtype) for _ in range(self.recipe.shards)]
         self.buffers |= {n: b.clone() for n, b in self.module.named_buffers() if "running_" in n}
         return dict(self.module.named_parameters())

@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from kit.errors import KitError, nearest
 from kit.models.training.clip import ClipTraining
+from kit.models.training.distil import DistilTraining
 from kit.models.training.export import export_clip, export_timm
 from kit.models.training.labels import LabelTraining
 from kit.models.training.loop import Training
-from kit.models.training.progress import ClipProgress, LabelProgress
-from kit.models.training.recipe import CHUNK, ClipRecipe, LabelRecipe, Recipe
+from kit.models.training.progress import ClipProgress, DistilProgress, LabelProgress
+from kit.models.training.recipe import CHUNK, ClipRecipe, DistilRecipe, LabelRecipe, Recipe
 from kit.models.training.recipes import RECIPES
 
 LOG_EVERY = 8 * CHUNK  # images between two rows of losses
@@ -27,6 +28,7 @@ LOOK_EVERY = 24 * CHUNK  # images between two looks at the accuracy
 KINDS = {  # of recipe: how it is trained, looked at, exported
     ClipRecipe: (ClipTraining, ClipProgress, export_clip),
     LabelRecipe: (LabelTraining, LabelProgress, export_timm),
+    DistilRecipe: (DistilTraining, DistilProgress, export_timm),
 }
 
 

@@ -1,0 +1,172 @@
+"""Self-distillation: what it sees, what it cannot do, its state on disk and what it exports."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import timm
+import torch
+
+import kit
+import kit.world as world
+from kit.models.training import crops, stream
+from kit.models.training.distil import DistilTraining, balanced, crop_loss
+from kit.models.training.export import export_timm
+from kit.models.training.progress import DistilProgress
+from kit.models.training.recipe import Cycle, Phase
+from kit.models.training.recipes import RECIPES, SINGLE
+
+CHUNK = 64  # scenes drawn at a time here
+NAMES = ("stickers-dino", "stickers-dinov2")
+
+
+def tiny(name):
+    """The shipped recipe of a member, small and short."""
+    shape = {"patch_size": 16, "embed_dim": 32, "depth": 2, "num_heads": 2}
+    return replace(
+        RECIPES[name],
+        settings=RECIPES[name].settings | shape,
+        phases=(Phase(CHUNK, SINGLE, batch=4), Phase(20 * CHUNK, SINGLE, batch=8)),
+        cycles=(Cycle(CHUNK, 20 * CHUNK),),
+        warmup=4,
+        hidden=32,
+        prototypes=32,
+    )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small():
+    """One thread, as the promise of equal losses is for one a shard; few scenes at a time."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "CHUNK", CHUNK)
+        patch.setattr(DistilProgress, "FITTED", 256)
+        yield
+    torch.set_num_threads(threads)
+
+
+def steps(folder, name, n):
+    """A training after n steps, and their losses."""
+    training = DistilTraining(tiny(name), folder)
+    return training, [training.step() for _ in range(n)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_resumed_training_repeats_the_losses_to_the_bit(name, tmp_path):
+    unbroken, _ = steps(tmp_path, name, 12)
+    unbroken.save(tmp_path / "checkpoint.pt")
+    expected = [unbroken.step() for _ in range(50)]
+    resumed = DistilTraining(tiny(name), tmp_path)
+    resumed.load(tmp_path / "checkpoint.pt")
+    assert [resumed.step() for _ in range(50)] == expected
+    assert all(torch.equal(unbroken.ema[n], resumed.ema[n]) for n in unbroken.ema)
+
+
+def test_losses_never_read_labels(tmp_path, monkeypatch):
+    _, plain = steps(tmp_path, "stickers-dinov2", 6)
+    draw = world.draw
+
+    def scrambled(*args, **kwargs):
+        scenes = draw(*args, **kwargs)
+        generator = torch.Generator().manual_seed(1)
+        for code in scenes.codes.values():
+            code.copy_(code[torch.randperm(len(code), generator=generator)])
+        return scenes
+
+    monkeypatch.setattr(world, "draw", scrambled)
+    training, losses = steps(tmp_path, "stickers-dinov2", 6)
+    assert losses == plain
+    assert list(vars(training.stream.at(0))) == ["images"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_export_loads_through_timm_and_the_kit_and_is_exact(name, tmp_path):
+    training, _ = steps(tmp_path, name, 3)
+    export_timm(training, tmp_path / "model")
+    module = training.averaged_module()
+    for p in module.parameters():
+        p.copy_(p.half())
+    pixels = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    theirs = timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True).eval()
+    assert torch.equal(theirs(pixels), module(pixels))
+    model = kit.load(tmp_path / "model")
+    assert torch.equal(model.library_model(pixels), module(pixels))
+    assert model.class_names is None
+    assert kit.decompose(model, pixels).error.max() < 1e-5
+
+
+def test_the_second_kind_has_registers_and_layer_scale(tmp_path):
+    module = DistilTraining(tiny("stickers-dinov2"), tmp_path).module
+    assert module.num_prefix_tokens == 5 and hasattr(module.blocks[0].ls1, "gamma")
+
+
+def test_the_teacher_is_moved_by_averaging_alone(tmp_path):
+    """The optimisers hold no weight of the teacher, and no gradient reaches it."""
+    training, _ = steps(tmp_path, "stickers-dinov2", 1)
+    moved = {id(p) for o in training.optimisers for group in o.param_groups for p in group["params"]}
+    assert moved == {id(p) for p in training.named.values()}
+    for p in training.ema.values():
+        p.requires_grad_()
+    leaves = {n: p.detach().to(training.dtype).requires_grad_() for n, p in training.named.items()}
+    batch, generator = training.stream.at(0), torch.Generator().manual_seed(1)
+    losses = training.losses(0, batch, leaves, {}, training.recipe.phases[0], generator)
+    sum(losses.values()).backward()
+    assert all(p.grad is None for p in training.ema.values())
+    assert sum(p.grad is not None for p in leaves.values()) == len(leaves)
+
+
+def test_balanced_answers_use_every_prototype():
+    """A teacher that says the same of all images is no teacher: balanced, its answers differ."""
+    generator = torch.Generator().manual_seed(2)
+    logits = 20 * torch.randn(8, generator=generator) + torch.randn(64, 8, generator=generator)
+    alone = logits.softmax(1).mean(0)
+    shared = balanced(logits).mean(0)
+    entropy = lambda p: float(torch.special.entr(p).sum())  # noqa: E731
+    assert entropy(alone) < 0.5 * math.log(8) and entropy(shared) > 0.98 * math.log(8)
+    assert torch.allclose(balanced(logits).sum(1), torch.ones(64))
+
+
+def test_a_crop_is_not_its_own_answer():
+    """Two wide crops and one narrow: the pairs of a crop with itself do not count."""
+    targets = torch.eye(4)[torch.tensor([[0], [1]])]  # [wide, batch, prototype]
+    said = torch.log(torch.eye(4)[torch.tensor([[1], [0], [2]])] + 1e-9)
+    assert crop_loss(targets, said) == pytest.approx(-math.log(1e-9) / 2, rel=1e-4)
+
+
+def test_the_whole_image_is_a_crop_and_may_be_mirrored():
+    images = world.draw(12, seed=1).images.float() / 255
+    whole = crops.crop(images, 64, (4.0, 4.0), torch.Generator().manual_seed(3))
+    same = (whole - images).abs().amax((1, 2, 3)) < 1e-4
+    mirrored = (whole - images.flip(3)).abs().amax((1, 2, 3)) < 1e-4
+    assert same.any() and mirrored.any() and (same | mirrored).all()
+
+
+def test_colours_change_by_the_strength():
+    images = world.draw(6, seed=1).images.float() / 255
+    generator = torch.Generator().manual_seed(3)
+    assert torch.allclose(crops.recolour(images, 0.0, 0.0, generator), images, atol=1e-5)
+    grey = crops.recolour(images, 0.0, 1.0, generator)
+    flat = grey - grey.mean((2, 3), keepdim=True)
+    assert torch.allclose(flat, flat[:, :1].expand_as(flat), atol=1e-5)
+    assert (crops.recolour(images, 1.0, 0.0, generator) - images).abs().mean() > 0.03
+
+
+def test_hidden_patches_are_zero_and_the_others_untouched():
+    images = torch.rand(5, 3, 64, 64) + 1
+    shown, hidden = crops.mask(images, 16, 0.3, torch.Generator().manual_seed(4))
+    assert hidden.shape == (5, 16) and (hidden.sum(1) == 5).all()
+    for image in range(5):
+        for patch in range(16):
+            row, col = 16 * (patch // 4), 16 * (patch % 4)
+            box = (image, slice(None), slice(row, row + 16), slice(col, col + 16))
+            assert torch.equal(shown[box], torch.zeros(3, 16, 16) if hidden[image, patch] else images[box])
+
+
+def test_a_look_probes_the_representation(tmp_path):
+    training = DistilTraining(tiny("stickers-dino"), tmp_path)
+    progress = DistilProgress(training, scenes=64)
+    found = progress.look()
+    assert set(found) == set(progress.FIELDS)
+    assert 0 < found["entropy"] <= found["used"] <= math.log(32)
