@@ -165,7 +165,8 @@ class FrozenGraph:
                         self.after_norm[node] = readout.matrix()[0]
         except NotPositionWise:
             return None
-        return waiting if found <= waiting.keys() else None
+        read = {a.value.meta["val"].shape[-2] for a in self.trace.layer_calls if a.node in found}
+        return waiting if found <= waiting.keys() and len(read) <= 1 else None  # maps lie on one grid
 
     def _forget_readouts(self) -> None:
         """What the general route needs to know of the way, in forward order."""

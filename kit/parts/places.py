@@ -116,6 +116,8 @@ def _placed(trace: Trace, node: fx.Node, found: dict, channels: set[fx.Node]) ->
         return each(lambda c: plain(c, *rest, **numbers(node.kwargs)))
     if target in CONVOLUTIONS | {aten.max_pool2d.default} and len(shape) == 4:
         return each(lambda c: _resized(c, shape))
+    if target is aten.amax.default:  # a pooling written out: where its winner came from is not known
+        return each(lambda c: c.mean(*node.args[1:]))
     if target in JOINS:
         dim = node.args[1] if len(node.args) > 1 else 0
         pieces = [

@@ -30,7 +30,7 @@ from kit.parts.runs import Run
 LARGEST = 400_000_000
 SECONDS = 1200  # for one name, on a machine that may be shared
 KEPT = Path("runs") / "coverage.jsonl"
-ROUNDS = 5  # of the times, or as many as begin within
+ROUNDS = 3  # of the times, or as many as begin within
 ROUNDS_SECONDS = 15
 # sizes that are tried in turn; the first one that the network takes is the input
 SIZES = (64, 70, 84, 96, 112, 128, 160, 192, 224, 256)

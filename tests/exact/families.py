@@ -55,7 +55,6 @@ PLAIN = {
     "deit3_small_patch16_224",
     "eva02_tiny_patch14_224",
     "flexivit_small",
-    "hiera_tiny_224",
     "levit_128s",
     "naflexvit_base_patch16_gap",
     "pit_ti_224",
