@@ -57,7 +57,6 @@ PLAIN = {
     "flexivit_small",
     "levit_128s",
     "naflexvit_base_patch16_gap",
-    "pit_ti_224",
     "vit_relpos_small_patch16_224",
     "vit_small_patch16_dinov3",
     "vit_tiny_r_s16_p8_224",
