@@ -56,15 +56,15 @@ MUTANTS = [
     Mutant(
         "a class direction keeps the mean of all classes",
         "kit/models/directions.py",
-        "rows = head[[places[name] for name in names]] - head.mean(0)",
-        "rows = head[[places[name] for name in names]]",
+        "head[places[name]] - means[places[name]] for name",
+        "head[places[name]] for name",
         (f"{OFFERS}::test_class_directions_are_head_rows_minus_their_mean",),
     ),
     Mutant(
         "the mean of the classes is taken over the wrong axis",
         "kit/models/directions.py",
-        "- head.mean(0)",
-        "- head.mean(1)[[places[name] for name in names], None]",
+        "return [head.mean(0)] * len(names)",
+        "return list(head.mean(1))",
         (f"{OFFERS}::test_class_directions_are_head_rows_minus_their_mean",),
     ),
     Mutant(
