@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 
 import psutil
@@ -27,14 +28,16 @@ class TimmTower(nn.Module):
         hidden = getattr(getattr(model, "head", None), "pre_logits", None)
         last = list(hidden.children())[-1] if isinstance(hidden, nn.Sequential) and len(hidden) else None
         self.activation = None if last is None or isinstance(last, nn.Identity | nn.Linear) else [last]
+        # a forward_head that knows no such stop is one that only says that there is no head
+        self.stop = {"pre_logits": True} if "pre_logits" in signature(model.forward_head).parameters else {}
 
     def forward(self, pixels: Tensor) -> Tensor:
         features = self.model.forward_features(pixels)
         if self.activation is None:
-            return self.model.forward_head(features, pre_logits=True)  # [batch, embed]
+            return self.model.forward_head(features, **self.stop)  # [batch, embed]
         seen = []
         hook = self.activation[0].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-        self.model.forward_head(features, pre_logits=True)
+        self.model.forward_head(features, **self.stop)
         hook.remove()
         return seen[0]  # [batch, embed]
 
