@@ -68,8 +68,8 @@ def table(rows: pd.DataFrame) -> str:
     return "\n".join(lines + ["| " + " | ".join(map(str, r)) + " |" for r in rows.itertuples(index=False)])
 
 
-def write(found: list[dict], largest: int, seconds: int) -> Path:
-    """Write page and table from the lines; give the page's path."""
+def write(found: list[dict], largest: int, seconds: int, missing: list[str]) -> Path:
+    """Write page and table from the lines, and name the towers without one; give the page's path."""
     rows = pd.DataFrame(found).reindex(columns=COLUMNS)
     inside = rows[rows["verdict"] != "outside"].sort_values(["library", "family", "name"])
     _write_csv(inside)
@@ -84,7 +84,8 @@ def write(found: list[dict], largest: int, seconds: int) -> Path:
     sections = [
         head,
         f"Left out: {int((left_out['reason'] == 'no attention').sum())} names without attention and "
-        f"{len(large)} that are larger.\n",
+        f"{len(large)} that are larger."
+        + (f" Not examined yet, and in no count: {', '.join(missing)}.\n" if missing else "\n"),
         "## In all\n\n" + table(_totals(inside)) + "\n",
         "## By family\n\n" + _BY_FAMILY + "\n\n" + table(_families(inside)) + "\n",
         "## Partial: what hides the rest\n\n" + table(_partial(inside)) + "\n",

@@ -82,7 +82,7 @@ def test_a_tower_that_takes_too_long_has_failed(monkeypatch):
 
 def test_the_page_counts_and_gives_reasons(tmp_path, monkeypatch):
     monkeypatch.setattr(coverage_page, "DOCS", tmp_path)
-    page = coverage_page.write([ROW, PARTIAL, REFUSED, FAILED, *OUTSIDE], 400_000_000, 60).read_text()
+    page = coverage_page.write([ROW, PARTIAL, REFUSED, FAILED, *OUTSIDE], 400_000_000, 60, []).read_text()
     assert "4 image towers" in page and "1 of them (25 %) come out exact" in " ".join(page.split())
     assert "Left out: 1 names without attention and 1 that are larger." in page
     assert "| both | 4 | 1 (25 %) | 1 (25 %) | 1 (25 %) | 1 (25 %) | 1e-16 | 1e-07 |" in page
