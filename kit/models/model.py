@@ -259,8 +259,8 @@ class Model:
             >>> import kit
             >>> small = {"vision_cfg": {"layers": 1}, "text_cfg": {"layers": 1}}
             >>> model = kit.load("ViT-B-32", "random", config=small)
-            >>> model.encode_text(["a dog", "a cat"], ["a photo of {}"]).norm(dim=-1)
-            tensor([1.0000, 1.0000])
+            >>> model.encode_text(["a dog", "a cat"], ["a photo of {}"]).norm(dim=-1).round(decimals=4)
+            tensor([1., 1.])
         """
         tower = self._text()
         texts = [texts] if isinstance(texts, str) else list(texts)

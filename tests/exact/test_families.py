@@ -190,7 +190,7 @@ def test_branches_record_no_gradients():
 
 
 def test_the_special_path_equals_the_general_route():
-    for name in ("pit_ti_224", "vit_relpos_small_patch16_224"):
+    for name in ("beit_base_patch16_224", "vit_relpos_small_patch16_224"):
         model = family(name, EXACT[name])
         plain = kit.run(model, pixels_for(model))
         assert plain.frozen.plain
