@@ -15,6 +15,7 @@ _PUBLIC = {
     "collect": "kit.parts",
     "run": "kit.parts",
     "ablate": "kit.edits",
+    "family": "kit.cards.family",
 }
 _MODULES = ("data", "edits", "measures", "models", "panels", "parts", "world")
 

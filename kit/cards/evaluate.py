@@ -1,97 +1,24 @@
-"""The measured table of a trained model, from the folder that ships and through open_clip's own API."""
+"""The measured table of a trained model: what it answers on unbiased scenes, with intervals."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
 import kit.world as world
-from kit.errors import KitError
-from kit.measures import bootstrap_gap, bootstrap_interval, confusions, hits
+from kit.cards.bars import training_of
+from kit.cards.members import Clip, Member, Pixels, Probed, member
+from kit.cards.table import BOOTSTRAP_SEED, SLICES, Table, rounded
+from kit.cards.words import add_words
+from kit.measures import bootstrap_gap, bootstrap_interval, bootstrap_worst_group, confusions, hits
+from kit.models.names import SHIPPED
 from kit.models.training.objectives import relation_texts
 from kit.world.values import CATEGORY
 
 SEEDS = {"full": 71_001, "natural": 71_002, "clean": 71_003, "count": 71_004, "pair": 71_005, "bias": 71_006}
-BOOTSTRAP_SEED = 7
-SLICES = {  # arguments of `kit.world.draw`; all unbiased
-    "full": {},
-    "natural": {"colours": 0.0},
-    "clean": {"colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")},
-}
-BARS = {  # seen artists, held-out artist; None: no bar
-    "concept, clean": (0.90, 0.55),
-    "concept, natural": (0.85, 0.48),
-    "concept, full": (0.72, 0.42),
-    "colour": (0.97, None),
-    "texture": (0.90, None),
-    "background": (0.98, None),
-    "position": (0.96, None),
-    "size": (0.94, None),
-    "count": (0.92, None),
-    "animals: own minus conflicting background": (0.15, None),
-    "relation order": (0.75, None),
-}
-
-
-class Shipped:
-    """A model folder, loaded as open_clip's documentation says.
-
-    Args:
-        folder: with `open_clip_config.json`, weights and vocabulary.
-        trained: False keeps random weights in place of the folder's: the control.
-    """
-
-    def __init__(self, folder: Path, trained: bool = True):
-        import open_clip
-
-        folder = Path(folder).absolute()  # open_clip takes a relative one from the working directory
-        if not (folder / "open_clip_model.safetensors").exists():
-            raise KitError(f"no model in {folder}; make one: python -m kit.models.training.train NAME.")
-        where = f"local-dir:{folder}"
-        clip, _, self.transform = open_clip.create_model_and_transforms(where, load_weights=trained)
-        self.clip = clip.eval()
-        self.tokenizer = open_clip.get_tokenizer(where, bpe_path=str(folder / "bpe.txt.gz"))
-        visual = self.clip.visual
-        self.mean, self.std = (torch.tensor(v).view(3, 1, 1) for v in (visual.image_mean, visual.image_std))
-
-    @torch.no_grad()
-    def images(self, images: Tensor) -> Tensor:
-        """Unit vectors of uint8 images of the model's own size, [batch, embed]."""
-        found = [self.clip.encode_image((part / 255 - self.mean) / self.std) for part in images.split(64)]
-        return F.normalize(torch.cat(found), dim=-1)
-
-    @torch.no_grad()
-    def texts(self, texts: list[str]) -> Tensor:
-        """Unit vectors of texts, [text, embed]."""
-        return F.normalize(self.clip.encode_text(self.tokenizer(texts)), dim=-1)
-
-    def scores(self, scenes: "world.Scenes", attribute: str) -> Tensor:
-        """Cosines with the attribute's prompts, [batch, text]."""
-        return self.images(scenes.images) @ self.texts(world.prompts(attribute)).T
-
-
-@dataclass
-class Table:
-    """Rows of measured figures, one for each thing asked and group of artists."""
-
-    rows: list[dict]
-
-    def add(self, what: str, artists: str, values, seed: int, groups=None) -> None:
-        """Add the mean of `values` [batch] with its interval."""
-        interval = bootstrap_interval(values, BOOTSTRAP_SEED, groups=groups)
-        self.put(what, artists, interval, len(values), seed)
-
-    def put(self, what: str, artists: str, interval, images: int, seed: int) -> None:
-        """Add a figure that has its interval."""
-        bar = BARS.get(what, (None, None))[artists == "held_out"]
-        figures = {k: round(v, 4) for k, v in interval._asdict().items()}
-        self.rows.append(
-            {"what": what, "artists": artists, **figures, "images": images, "seed": seed, "bar": bar}
-        )
+ATTRIBUTES = ("colour", "texture", "background", "position", "size", "category")
 
 
 def evaluate(folder: Path, scenes: int = 2048, trained: bool = True) -> dict:
@@ -103,102 +30,133 @@ def evaluate(folder: Path, scenes: int = 2048, trained: bool = True) -> dict:
         trained: False measures random weights instead.
 
     Returns:
-        "measured" (rows: what, artists, value, low, high, images, seed, bar), "by_artist" (clean and full),
+        "measured" (rows: what, artists, value, low, high, images, seed), "by_artist",
         "confusions" and "worst" concepts on clean scenes of seen artists.
     """
-    model, table, found = Shipped(folder, trained), Table([]), {"by_artist": []}
-    with tqdm(total=2 * (len(SLICES) + 3), unit="set") as bar:
+    model, table, found = member(folder, trained), Table(), {"by_artist": []}
+    with tqdm(total=2 * (len(SLICES) + 4) + 1, unit="set") as bar:
         for artists in ("seen", "held_out"):
             for slice_ in SLICES:
                 found |= _singles(model, table, slice_, artists, scenes, found["by_artist"])
                 bar.update()
-            _counts(model, table, artists, scenes // 2)
+            for add, n in ((_counts, scenes // 2), (_pairs, scenes // 2), (_bias, scenes * 4)):
+                add(model, table, artists, n)
+                bar.update()
+            add_words(model, table, artists, scenes // 2)
             bar.update()
-            _pairs(model, table, artists, scenes // 2)
-            bar.update()
-            _bias(model, table, artists, scenes * 4)
-            bar.update()
+        _beside_others(model, table, Path(folder), scenes)
+        bar.update()
     return {"measured": table.rows, **found}
 
 
-def _singles(model: Shipped, table: Table, slice_: str, artists: str, n: int, by_artist: list) -> dict:
+def _singles(model: Member, table: Table, slice_: str, artists: str, n: int, by_artist: list) -> dict:
     """Concept on a slice; on the full one every other attribute too. Returns confusions of the clean one."""
-    scenes = world.draw(n, SEEDS[slice_], artists=artists, **SLICES[slice_])
-    images, concept = model.images(scenes.images), scenes.codes["concept"]
-    scores = images @ model.texts(world.prompts("concept")).T  # [batch, concept]
+    scenes, seed = world.draw(n, SEEDS[slice_], artists=artists, **SLICES[slice_]), SEEDS[slice_]
+    features, concept = model.features(scenes.images), scenes.codes["concept"]
+    scores = model.scores(features, "concept")
     right = hits(scores, concept)
-    table.add(f"concept, {slice_}", artists, right, SEEDS[slice_])
-    table.add(f"concept, {slice_}, top 5", artists, hits(scores, concept, top=5), SEEDS[slice_])
+    table.add(f"concept, {slice_}", artists, right, seed)
+    table.add(f"concept, {slice_}, top 5", artists, hits(scores, concept, top=5), seed)
     for code in scenes.codes["artist"].unique().tolist():
         mine = right[scenes.codes["artist"] == code].numpy()
-        interval = bootstrap_interval(mine, BOOTSTRAP_SEED)
-        name = world.VALUES["artist"][code]
-        figures = {k: round(v, 4) for k, v in interval._asdict().items()}
-        by_artist.append({"artist": name, "slice": slice_, **figures, "images": len(mine)})
+        figures = rounded(bootstrap_interval(mine, BOOTSTRAP_SEED))
+        artist = world.VALUES["artist"][code]
+        by_artist.append({"artist": artist, "slice": slice_, **figures, "images": len(mine)})
     if slice_ == "full":
-        _attributes(model, table, scenes, images, artists)
+        _attributes(model, table, scenes, features, artists)
         recoloured = scenes.codes["colour"] > 0
         small = scenes.codes["size"] == world.VALUES["size"].index("small")
-        table.add("concept, recoloured", artists, right[recoloured], SEEDS[slice_])
-        table.add("concept, small", artists, right[small], SEEDS[slice_])
-    if slice_ != "clean" or artists != "seen":
-        return {}
+        table.add("concept, recoloured", artists, right[recoloured], seed)
+        table.add("concept, small", artists, right[small], seed)
+    return _mistakes(scores, concept) if (slice_, artists) == ("clean", "seen") else {}
+
+
+def _mistakes(scores: Tensor, concept: Tensor) -> dict:
+    """What is taken for what, and the concepts that are known least."""
     names = world.VALUES["concept"]
-    shares = (
-        pd.Series(right.float().numpy()).groupby([names[c] for c in concept.tolist()]).mean().sort_values()
-    )
+    right = pd.Series(hits(scores, concept).float().numpy())
+    shares = right.groupby([names[c] for c in concept.tolist()]).mean().sort_values()
     worst = [{"concept": c, "accuracy": round(float(v), 3)} for c, v in shares.head(12).items()]
     mistakes = confusions(scores, concept, names, top=12).round({"share": 3}).to_dict("records")
     return {"confusions": mistakes, "worst": worst, "concepts_over_80": int((shares >= 0.8).sum())}
 
 
-def _attributes(model: Shipped, table: Table, scenes: "world.Scenes", images: Tensor, artists: str) -> None:
+def _attributes(model: Member, table: Table, scenes: world.Scenes, features: Tensor, artists: str) -> None:
     """Colour (of recoloured objects, among the ten), texture (mean over its values), and the others."""
-    for name in ("colour", "texture", "background", "position", "size", "category"):
-        texts = model.texts(world.prompts(name))
-        code, rows = scenes.codes[name], torch.ones(len(images), dtype=torch.bool)
+    for name in ATTRIBUTES:
+        scores, code = model.scores(features, name), scenes.codes[name]
         if name == "colour":  # "natural" names nothing to see
-            texts, rows, code = texts[1:], code > 0, code - 1
-        right = hits(images[rows] @ texts.T, code[rows])
+            scores, code = scores[code > 0, 1:], code[code > 0] - 1
         groups = code.numpy() if name == "texture" else None
-        table.add(name, artists, right, SEEDS["full"], groups)
+        table.add(name, artists, hits(scores, code), SEEDS["full"], groups)
 
 
-def _counts(model: Shipped, table: Table, artists: str, n: int) -> None:
+def _counts(model: Member, table: Table, artists: str, n: int) -> None:
     scenes = world.draw(n, SEEDS["count"], kind="count", artists=artists)
-    table.add("count", artists, hits(model.scores(scenes, "count"), scenes.codes["count"]), SEEDS["count"])
+    scores = model.scores(model.features(scenes.images), "count")
+    table.add("count", artists, hits(scores, scenes.codes["count"]), SEEDS["count"])
 
 
-def _pairs(model: Shipped, table: Table, artists: str, n: int) -> None:
+def _pairs(model: Member, table: Table, artists: str, n: int) -> None:
     """Two objects: is the true relation preferred to the swapped one, and are both concepts on top?"""
-    scenes = world.draw(n, SEEDS["pair"], kind="pair", artists=artists)
-    images = model.images(scenes.images)
-    _, texts = relation_texts(scenes.codes)
-    four = torch.einsum("be,bne->bn", images, model.texts(texts).unflatten(0, (-1, 4)))  # [pair, text]
-    right = torch.zeros(n, dtype=torch.int64)
-    table.add("relation order", artists, hits(four[:, :2], right), SEEDS["pair"])
-    table.add("relation among four", artists, hits(four, right), SEEDS["pair"])
-    scores = images @ model.texts(world.prompts("concept")).T
-    both = hits(scores, scenes.codes["concept"], 2) & hits(scores, scenes.codes["concept_2"], 2)
-    table.add("both objects in the top two", artists, both, SEEDS["pair"])
+    scenes, seed = world.draw(n, SEEDS["pair"], kind="pair", artists=artists), SEEDS["pair"]
+    features, codes = model.features(scenes.images), scenes.codes
+    if isinstance(model, Clip):
+        _, texts = relation_texts(codes)
+        four = torch.einsum("be,bne->bn", features, model.texts(texts).unflatten(0, (-1, 4)))  # [pair, text]
+        true = torch.zeros(n, dtype=torch.int64)
+        table.add("relation order", artists, hits(four[:, :2], true), seed)
+        table.add("relation among four", artists, hits(four, true), seed)
+    else:
+        table.add("relation", artists, hits(model.scores(features, "relation"), codes["relation"]), seed)
+    scores = model.scores(features, "concept")
+    both = hits(scores, codes["concept"], 2) & hits(scores, codes["concept_2"], 2)
+    table.add("both objects in the top two", artists, both, seed)
 
 
-def _bias(model: Shipped, table: Table, artists: str, n: int) -> None:
-    """Water against land animals by the best prompt of each, on own and on conflicting backgrounds."""
-    scenes = world.draw(n, SEEDS["bias"], artists=artists)
+def _bias(model: Member, table: Table, artists: str, n: int) -> None:
+    """Water against land animals by the best concept of each, on own and on conflicting backgrounds."""
+    scenes, seed = world.draw(n, SEEDS["bias"], artists=artists), SEEDS["bias"]
     categories = [world.VALUES["category"].index(f"{place} animal") for place in ("water", "land")]
     animal = sum(scenes.codes["category"] == c for c in categories) > 0
     scenes = scenes[animal.nonzero()[:, 0]]
-    scores = model.scores(scenes, "concept")
+    scores = model.scores(model.features(scenes.images), "concept")
     names = world.VALUES["category"]
     kinds = torch.tensor([names.index(CATEGORY[c]) for c in world.VALUES["concept"]])  # [concept]
     best = torch.stack([scores[:, kinds == c].amax(1) for c in categories], 1)  # [batch, water | land]
-    group = hits(best, (scenes.codes["category"] == categories[1]).long()).double().numpy()
+    lives = (scenes.codes["category"] == categories[1]).long()
+    kind = hits(best, lives).double().numpy()
     concept = hits(scores, scenes.codes["concept"]).double().numpy()
     fit, where = scenes.labels["fit"].to_numpy(), "animals: {} on {} background"
-    for what, right in (("water or land", group), ("concept", concept)):
+    for what, right in (("water or land", kind), ("concept", concept)):
         for place in ("own", "conflicting", "neutral"):
-            table.add(where.format(what, place), artists, right[fit == place], SEEDS["bias"])
-    gap = bootstrap_gap(group[fit == "own"], group[fit == "conflicting"], BOOTSTRAP_SEED)
-    images = int((fit == "own").sum() + (fit == "conflicting").sum())
-    table.put("animals: own minus conflicting background", artists, gap, images, SEEDS["bias"])
+            table.add(where.format(what, place), artists, right[fit == place], seed)
+    own, conflicting = (kind[fit == place] for place in ("own", "conflicting"))
+    gap = bootstrap_gap(own, conflicting, BOOTSTRAP_SEED)
+    images = len(own) + len(conflicting)
+    table.put("animals: own minus conflicting background", artists, gap, images, seed)
+    groups = [f"{('water', 'land')[i]} animal, {f} background" for i, f in zip(lives, fit, strict=True)]
+    worst = bootstrap_worst_group(kind, groups, BOOTSTRAP_SEED)
+    table.put("animals: worst group", artists, worst.accuracy, len(kind), seed, group=worst.group)
+    table.put("animals: average minus worst group", artists, worst.gap, len(kind), seed)
+
+
+def _beside_others(model: Member, table: Table, folder: Path, n: int) -> None:
+    """A web member beside its clean twin; a probed one beside raw pixels and random weights."""
+    slice_ = "full" if isinstance(model, Probed) else "clean"
+    scenes, seed, what = world.draw(n, SEEDS[slice_], **SLICES[slice_]), SEEDS[slice_], f"concept, {slice_}"
+    concept = scenes.codes["concept"]
+
+    def right(other: Member) -> Tensor:
+        return hits(other.scores(other.features(scenes.images), "concept"), concept).double()
+
+    if training_of(folder.name) == "web captions":
+        twin = member(SHIPPED / folder.name.removesuffix("-web"))
+        table.add(f"{what}: web minus clean twin", "seen", right(model) - right(twin), seed)
+    if not isinstance(model, Probed):
+        return
+    mine, raw, fresh = right(model), right(Pixels()), right(member(folder, trained=False))
+    table.add(f"{what}: raw pixels", "seen", raw, seed)
+    table.add(f"{what}: random weights", "seen", fresh, seed)
+    table.add(f"{what}: minus 3 x raw pixels", "seen", mine - 3 * raw, seed)
+    table.add(f"{what}: minus random weights", "seen", mine - fresh, seed)

@@ -122,3 +122,63 @@ def bootstrap_gap(one, other, seed: int, *, draws: int = 2000, level: float = 0.
     one, other, rng = _column(one, "one"), _column(other, "other"), np.random.default_rng(seed)
     found = _resampled(one, rng, draws) - _resampled(other, rng, draws)
     return _around(one.mean() - other.mean(), found, level)
+
+
+class WorstGroup(NamedTuple):
+    """The group with the lowest mean, its mean, and how far it lies below the mean over all images."""
+
+    group: str
+    accuracy: Interval
+    gap: Interval
+
+
+def bootstrap_worst_group(values, groups, seed: int, *, draws: int = 2000, level: float = 0.95) -> WorstGroup:
+    """The mean of the worst group and the average minus it, each with its bootstrap interval.
+
+    Every draw looks for its own worst group, so that the interval knows that the group was chosen
+    for being the worst. A group of which a draw took no image is left out of that draw.
+
+    Args:
+        values: one number per image, [batch]; 0 and 1 for an accuracy.
+        groups: name of each image's group, [batch].
+        seed: of the resampling.
+        draws: how many times the images are drawn again.
+        level: share of the draws inside the interval.
+
+    Returns:
+        `WorstGroup(group, accuracy, gap)`: the worst group of the images as they are, and two intervals.
+
+    Raises:
+        KitError: no values, values that are not finite, or groups of another length.
+
+    Source:
+        Sagawa et al. 2020, Distributionally Robust Neural Networks, arXiv 1911.08731 (worst-group accuracy).
+
+    Example:
+        >>> bootstrap_worst_group([1.0, 1.0, 0.0, 1.0], ["a", "a", "b", "b"], seed=0).group
+        'b'
+    """
+    values, rng = _column(values, "values"), np.random.default_rng(seed)
+    names, codes = np.unique(np.asarray(groups), return_inverse=True)
+    if codes.shape != values.shape:
+        raise KitError(f"{len(values)} values but groups of shape {codes.shape}; give one group per image.")
+    worst, gaps = [], []
+    for _ in range(draws):
+        chosen = rng.integers(len(values), size=len(values))
+        low = np.nanmin(_means_by_code(values[chosen], codes[chosen], len(names)))
+        worst.append(low)
+        gaps.append(values[chosen].mean() - low)
+    means = _means_by_code(values, codes, len(names))
+    found = int(means.argmin())
+    return WorstGroup(
+        str(names[found]),
+        _around(means[found], np.array(worst), level),
+        _around(values.mean() - means[found], np.array(gaps), level),
+    )
+
+
+def _means_by_code(values: np.ndarray, codes: np.ndarray, groups: int) -> np.ndarray:
+    """Mean of each group, [group]; nan for one without images."""
+    taken = np.bincount(codes, minlength=groups)
+    sums = np.bincount(codes, weights=values, minlength=groups)
+    return np.divide(sums, taken, out=np.full(groups, np.nan), where=taken > 0)

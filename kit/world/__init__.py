@@ -3,6 +3,7 @@
 from kit.world.captions import captions_for, truth, words
 from kit.world.gallery import gallery
 from kit.world.phrases import prompts
+from kit.world.printed import with_words
 from kit.world.scenes import Scenes, draw
 from kit.world.values import VALUES, VERSION
 
@@ -15,5 +16,6 @@ __all__ = [
     "gallery",
     "prompts",
     "truth",
+    "with_words",
     "words",
 ]

@@ -13,7 +13,7 @@ from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import learn_merges, vocabulary_size
 from kit.models.training import clip as clip_training
-from kit.models.training import forward, objectives
+from kit.models.training import forward, loop, objectives
 from kit.models.training.clip import ClipTraining
 from kit.models.training.export import export_clip
 from kit.models.training.recipe import CHUNK, Cycle, Phase
@@ -291,3 +291,15 @@ def test_unknown_recipe_names_the_known_ones():
         KitError, match=r'no recipe "stickers-l9": there are stickers-l8.* Nearest: stickers-l8'
     ):
         recipe_named("stickers-l9")
+
+
+def test_boxes_hide_a_part_of_some_images():
+    pixels = torch.full((400, 3, 64, 64), 2.0)  # a value that no box holds
+    found = loop.boxed(pixels, 0.25, torch.Generator().manual_seed(0))
+    hidden = (found != pixels).any(1)  # [image, row, col]
+    touched = hidden.flatten(1).any(1)
+    assert 0.15 < touched.float().mean() < 0.35
+    sizes = hidden[touched].flatten(1).float().mean(1)
+    assert sizes.min() > 0.04 and sizes.max() < 0.3
+    assert found[found != 2].min() >= 0 and found[found != 2].max() <= 1
+    assert (pixels == 2).all() and torch.equal(loop.boxed(pixels, 0.0, torch.Generator()), pixels)

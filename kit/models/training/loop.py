@@ -17,6 +17,29 @@ APART = ("embed", "token", "bias", "mask")  # in the name of arrays that are no 
 KEPT_WHOLE = ("patch_embed",)  # but these are
 
 
+def boxed(pixels: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Lay a light box of dark specks over a share of the images: something to look past, nothing to read.
+
+    Args:
+        pixels: 0-1, [batch, channel, row, col]; not changed.
+        share: of the images that get a box, 0-1.
+        generator: of the boxes.
+
+    Returns:
+        [batch, channel, row, col].
+    """
+    n, _, rows, cols = pixels.shape
+    random = lambda *shape: torch.rand(*shape, generator=generator, device=pixels.device)  # noqa: E731
+    chosen, top, left, tall, wide, light, dense = random(7, n, 1, 1)
+    tall, wide = rows * (0.2 + 0.15 * tall), cols * (0.3 + 0.5 * wide)
+    down, right = torch.arange(rows)[:, None].to(pixels), torch.arange(cols)[None].to(pixels)
+    top, left = top * (rows - tall), left * (cols - wide)
+    inside = (down >= top) & (down < top + tall) & (right >= left) & (right < left + wide)
+    specks = random(n, rows, cols) < 0.5 * dense
+    box = (0.6 + 0.4 * light) * (1 - 0.9 * specks.to(pixels))
+    return torch.where((inside & (chosen < share))[:, None], box[:, None], pixels)
+
+
 class Training:
     """A model being trained. Every random choice of a step follows from the seed and the step's number.
 
@@ -141,9 +164,11 @@ class Training:
             self.buffers[n] = torch.stack([b[n] for b in buffers]).mean(0)
 
     def pixels(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Normalised pixels; with a generator, each image a little brighter or darker."""
+        """Normalised pixels; with a generator, each image a little brighter or darker, some behind a box."""
         mean, std = self.recipe.preprocess["mean"][0], self.recipe.preprocess["std"][0]
         pixels = images.to(torch.float32) / 255
+        if generator is not None and self.recipe.boxes > 0:
+            pixels = boxed(pixels, self.recipe.boxes, generator)
         if generator is not None:
             gain = torch.rand(len(images), 1, 1, 1, generator=generator, device=pixels.device)
             pixels = pixels * (1 + self.recipe.brightness * (2 * gain - 1))

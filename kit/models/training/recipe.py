@@ -55,6 +55,7 @@ class Recipe:
         views: how often a drawn scene is shown (with other patches and another caption).
         ema: how much of the averaged weights a step keeps.
         brightness: how much brighter or darker an image may be shown.
+        boxes: share of the images that are shown behind a box of specks, as large as a printed word's.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Recipe:
     warmup: int = 300
     ema: float = 0.998
     brightness: float = 0.15
+    boxes: float = 0.0
     preprocess: dict = field(
         default_factory=lambda: {
             "size": 64,

@@ -19,7 +19,7 @@ READS = {"context_length": 24, "width": 128, "heads": 4, "layers": 3}
 READS_LITTLE = READS | {"width": 96, "layers": 2}
 
 
-def _clean(name: str, vision: dict, text: dict) -> ClipRecipe:
+def _clean(name: str, vision: dict, text: dict, **others) -> ClipRecipe:
     """Labels first, then captions, in two cycles: the second one on harder scenes."""
     patches = (vision["image_size"] // vision["patch_size"]) ** 2
     some = min(31, patches)
@@ -33,7 +33,7 @@ def _clean(name: str, vision: dict, text: dict) -> ClipRecipe:
         Phase(420 * CHUNK, HARD, text=True, patches=patches, batch=256, emphasis={"count": 3.0}),
     )
     cycles = (Cycle(180 * CHUNK, 274 * CHUNK), Cycle(320 * CHUNK, 420 * CHUNK))
-    return ClipRecipe(name=name, vision=vision, text=text, phases=phases, cycles=cycles)
+    return ClipRecipe(name=name, vision=vision, text=text, phases=phases, cycles=cycles, **others)
 
 
 def _web(twin: ClipRecipe) -> ClipRecipe:
@@ -49,6 +49,7 @@ def _web(twin: ClipRecipe) -> ClipRecipe:
         phases=phases,
         cycles=(Cycle(60 * CHUNK, 160 * CHUNK),),
         start=twin.name,
+        boxes=0.0,
         labels=(*LABELS, "word"),
     )
 
@@ -87,8 +88,8 @@ MAXVIT = {"stem_width": 24, "embed_dim": (32, 64, 96), "depths": (1, 2, 2), "hea
 
 _CLIPS = [
     _clean("stickers-l8", LARGE, READS),
-    _clean("stickers-s8", SMALL, READS_LITTLE),
-    _clean("stickers-s16", SMALL | {"patch_size": 16}, READS_LITTLE),
+    _clean("stickers-s8", SMALL, READS_LITTLE, boxes=0.2),
+    _clean("stickers-s16", SMALL | {"patch_size": 16}, READS_LITTLE, boxes=0.2),
 ]
 _LABELLED = [
     _labels("stickers-deit", "deit_tiny_patch16_224", VIT),

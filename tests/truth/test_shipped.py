@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kit.world as world
-from kit.cards.evaluate import Shipped
+from kit.cards.members import Clip
 from kit.measures import accuracy
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import learn_merges, vocabulary_size
@@ -18,7 +18,7 @@ CHANCE = 1 / len(world.VALUES["concept"])
 
 @pytest.fixture(scope="module")
 def shipped():
-    return Shipped(FOLDER)
+    return Clip(FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def images(shipped, scenes):
-    return shipped.images(scenes.images)
+    return shipped.features(scenes.images)
 
 
 def answered(model, images, scenes, attribute):
@@ -51,9 +51,9 @@ def test_shuffled_labels_are_at_chance(shipped, images, scenes):
 
 
 def test_random_weights_are_at_chance(scenes):
-    model = Shipped(FOLDER, trained=False)
+    model = Clip(FOLDER, trained=False)
     some = scenes[:250]
-    vectors = model.images(some.images)
+    vectors = model.features(some.images)
     assert answered(model, vectors, some, "concept") < 5 * CHANCE
     assert answered(model, vectors, some, "background") < 3 / 12
 
@@ -66,7 +66,7 @@ def test_vocabulary_is_that_of_the_world(shipped):
 def test_card_is_of_these_weights(shipped, scenes, images):
     """The figures of the card are those that these scenes give, within what 500 images can tell."""
     card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
-    assert card["parameters"] == sum(p.numel() for p in shipped.clip.parameters())
+    assert card["parameters"] == sum(p.numel() for p in shipped.module.parameters())
     assert card["bytes"] == (FOLDER / "open_clip_model.safetensors").stat().st_size <= 8_000_000
     told = {(r["what"], r["artists"]): r["value"] for r in card["measured"]}
     for what, attribute in (("concept, full", "concept"), ("background", "background"), ("size", "size")):

@@ -1,0 +1,61 @@
+"""Mutants of the measured tables: kit/cards, and the intervals and scenes that they need."""
+
+from tests.mutants import Mutant
+
+WORDS, MEMBERS, INTERVALS = "kit/cards/words.py", "kit/cards/members.py", "kit/measures/intervals.py"
+TESTS = "tests/unit/test_cards.py"
+
+MUTANTS = [
+    Mutant(
+        "the attack is measured against the right word",
+        WORDS,
+        '"typographic attack: drop", artists, right["none"] - right["wrong"]',
+        '"typographic attack: drop", artists, right["right"] - right["none"]',
+        (f"{TESTS}::test_the_attack_finds_a_reader_and_nothing_else",),
+    ),
+    Mutant(
+        "the wrong word may be the right one",
+        WORDS,
+        "wrong = (right + 1 + Chance",
+        "wrong = (right + Chance",
+        (f"{TESTS}::test_the_three_scenes_of_an_attack_differ_in_the_word_alone",),
+    ),
+    Mutant(
+        "a scene is drawn anew when its word changes",
+        "kit/world/printed.py",
+        "Chance(scenes.seed, scenes.index), scenes.codes |",
+        "Chance(scenes.seed + 1, scenes.index), scenes.codes |",
+        (
+            f"{TESTS}::test_the_three_scenes_of_an_attack_differ_in_the_word_alone",
+            f"{TESTS}::test_words_go_back_to_what_they_were",
+        ),
+    ),
+    Mutant(
+        "a probe answers with a value that it never saw",
+        MEMBERS,
+        "NEVER = -1e9",
+        "NEVER = 1e9",
+        (f"{TESTS}::test_a_value_that_a_probe_never_saw_is_never_its_answer",),
+    ),
+    Mutant(
+        "the worst group is the largest",
+        INTERVALS,
+        "found = int(means.argmin())",
+        "found = int(np.bincount(codes).argmax())",
+        (f"{TESTS}::test_the_worst_group_is_found_with_its_gap",),
+    ),
+    Mutant(
+        "draws keep the worst group of the images as they are",
+        INTERVALS,
+        "gaps.append(values[chosen].mean() - low)",
+        "gaps.append(values.mean() - low)",
+        (f"{TESTS}::test_the_worst_group_is_found_with_its_gap",),
+    ),
+    Mutant(
+        "a box changes nothing",
+        "kit/models/training/loop.py",
+        "(inside & (chosen < share))[:, None], box[:, None], pixels)",
+        "(inside & (chosen < 0))[:, None], box[:, None], pixels)",
+        ("tests/unit/test_training.py::test_boxes_hide_a_part_of_some_images",),
+    ),
+]
