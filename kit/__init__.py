@@ -13,6 +13,7 @@ _PUBLIC = {
     "pattern": "kit.parts",
     "check": "kit.parts",
     "collect": "kit.parts",
+    "roles": "kit.parts",
     "run": "kit.parts",
     "ablate": "kit.edits",
     "family": "kit.cards.family",

@@ -7,7 +7,8 @@ import pandas as pd
 
 import kit.world as world
 from kit.cards.bars import asked_by, training_of
-from kit.cards.page import figure, split_page
+from kit.cards.marked import MEASURED, write_between
+from kit.cards.table import figure
 from kit.models.names import SHIPPED, shipped_names
 
 PAGE = Path(__file__).parents[2] / "docs" / "family.md"
@@ -160,8 +161,7 @@ def _figures(chosen: dict[str, dict]) -> list[str]:
 
 def main() -> None:
     """Write the measured part of the page."""
-    before, after = split_page(PAGE)
-    PAGE.write_text(f"{before}\n{page(cards())}\n{after}", encoding="utf-8")
+    write_between(PAGE, MEASURED, page(cards()))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from pathlib import Path
 from kit.cards.bars import asked_by, bars_of
 from kit.cards.curve import curve, draw_curve
 from kit.cards.evaluate import SEEDS, evaluate
+from kit.cards.marked import CARDS, MEASURED, write_between
 from kit.cards.members import FIT_SEED, FITTED, member, weights_of
-from kit.cards.page import figure, split_page
+from kit.cards.table import figure
 from kit.models import load
 from kit.models.names import SHIPPED
 from kit.models.training.recipe import ClipRecipe
 from kit.models.training.train import recipe_named
 
-CARDS = Path(__file__).parents[2] / "data_cards"
 CPU = "2 shared CPU cores"
 
 
@@ -118,9 +118,7 @@ def page(card: dict) -> str:
 
 def write_page(card: dict) -> None:
     """Replace the measured part of the model's page, and its picture."""
-    path = CARDS / f"{card['name']}.md"
-    before, after = split_page(path)
-    path.write_text(f"{before}\n{page(card)}\n{after}", encoding="utf-8")
+    write_between(CARDS / f"{card['name']}.md", MEASURED, page(card))
     draw_curve(card["curve"], card["made"].get("captions_from"), CARDS / f"{card['name']}-curve.png")
 
 

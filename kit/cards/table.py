@@ -31,3 +31,8 @@ class Table:
         """Add a figure that has its interval; `others` are further columns."""
         row = {"what": what, "artists": artists, **rounded(interval), "images": images, "seed": seed}
         self.rows.append(row | others)
+
+
+def figure(row: dict) -> str:
+    """A figure with its interval, as the pages print it."""
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"

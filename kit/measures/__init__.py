@@ -1,4 +1,4 @@
-"""Measures of answers and maps, and their intervals. No model, no plotting."""
+"""Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
 from kit.measures.answers import accuracy, confusions, hits, worst_group
 from kit.measures.intervals import (
@@ -9,9 +9,11 @@ from kit.measures.intervals import (
     bootstrap_worst_group,
 )
 from kit.measures.maps import average_precision, mass_inside, pointing
+from kit.measures.roles import Shares, family_bound, variance_share
 
 __all__ = [
     "Interval",
+    "Shares",
     "WorstGroup",
     "accuracy",
     "average_precision",
@@ -19,8 +21,10 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_worst_group",
     "confusions",
+    "family_bound",
     "hits",
     "mass_inside",
     "pointing",
+    "variance_share",
     "worst_group",
 ]

@@ -3,6 +3,7 @@
 from kit.parts.check import Check, check
 from kit.parts.decomposition import Parts, decompose, pattern, scores
 from kit.parts.means import Means, collect, load_means
+from kit.parts.roles import roles
 from kit.parts.runs import Run, run
 from kit.parts.selector import select
 
@@ -16,6 +17,7 @@ __all__ = [
     "decompose",
     "load_means",
     "pattern",
+    "roles",
     "run",
     "scores",
     "select",
