@@ -44,11 +44,11 @@ class Clip(Member):
     def __init__(self, folder: Path, trained: bool = True):
         import open_clip
 
-        folder = _checked(folder)
-        where = f"local-dir:{folder}"
+        self.folder = _checked(folder)
+        where = f"local-dir:{self.folder}"
         clip, _, self.transform = open_clip.create_model_and_transforms(where, load_weights=trained)
         self.module = clip.eval()
-        self.tokenizer = open_clip.get_tokenizer(where, bpe_path=str(folder / "bpe.txt.gz"))
+        self.tokenizer = open_clip.get_tokenizer(where, bpe_path=str(self.folder / "bpe.txt.gz"))
         self.tower = self.module.visual
         self.mean, self.std = (_colour(v) for v in (self.tower.image_mean, self.tower.image_std))
 
@@ -112,9 +112,9 @@ class Timm(Probed):
         import timm
 
         super().__init__()
-        folder = _checked(folder)
+        self.folder = _checked(folder)
         torch.manual_seed(0)
-        self.module = timm.create_model(f"local-dir:{folder}", pretrained=trained).eval()
+        self.module = timm.create_model(f"local-dir:{self.folder}", pretrained=trained).eval()
         config = self.module.pretrained_cfg
         self.mean, self.std = _colour(config["mean"]), _colour(config["std"])
         self.tower = self.module

@@ -1,4 +1,4 @@
-"""`stickers-l8` knows what is in a scene; with random weights or shuffled labels it does not."""
+"""Shipped CLIPs know what is in a scene; with random weights or shuffled labels they do not."""
 
 import json
 
@@ -6,19 +6,21 @@ import pytest
 import torch
 
 import kit.world as world
-from kit.cards.members import Clip
+from kit.cards.bars import asked_by, training_of
+from kit.cards.members import Clip, weights_of
 from kit.measures import accuracy
-from kit.models.names import SHIPPED
+from kit.models.names import SHIPPED, shipped_names
 from kit.models.tokenizer import learn_merges, vocabulary_size
 
-FOLDER = SHIPPED / "stickers-l8"
 SEED = 64_001  # no seed of the training, of its looks, or of the card
 CHANCE = 1 / len(world.VALUES["concept"])
+CLIPS = [name for name in shipped_names() if asked_by(name) == "prompts"]
+PLAIN = next(name for name in CLIPS if training_of(name) == "captions")
 
 
-@pytest.fixture(scope="module")
-def shipped():
-    return Clip(FOLDER)
+@pytest.fixture(scope="module", params=CLIPS)
+def shipped(request):
+    return Clip(SHIPPED / request.param)
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +34,23 @@ def images(shipped, scenes):
     return shipped.features(scenes.images)
 
 
+@pytest.fixture(scope="module")
+def card(shipped):
+    return json.loads((shipped.folder / "card.json").read_text(encoding="utf-8"))
+
+
 def answered(model, images, scenes, attribute):
     scores = images @ model.texts(world.prompts(attribute)).T
     return accuracy(scores, scenes.codes[attribute])
 
 
-@pytest.mark.parametrize(
-    ("attribute", "least"), [("concept", 0.45), ("background", 0.95), ("position", 0.9), ("size", 0.85)]
-)
-def test_shipped_model_answers(shipped, images, scenes, attribute, least):
-    assert answered(shipped, images, scenes, attribute) > least
+def test_shipped_model_answers(shipped, images, scenes, card):
+    """The figures of the card are those that these scenes give, within what 500 images can tell."""
+    told = {(r["what"], r["artists"]): r["value"] for r in card["measured"]}
+    for what, attribute in (("concept, full", "concept"), ("background", "background"), ("size", "size")):
+        found = answered(shipped, images, scenes, attribute)
+        assert found == pytest.approx(told[what, "seen"], abs=0.07)
+        assert found > 5 / len(world.prompts(attribute)) or attribute == "size"
 
 
 def test_shuffled_labels_are_at_chance(shipped, images, scenes):
@@ -51,7 +60,7 @@ def test_shuffled_labels_are_at_chance(shipped, images, scenes):
 
 
 def test_random_weights_are_at_chance(scenes):
-    model = Clip(FOLDER, trained=False)
+    model = Clip(SHIPPED / PLAIN, trained=False)
     some = scenes[:250]
     vectors = model.features(some.images)
     assert answered(model, vectors, some, "concept") < 5 * CHANCE
@@ -63,11 +72,6 @@ def test_vocabulary_is_that_of_the_world(shipped):
     assert shipped.tokenizer.eot_token_id == shipped.tokenizer.vocab_size - 1
 
 
-def test_card_is_of_these_weights(shipped, scenes, images):
-    """The figures of the card are those that these scenes give, within what 500 images can tell."""
-    card = json.loads((FOLDER / "card.json").read_text(encoding="utf-8"))
+def test_card_is_of_these_weights(shipped, card):
     assert card["parameters"] == sum(p.numel() for p in shipped.module.parameters())
-    assert card["bytes"] == (FOLDER / "open_clip_model.safetensors").stat().st_size <= 8_000_000
-    told = {(r["what"], r["artists"]): r["value"] for r in card["measured"]}
-    for what, attribute in (("concept, full", "concept"), ("background", "background"), ("size", "size")):
-        assert answered(shipped, images, scenes, attribute) == pytest.approx(told[what, "seen"], abs=0.07)
+    assert card["bytes"] == weights_of(shipped.folder).stat().st_size <= 8_000_000

@@ -10,6 +10,9 @@ from safetensors.torch import load_file
 
 import kit
 import kit.world as world
+from kit.cards import members
+from kit.cards.bars import bars_of
+from kit.cards.evaluate import evaluate
 from kit.models.training import objectives, stream, timm_model
 from kit.models.training.export import export_timm
 from kit.models.training.labels import LabelTraining
@@ -141,3 +144,16 @@ def test_outputs_are_the_values_of_the_labels_in_order():
     answers = objectives.split(logits, objectives.LABELS)
     place = training_names.index("colour: red")
     assert int(answers["colour"][0, world.VALUES["colour"].index("red")]) == place
+
+
+def test_an_exported_member_is_asked_by_probes(trained, monkeypatch):
+    """Hardly trained, it gets every row of a card, and its probes know no concepts."""
+    monkeypatch.setattr(members, "FITTED", 320)
+    monkeypatch.setattr(members, "PENALTIES", (1e-2,))
+    monkeypatch.setattr(members, "COMPONENTS", 32)
+    _, folder = trained
+    rows = {(r["what"], r["artists"]): r["value"] for r in evaluate(folder, scenes=32)["measured"]}
+    assert bars_of("stickers-deit").keys() <= rows.keys() and ("relation", "held_out") in rows
+    gain = rows["concept, full", "seen"] - rows["concept, full: random weights", "seen"]
+    assert rows["concept, full: minus random weights", "seen"] == pytest.approx(gain, abs=1e-3)
+    assert rows["concept, full", "seen"] < 0.3
