@@ -123,6 +123,8 @@ def test_the_worst_group_is_found_with_its_gap():
     assert worst.gap.low < 0.25 < worst.gap.high
     equal = bootstrap_worst_group(np.tile([0.0, 1.0], 100), np.repeat(["a", "b"], 100), seed=0)
     assert equal.gap.value == 0 and equal.gap.high < 0.12
+    alone = bootstrap_worst_group(np.tile([0.0, 1.0], 100), ["a"] * 200, seed=0)
+    assert alone.gap == (0, 0, 0)  # the average moves with its only group
     with pytest.raises(KitError, match="one group per image"):
         bootstrap_worst_group([1.0, 0.0], ["a"], seed=0)
 
