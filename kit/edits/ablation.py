@@ -8,8 +8,8 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
-from kit.parts.frozen import frozen_graph
 from kit.parts.files import check_weights
+from kit.parts.frozen import frozen_graph
 from kit.parts.means import Means, batch_dim, by_image, load_means
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select

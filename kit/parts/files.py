@@ -32,7 +32,7 @@ def load_collected(path: str | Path, kind: str) -> tuple[dict, dict[str, Tensor]
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, json.JSONDecodeError) as error:
         raise KitError(other) from error
-    if facts.get("format") != _format(kind):
+    if facts.pop("format", None) != _format(kind):
         raise KitError(other)
     return facts, tensors
 
@@ -41,8 +41,9 @@ def check_weights(model, collected, kind: str) -> None:
     """Raise unless what was collected is of this model with these weights."""
     if collected.weights_hash != model.weights_hash:
         raise KitError(
-            f'these {kind} are of "{collected.model}" with weights {collected.weights_hash[:8]}, but the model '
-            f'is "{model.name}" with weights {model.weights_hash[:8]}; collect them again with kit.collect.'
+            f'these {kind} are of "{collected.model}" with weights {collected.weights_hash[:8]}, but the '
+            f'model is "{model.name}" with weights {model.weights_hash[:8]}; collect them again with '
+            "kit.collect."
         )
 
 

@@ -15,7 +15,7 @@ SCORES = ("variance", "released")
 NO_DIRECTION = 1e-10  # second moment over the largest that is rounding of float32
 COLLINEAR = 1e-10  # of a text's squared length in the span: what is left of it is rounding
 NO_VARIANCE = 1e-12  # of a part's variance: what a direction that explains nothing has
-TOGETHER = 1 << 19  # numbers of several heads that the cache of a core holds
+AT_ONCE = 1 << 24  # numbers of projected texts that are held in memory
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,12 @@ def textspan(
     axes, variances = _principal_axes(moments, rank)
     total = _total(moments)
     originals = torch.tensor(list(bank.copies))
-    vectors = bank.vectors[originals].double()  # [text, embed]
-    texts = min(texts, axes.shape[2], len(vectors))
-    together = max(1, TOGETHER // (len(vectors) * axes.shape[2]))
+    vectors = bank.vectors[originals].double().T  # [embed, text]
+    texts = min(texts, axes.shape[2], len(originals))
+    some = max(1, AT_ONCE // (len(originals) * axes.shape[2]))  # parts
     found = [
-        _Pursuit(torch.matmul(vectors, own), spread, whole, score).picks(texts)
-        for own, spread, whole in zip(axes.split(together), variances.split(together), total.split(together))
+        _Pursuit(own.mT @ vectors, spread, whole, score).picks(texts)
+        for own, spread, whole in zip(axes.split(some), variances.split(some), total.split(some))
     ]
     picked, figures, inner = (torch.cat(each) for each in zip(*found))
     picked = torch.where(picked < 0, -1, originals[picked])
@@ -162,30 +162,31 @@ class _Pursuit:
     """The greedy search for some parts at once.
 
     Args:
-        rows: the texts in the span of each part, R, [part, text, axis].
+        projected: the texts in the axes of each part, R, [part, axis, text].
         variances: along the axes, [part, axis].
         total: variance of each part, [part].
         score: see `textspan`.
     """
 
-    def __init__(self, rows: Tensor, variances: Tensor, total: Tensor, score: str):
-        self.rows, self.variances, self.total, self.released = rows, variances, total, score == "released"
-        squares = rows.square()
-        self.first = squares.sum(-1)  # squared lengths at the start, [part, text]
+    def __init__(self, projected: Tensor, variances: Tensor, total: Tensor, score: str):
+        self.projected, self.variances, self.total = projected, variances, total
+        self.released = score == "released"
+        squares = projected.square()
+        self.first = squares.sum(1)  # squared lengths at the start, [part, text]
         self.lengths = self.first.clone()  # g: what is left of them
-        self.spread = (squares @ variances[..., None])[..., 0]  # s: variance of the part along what is left
+        self.spread = (variances[:, None] @ squares)[:, 0]  # s: variance of the part along what is left
         self.free = self.first > COLLINEAR
 
     def picks(self, texts: int) -> tuple[Tensor, Tensor, Tensor]:
         """The numbers of the texts [part, rank], -1 where a part is used up; their score, share and margin
         [part, rank, 3]; orthonormal directions in the axes [part, rank, axis]."""
-        parts, _, width = self.rows.shape
+        parts, width, _ = self.projected.shape
         picked = torch.full((parts, texts), -1)
-        figures, directions = self.rows.new_zeros(parts, texts, 3), self.rows.new_zeros(parts, texts, width)
+        figures, directions = (self.total.new_zeros(parts, texts, size) for size in (3, width))
         going = torch.ones(parts, dtype=torch.bool)
         for rank in range(texts):
             best, number, margin = self._best()
-            row = self.rows[torch.arange(parts), number]  # [part, axis]
+            row = self.projected[torch.arange(parts), :, number]  # [part, axis]
             unit = _without(_without(row, directions), directions)  # twice is orthogonal to rounding
             unit = unit / unit.norm(dim=1, keepdim=True)
             gained = (unit.square() * self.variances).sum(1)  # kappa
@@ -215,7 +216,7 @@ class _Pursuit:
         itself is never written.
         """
         along = _without(unit * self.variances, directions)
-        a, b = (self.rows @ torch.stack([unit, along], -1)).unbind(-1)  # [part, text]
+        a, b = (torch.stack([unit, along], 1) @ self.projected).unbind(1)  # [part, text]
         self.spread += a * (a * gained[:, None] - 2 * b)
         self.lengths -= a.square()
         self.free &= self.lengths > COLLINEAR * self.first
@@ -253,8 +254,8 @@ def _check(moments: Moments, bank: Bank, texts: int, score: str, rank: int | Non
         raise KitError(f"moments of {moments.count} image have no variance; collect two or more.")
     if bank.weights_hash not in (None, moments.weights_hash):
         raise KitError(
-            f'the bank "{bank.name}" was encoded with weights {bank.weights_hash[:8]}, but the moments are of '
-            f'"{moments.model}" with weights {moments.weights_hash[:8]}; encode the texts with the same model.'
+            f'the bank "{bank.name}" was encoded with weights {bank.weights_hash[:8]}, but the moments are '
+            f'of "{moments.model}" with weights {moments.weights_hash[:8]}; encode the texts with that model.'
         )
     width = moments.embed_mean().shape[1]
     if bank.vectors.shape[1] != width:
