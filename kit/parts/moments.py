@@ -130,6 +130,16 @@ def load_moments(model, path: str | Path) -> Moments:
     Raises:
         KitError: no such file, not a file of moments, or moments of another model, other weights or
             another convention.
+
+    Example:
+        >>> import kit
+        >>> from tempfile import TemporaryDirectory
+        >>> model = kit.load("stickers-l8")
+        >>> moments = kit.collect(model, kit.world.draw(4, seed=1), "moments", "four scenes")
+        >>> with TemporaryDirectory() as folder:
+        ...     moments.save(f"{folder}/four.safetensors")
+        ...     load_moments(model, f"{folder}/four.safetensors").mean.shape
+        torch.Size([36, 32])
     """
     facts, tensors = load_collected(path, "moments")
     frozen = frozen_graph(model)
