@@ -85,6 +85,7 @@ def test_picks_are_those_of_the_slow_form(kind, rank, score):
         wanted = slow(values[:, part], texts.vectors, len(own), rank or dim, score)
         first = next((i for i, m in enumerate(own["margin"]) if m < CLEAR), len(own))
         assert list(own["text"])[:first] == [texts.texts[i] for i in wanted[:first]]
+        assert len(own) == 6
         clear, total = clear + first, total + len(own)
     assert clear >= 0.9 * total
 
@@ -216,11 +217,12 @@ def test_planted_texts_are_found_in_their_order(score):
 def test_a_text_that_is_collinear_in_the_span_is_never_picked(score):
     values, texts, chosen = planted()
     span = torch.linalg.svd(values[:, 0], full_matrices=False).Vh[:12]
-    outside = noise(EMBED, seed=8)
-    outside = normalize(outside - outside @ span.T @ span, dim=0)
-    twin = normalize(0.9 * texts.vectors[chosen[0]] + 0.4 * outside, dim=0)
-    more = Bank([*texts.texts, "twin"], torch.cat([texts.vectors, twin[None]]))
-    assert "twin" not in picks(textspan(moments_of(values), more, 12, score))
+    outside = noise(40, EMBED, seed=8)
+    outside = normalize(outside - outside @ span.T @ span, dim=-1)
+    twins = normalize(0.9 * texts.vectors[chosen[0]] + 0.4 * outside, dim=-1).float()  # rounding in the span
+    more = Bank([*texts.texts, *["twin"] * 40], torch.cat([texts.vectors, twins.double()]))
+    found = picks(textspan(moments_of(values), more, 12, score))
+    assert len(found) == 12 and f"text {chosen[0]}" in found and "twin" not in found
 
 
 def test_planted_texts_are_not_found_in_noise():
