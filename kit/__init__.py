@@ -16,9 +16,10 @@ _PUBLIC = {
     "roles": "kit.parts",
     "run": "kit.parts",
     "ablate": "kit.edits",
+    "textspan": "kit.projections",
     "family": "kit.cards.family",
 }
-_MODULES = ("data", "edits", "measures", "models", "panels", "parts", "world")
+_MODULES = ("data", "edits", "measures", "models", "panels", "parts", "projections", "world")
 
 __all__ = ["KitError", *_PUBLIC, *_MODULES]
 

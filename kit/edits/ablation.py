@@ -8,8 +8,9 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
-from kit.parts.means import Means, batch_dim, by_image, check_means, load_means
+from kit.parts.means import Means, batch_dim, by_image, load_means
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select
 from kit.parts.taps import AttentionCall, Taps
@@ -96,7 +97,7 @@ def ablate(
         expect_shape(replace, "part embed", "the replacement", **size)
     elif replace == "mean":
         means = load_means(model) if means is None else means
-        check_means(model, means)
+        check_weights(model, means, "means")
         means_id = means.id
     if effect == "total":
         _check_total(frozen_graph(model).index.iloc[chosen], replace)

@@ -1,8 +1,10 @@
 """The engine: one run of a tower, its representation as an exact sum of named parts."""
 
 from kit.parts.check import Check, check
+from kit.parts.collect import collect
 from kit.parts.decomposition import Parts, decompose, pattern, scores
-from kit.parts.means import Means, collect, load_means
+from kit.parts.means import Means, load_means
+from kit.parts.moments import Moments, load_moments
 from kit.parts.roles import roles
 from kit.parts.runs import Run, run
 from kit.parts.selector import select
@@ -10,12 +12,14 @@ from kit.parts.selector import select
 __all__ = [
     "Check",
     "Means",
+    "Moments",
     "Parts",
     "Run",
     "check",
     "collect",
     "decompose",
     "load_means",
+    "load_moments",
     "pattern",
     "roles",
     "run",

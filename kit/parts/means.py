@@ -1,24 +1,20 @@
 """Means of parts over a named reference set: what mean ablation puts in a part's place."""
 
 import hashlib
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
+from kit.parts.files import check_weights, load_collected, save_collected
 from kit.parts.readout import BATCH
 from kit.parts.runs import Run, forward
 from kit.parts.taps import AttentionCall, Taps
 
-FORMAT = "loupe-means-1"
 MEANS_FILE = "means.safetensors"
 
 
@@ -52,14 +48,10 @@ class Means:
 
     def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Write a safetensors file, first under a temporary name; `dtype` is that of the numbers."""
-        path = Path(path)
-        facts = {"format": FORMAT, "name": self.name, "model": self.model, "count": self.count}
+        facts = {"name": self.name, "model": self.model, "count": self.count}
         facts["weights_hash"] = self.weights_hash
         tensors = {"parts": self.parts, **{f"outputs.{k}": v for k, v in self.outputs.items()}}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        stored = {k: v.to(dtype).contiguous() for k, v in tensors.items()}
-        save_file(stored, temporary, metadata={"means": json.dumps(facts)})
-        os.replace(temporary, path)
+        save_collected(path, "means", facts, {k: v.to(dtype) for k, v in tensors.items()})
 
 
 def load_means(model, path: str | Path | None = None) -> Means:
@@ -83,61 +75,18 @@ def load_means(model, path: str | Path | None = None) -> Means:
                 f'"{model.name}" has no means yet, so replace="mean" is off; collect them with '
                 'means = kit.collect(model, images, keep="means", name="my images"), or use replace="zero".'
             )
-    path = Path(path)
-    if not path.is_file():
-        raise KitError(f'no file of means at "{path}"; collect them with kit.collect and save them.')
-    try:
-        with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get("means", "{}"))
-            tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise KitError(f'"{path.name}" is not a file of means; write one with Means.save.') from error
-    if facts.get("format") != FORMAT:
-        raise KitError(f'"{path.name}" is not a file of means; write one with Means.save.')
+    facts, tensors = load_collected(path, "means")
+    tensors = {key: value.float() for key, value in tensors.items()}
     outputs = {k.removeprefix("outputs."): v for k, v in tensors.items() if k.startswith("outputs.")}
     means = Means(
         facts["name"], facts["model"], facts["weights_hash"], facts["count"], tensors["parts"], outputs
     )
-    check_means(model, means)
+    check_weights(model, means, "means")
     return means
 
 
-def check_means(model, means: Means) -> None:
-    """Raise unless the means are of this model with these weights."""
-    if means.weights_hash != model.weights_hash:
-        raise KitError(
-            f'these means are of "{means.model}" with weights {means.weights_hash[:8]}, but the model is '
-            f'"{model.name}" with weights {model.weights_hash[:8]}; collect them again with kit.collect.'
-        )
-
-
-def collect(model, images, keep: str = "means", name: str | None = None, batch: int = 64) -> Means:
-    """Means of every part over a set of images, in one pass.
-
-    Args:
-        model: from `kit.load`.
-        images: anything that `model.preprocess` reads, or scenes of `kit.world`.
-        keep: what to keep; `"means"`.
-        name: the reference set in words; captions and results show it.
-        batch: images at once.
-
-    Returns:
-        `Means`.
-
-    Raises:
-        KitError: no name, no image, an image that cannot be read.
-
-    Example:
-        >>> import kit
-        >>> model = kit.load("stickers-l8")
-        >>> collect(model, kit.world.draw(8, seed=1), name="eight scenes").count
-        8
-    """
-    if keep != "means":
-        raise KitError(f'no keep="{keep}"; there is keep="means".')
-    if not name:
-        raise KitError('a reference set needs a name, such as name="2,000 photographs of birds".')
-    images = getattr(images, "images", images)
+def collect_means(model, images, name: str, batch: int) -> Means:
+    """Means of every part over images, which `model.preprocess` reads, in one pass."""
     frozen = Run.of(model, model.preprocess(images[:1])).frozen
     sums = _Sums(frozen)
     parts: Tensor | float = 0.0

@@ -82,6 +82,14 @@ class Run:
         """Rows and columns of patches."""
         return self.model.grid
 
+    def written(self, source: Source) -> Tensor:
+        """What a source writes at the tokens that are read, weighed; `source.gain` makes it parts.
+
+        Returns:
+            [batch, slot, head (1 if none), feature].
+        """
+        return self._written[source.name]
+
     def vectors(self, selector: str | None = None) -> Tensor:
         """What each part adds to the representation, [batch, part, embed]."""
         chosen = self._chosen(selector)

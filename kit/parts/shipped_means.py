@@ -9,7 +9,8 @@ import torch
 
 from kit.models import load
 from kit.models.names import SHIPPED, shipped_names
-from kit.parts.means import MEANS_FILE, collect
+from kit.parts.collect import collect
+from kit.parts.means import MEANS_FILE
 from kit.world import VERSION, draw
 
 COUNT, SEED = 2000, 77_001

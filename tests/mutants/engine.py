@@ -216,8 +216,8 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "means of another model are taken",
-        MEANS,
-        "if means.weights_hash != model.weights_hash:",
+        "kit/parts/files.py",
+        "if collected.weights_hash != model.weights_hash:",
         "if False:",
         (f"{EDIT_TESTS}::test_means_come_back_from_a_file_and_know_their_model",),
     ),

@@ -1,0 +1,51 @@
+"""Tensors that were collected over images, in a safetensors file that says what they are."""
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from kit.errors import KitError
+
+
+def save_collected(path: str | Path, kind: str, facts: dict, tensors: dict[str, Tensor]) -> None:
+    """Write a file of a kind (`"means"`, `"moments"`), first under a temporary name."""
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    metadata = {kind: json.dumps({"format": _format(kind), **facts})}
+    save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=metadata)
+    os.replace(temporary, path)
+
+
+def load_collected(path: str | Path, kind: str) -> tuple[dict, dict[str, Tensor]]:
+    """Facts and tensors of a file that `save_collected` wrote; an error where it is no file of this kind."""
+    path = Path(path)
+    if not path.is_file():
+        raise KitError(f'no file of {kind} at "{path}"; collect them with kit.collect and save them.')
+    other = f'"{path.name}" is not a file of {kind}; write one with {kind.capitalize()}.save.'
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads((file.metadata() or {}).get(kind, "{}"))
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise KitError(other) from error
+    if facts.pop("format", None) != _format(kind):
+        raise KitError(other)
+    return facts, tensors
+
+
+def check_weights(model, collected, kind: str) -> None:
+    """Raise unless what was collected is of this model with these weights."""
+    if collected.weights_hash != model.weights_hash:
+        raise KitError(
+            f'these {kind} are of "{collected.model}" with weights {collected.weights_hash[:8]}, but the '
+            f'model is "{model.name}" with weights {model.weights_hash[:8]}; collect them again with '
+            "kit.collect."
+        )
+
+
+def _format(kind: str) -> str:
+    return f"loupe-{kind}-1"

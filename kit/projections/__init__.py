@@ -1,0 +1,6 @@
+"""Parts to words: banks of texts, and the texts that span what each head writes."""
+
+from kit.projections.banks import Bank
+from kit.projections.textspan import TextSpan, textspan
+
+__all__ = ["Bank", "TextSpan", "textspan"]

@@ -1,0 +1,147 @@
+"""Banks of texts with their directions, to describe parts with."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from kit.axes import expect_shape
+from kit.errors import KitError
+from kit.world import prompts
+from kit.world.phrases import OPENING
+
+# What phrases of the stickers grammar tell; of an attribute's own values, see `kit.world.prompts`.
+PROPERTIES = (
+    "concept",
+    "category",
+    "colour",
+    "texture",
+    "background",
+    "position",
+    "size",
+    "count",
+    "relation",
+    "word",
+)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Texts and a unit-length direction for each.
+
+    Args:
+        texts: the texts; what stands twice is kept twice.
+        vectors: [text, embed], unit rows.
+        properties: what each text tells of an image, or None for an untagged bank.
+        name: of the bank, in words.
+        weights_hash: of the model that encoded the texts; None where nothing is known of it.
+
+    Raises:
+        KitError: no text, shapes that do not fit, a direction that is not of unit length.
+
+    Example:
+        >>> Bank(["up", "right"], torch.eye(2), name="axes")
+        <Bank "axes": 2 texts>
+    """
+
+    texts: list[str]
+    vectors: Tensor = field(repr=False)
+    properties: list[str] | None = None
+    name: str = "texts"
+    weights_hash: str | None = None
+
+    def __post_init__(self):
+        if not self.texts:
+            raise KitError(f'the bank "{self.name}" holds no text; give at least one.')
+        expect_shape(self.vectors, "text embed", "vectors of a bank", text=len(self.texts))
+        if self.properties is not None and len(self.properties) != len(self.texts):
+            raise KitError(
+                f"{len(self.properties)} properties for {len(self.texts)} texts; give one for each, or None."
+            )
+        lengths = self.vectors.norm(dim=1)
+        if not ((lengths - 1).abs() < 1e-4).all():  # not finite fails too
+            worst = int((lengths - 1).abs().nan_to_num(torch.inf).argmax())
+            raise KitError(
+                f'the direction of "{self.texts[worst]}" has length {lengths[worst]:.3g}, not 1; make the '
+                "rows unit with torch.nn.functional.normalize(vectors, dim=-1)."
+            )
+
+    def __repr__(self) -> str:
+        tagged = f", {len(set(self.properties))} properties" if self.properties else ""
+        return f'<Bank "{self.name}": {len(self.texts)} texts{tagged}>'
+
+    @classmethod
+    def stickers(cls, model) -> "Bank":
+        """The phrases of the stickers grammar that tell one property alone, with every opening.
+
+        Args:
+            model: one that encodes texts.
+        """
+        pairs = [(start, prompt, p) for p in PROPERTIES for start in OPENING for prompt in prompts(p)]
+        texts = [_opened(start, prompt) for start, prompt, _ in pairs]
+        return cls._encoded(model, texts, "stickers grammar", [p for _, _, p in pairs])
+
+    @classmethod
+    def file(cls, model, path: str | Path) -> "Bank":
+        """The lines of a text file, without empty ones.
+
+        Args:
+            model: one that encodes texts.
+            path: a file in UTF-8.
+
+        Raises:
+            KitError: no such file, no line in it, or no text.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise KitError(f'no text file at "{path}"; name a file with one text on each line.')
+        try:
+            lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        except UnicodeDecodeError as error:
+            raise KitError(f'"{path.name}" is not a text in UTF-8; save it as UTF-8.') from error
+        return cls._encoded(model, [line for line in lines if line], path.name)
+
+    @classmethod
+    def words(cls, model) -> "Bank":
+        """The single words of the stickers grammar: a control, for texts that tell nothing in a sentence."""
+        words = {word for p in PROPERTIES for prompt in prompts(p) for word in prompt.split()}
+        return cls._encoded(model, sorted(words), "words of the stickers grammar")
+
+    @classmethod
+    def random(cls, model, count: int, seed: int = 0) -> "Bank":
+        """Random directions: a control, for directions that mean nothing.
+
+        Args:
+            model: gives the width.
+            count: how many.
+            seed: of the generator.
+        """
+        noise = torch.randn(count, model.embed_dim, generator=torch.Generator().manual_seed(seed))
+        texts = [f"random {i}" for i in range(count)]
+        return cls(texts, normalize(noise, dim=-1), None, "random directions", model.weights_hash)
+
+    @classmethod
+    def _encoded(cls, model, texts: list[str], name: str, properties: list[str] | None = None) -> "Bank":
+        if not texts:
+            raise KitError(f'the bank "{name}" holds no text; give at least one.')
+        return cls(texts, model.encode_text(texts).float().cpu(), properties, name, model.weights_hash)
+
+    @cached_property
+    def copies(self) -> dict[int, list[int]]:
+        """The number of each text that differs from all before it, with the numbers of its exact copies."""
+        first, copies = {}, {}
+        for number, vector in enumerate(self.vectors.contiguous().numpy()):
+            original = first.setdefault(vector.tobytes(), number)
+            copies.setdefault(original, [])
+            if original != number:
+                copies[original].append(number)
+        return copies
+
+
+def _opened(start: str, prompt: str) -> str:
+    """A prompt with an opening; "there is" says "are" of what is more than one."""
+    many = prompt.split()[0] in ("two", "three", "four")
+    return (start.replace(" is ", " are ") if many else start) + prompt
