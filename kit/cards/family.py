@@ -14,7 +14,7 @@ from kit.models.names import SHIPPED, shipped_names
 PAGE = Path(__file__).parents[2] / "docs" / "family.md"
 SHOWN = {  # heading -> rows of the cards, the first one that a member has
     "concept": ("concept, clean",),
-    "concept, hard": ("concept, full",),
+    "hard concept": ("concept, full",),
     "new artist": ("concept, clean",),
     "category": ("category",),
     "colour": ("colour",),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 import kit.world as world
 from kit.errors import KitError
+from kit.models.build import seeded
 from kit.models.names import folder_kind
 
 BATCH = 64
@@ -46,7 +47,8 @@ class Clip(Member):
 
         self.folder = _checked(folder)
         where = f"local-dir:{self.folder}"
-        clip, _, self.transform = open_clip.create_model_and_transforms(where, load_weights=trained)
+        with seeded(0):
+            clip, _, self.transform = open_clip.create_model_and_transforms(where, load_weights=trained)
         self.module = clip.eval()
         self.tokenizer = open_clip.get_tokenizer(where, bpe_path=str(self.folder / "bpe.txt.gz"))
         self.tower = self.module.visual
@@ -113,8 +115,8 @@ class Timm(Probed):
 
         super().__init__()
         self.folder = _checked(folder)
-        torch.manual_seed(0)
-        self.module = timm.create_model(f"local-dir:{self.folder}", pretrained=trained).eval()
+        with seeded(0):
+            self.module = timm.create_model(f"local-dir:{self.folder}", pretrained=trained).eval()
         config = self.module.pretrained_cfg
         self.mean, self.std = _colour(config["mean"]), _colour(config["std"])
         self.tower = self.module
