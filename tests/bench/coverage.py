@@ -35,6 +35,9 @@ ROUNDS_SECONDS = 15
 # sizes that are tried in turn; the first one that the network takes is the input
 SIZES = (64, 70, 84, 96, 112, 128, 160, 192, 224, 256)
 
+# the last one: CoaT's softmax over the tokens of [batch, head, token, head_dim]
+ATTENTION = ("scaled_dot_product_attention(", "softmax(dim=-1", "softmax(attn", "k.softmax(dim=2")
+
 
 def unsettle(module: nn.Module, seed: int = 0) -> None:
     """Move every norm, bias, scale and running statistic of a fresh network away from its neutral value."""
@@ -52,14 +55,14 @@ def unsettle(module: nn.Module, seed: int = 0) -> None:
 
 @cache
 def attends(kind: type) -> bool:
-    """Whether a module's own code calls attention, or a softmax over the last dimension."""
+    """Whether a module's own code calls attention, or a softmax over tokens."""
     try:
         code = inspect.getsource(kind)
     except (OSError, TypeError):
         return False
     return kind is nn.MultiheadAttention or (
         kind.__name__ != "GlobalContext"  # one weighted mean that scales channels
-        and any(call in code for call in ("scaled_dot_product_attention(", "softmax(dim=-1", "softmax(attn"))
+        and any(call in code for call in ATTENTION)
     )
 
 

@@ -52,7 +52,8 @@ def test_a_tower_without_attention_is_left_out_and_a_wrong_name_fails():
 
 
 @pytest.mark.parametrize(
-    ("name", "has"), [("test_vit", True), ("test_resnet", False), ("resnet50_clip", True)]
+    ("name", "has"),
+    [("test_vit", True), ("test_resnet", False), ("resnet50_clip", True), ("coat_tiny", True)],
 )
 def test_attention_is_found_in_a_module_s_own_code(name, has):
     model = timm.create_model(name, pretrained=False)
