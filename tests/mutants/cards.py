@@ -58,4 +58,11 @@ MUTANTS = [
         "(inside & (chosen < 0))[:, None], box[:, None], pixels)",
         ("tests/unit/test_training.py::test_boxes_hide_a_part_of_some_images",),
     ),
+    Mutant(
+        "boxes are laid in every phase as in the last",
+        "kit/models/training/loop.py",
+        "boxes = self.recipe.phase(self.seen).boxes",
+        "boxes = self.recipe.phases[-1].boxes",
+        ("tests/unit/test_training.py::test_boxes_are_laid_in_the_phases_that_say_so",),
+    ),
 ]

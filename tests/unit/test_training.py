@@ -303,3 +303,15 @@ def test_boxes_hide_a_part_of_some_images():
     assert sizes.min() > 0.04 and sizes.max() < 0.3
     assert found[found != 2].min() >= 0 and found[found != 2].max() <= 1
     assert (pixels == 2).all() and torch.equal(loop.boxed(pixels, 0.0, torch.Generator()), pixels)
+
+
+def test_boxes_are_laid_in_the_phases_that_say_so(folder):
+    first, second = TINY.phases
+    recipe = replace(TINY, phases=(first, replace(second, boxes=1.0)), brightness=0.0)
+    training = ClipTraining(recipe, folder / "boxes")
+    images = torch.full((8, 3, 64, 64), 128, dtype=torch.uint8)
+    plain = training.pixels(images, None)
+    for seen, laid in ((0, False), (CHUNK, True)):
+        training.seen = seen
+        shown = training.pixels(images, torch.Generator().manual_seed(0))
+        assert (shown != plain).flatten(1).any(1).all() == laid and torch.equal(shown, plain) != laid

@@ -167,8 +167,9 @@ class Training:
         """Normalised pixels; with a generator, each image a little brighter or darker, some behind a box."""
         mean, std = self.recipe.preprocess["mean"][0], self.recipe.preprocess["std"][0]
         pixels = images.to(torch.float32) / 255
-        if generator is not None and self.recipe.boxes > 0:
-            pixels = boxed(pixels, self.recipe.boxes, generator)
+        boxes = self.recipe.phase(self.seen).boxes
+        if generator is not None and boxes > 0:
+            pixels = boxed(pixels, boxes, generator)
         if generator is not None:
             gain = torch.rand(len(images), 1, 1, 1, generator=generator, device=pixels.device)
             pixels = pixels * (1 + self.recipe.brightness * (2 * gain - 1))

@@ -19,6 +19,7 @@ class Phase:
         patches: patches that each image keeps; the timm models keep all.
         batch: images of a step; divides `CHUNK`.
         emphasis: factor on an attribute's losses, by its name; 1 where absent.
+        boxes: share of the images that are shown behind a box of specks, as large as a printed word's.
     """
 
     until: int
@@ -27,6 +28,7 @@ class Phase:
     patches: int = 31
     batch: int = 128
     emphasis: dict[str, float] = field(default_factory=dict)
+    boxes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,6 @@ class Recipe:
         views: how often a drawn scene is shown (with other patches and another caption).
         ema: how much of the averaged weights a step keeps.
         brightness: how much brighter or darker an image may be shown.
-        boxes: share of the images that are shown behind a box of specks, as large as a printed word's.
     """
 
     name: str
@@ -70,7 +71,6 @@ class Recipe:
     warmup: int = 300
     ema: float = 0.998
     brightness: float = 0.15
-    boxes: float = 0.0
     preprocess: dict = field(
         default_factory=lambda: {
             "size": 64,

@@ -19,7 +19,7 @@ READS = {"context_length": 24, "width": 128, "heads": 4, "layers": 3}
 READS_LITTLE = READS | {"width": 96, "layers": 2}
 
 
-def _clean(name: str, vision: dict, text: dict, **others) -> ClipRecipe:
+def _clean(name: str, vision: dict, text: dict, boxes: float = 0.0) -> ClipRecipe:
     """Labels first, then captions, in two cycles: the second one on harder scenes."""
     patches = (vision["image_size"] // vision["patch_size"]) ** 2
     some = min(31, patches)
@@ -32,8 +32,17 @@ def _clean(name: str, vision: dict, text: dict, **others) -> ClipRecipe:
         Phase(370 * CHUNK, HARD, text=True, patches=some, batch=256, emphasis={"count": 3.0}),
         Phase(420 * CHUNK, HARD, text=True, patches=patches, batch=256, emphasis={"count": 3.0}),
     )
+    phases = tuple(replace(phase, boxes=boxes) for phase in phases)
     cycles = (Cycle(180 * CHUNK, 274 * CHUNK), Cycle(320 * CHUNK, 420 * CHUNK))
-    return ClipRecipe(name=name, vision=vision, text=text, phases=phases, cycles=cycles, **others)
+    return ClipRecipe(name=name, vision=vision, text=text, phases=phases, cycles=cycles)
+
+
+def _then_boxes(recipe: ClipRecipe) -> ClipRecipe:
+    """A short third cycle, in which some objects stand beside a box that says nothing."""
+    start, last = recipe.samples, recipe.phases[-1]
+    third = replace(last, until=start + 40 * CHUNK, boxes=0.2)
+    cycle = Cycle(start + 10 * CHUNK, third.until)
+    return replace(recipe, phases=(*recipe.phases, third), cycles=(*recipe.cycles, cycle))
 
 
 def _web(twin: ClipRecipe) -> ClipRecipe:
@@ -49,7 +58,6 @@ def _web(twin: ClipRecipe) -> ClipRecipe:
         phases=phases,
         cycles=(Cycle(60 * CHUNK, 160 * CHUNK),),
         start=twin.name,
-        boxes=0.0,
         labels=(*LABELS, "word"),
     )
 
@@ -87,7 +95,7 @@ SWIN = {"patch_size": 4, "window_size": 4, "embed_dim": 48, "depths": (2, 4, 2),
 MAXVIT = {"stem_width": 24, "embed_dim": (32, 64, 96), "depths": (1, 2, 2), "head_hidden_size": 0}
 
 _CLIPS = [
-    _clean("stickers-l8", LARGE, READS),
+    _then_boxes(_clean("stickers-l8", LARGE, READS)),
     _clean("stickers-s8", SMALL, READS_LITTLE, boxes=0.2),
     _clean("stickers-s16", SMALL | {"patch_size": 16}, READS_LITTLE, boxes=0.2),
 ]
