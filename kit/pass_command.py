@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from kit.errors import KitError
+
 DESCRIPTION = """Take every image of a set apart once, and keep what the notebooks ask for.
 
 A pass that was killed goes on when the same command is given again. Several processes share one with
@@ -17,15 +19,19 @@ EXAMPLES = """examples:
 
 
 def sets() -> dict:
-    """How a set that is written "kind:where" is read: kind -> where, limit -> images."""
-    from kit import data, world
+    """How a set that is written "kind:where" is read: kind -> (where, limit) -> images."""
+    from kit import data
 
-    return {
-        "stickers": lambda where, limit: world.draw(
-            min(int(where), limit or int(where)), seed=1, kind="mixed"
-        ),
-        "folder": lambda where, limit: data.read_folder(where, limit),
-    }
+    return {"stickers": _scenes, "folder": data.read_folder}
+
+
+def _scenes(where: str, limit: int | None):
+    """Unbiased scenes of the world of all kinds, seed 1."""
+    from kit import world
+
+    if not where.isdecimal() or int(where) == 0:
+        raise KitError(f'stickers:{where}: "{where}" is no number of scenes; write stickers:2000.')
+    return world.draw(min(int(where), limit or int(where)), seed=1, kind="mixed")
 
 
 def parser() -> argparse.ArgumentParser:
