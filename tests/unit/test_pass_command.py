@@ -36,7 +36,7 @@ def test_a_folder_with_a_damaged_file_becomes_a_store(stickers, tmp_path, capsys
         (["stickers-l9", "stickers:4"], "Nearest: stickers-l8"),
         (["stickers-l8", "no/such/folder"], 'there is no folder "no'),
         (["stickers-l8", "stickers:many"], 'stickers:many: "many" is no number of scenes'),
-        (["stickers-l8", "stickers:4", "--selector", "L9.H0"], "L9"),
+        (["stickers-l8", "stickers:4", "--selector", "L9.H0"], "layer 9 does not exist"),
         (["stickers-l8", "stickers:4", "--keep", "means", "--selector", "L5.H0"], "means are kept of every"),
     ],
 )
