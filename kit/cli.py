@@ -1,4 +1,4 @@
-"""The `loupe` command: JupyterLab opened at the first notebook of this clone."""
+"""The `loupe` command: JupyterLab opened at the first notebook of this clone, or a pass over images."""
 
 import os
 import socket
@@ -9,11 +9,13 @@ from kit.errors import KitError, nearest
 
 FIRST = "00_start_here.ipynb"
 USAGE = f"""usage: loupe [lab] [options of JupyterLab]
+       loupe pass MODEL IMAGES --out PATH [options]
 
 Opens notebooks/{FIRST} in JupyterLab, reachable from this machine only.
   loupe --no-browser         print the address, open no browser
   loupe --port 9000          another port (without it the first free one from 8888 on)
-  loupe lab --help-all       every option of JupyterLab"""
+  loupe lab --help-all       every option of JupyterLab
+  loupe pass --help          means, moments or a store of the parts of a set of images"""
 
 
 def clone_folder() -> Path:
@@ -105,7 +107,14 @@ def lab(options: list[str]) -> int:
     return 0
 
 
-COMMANDS = {"lab": lab}
+def collect(options: list[str]) -> int:
+    """One pass of a model over a set of images."""
+    from kit.pass_command import run  # which needs torch
+
+    return run(options)
+
+
+COMMANDS = {"lab": lab, "pass": collect}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -130,3 +139,7 @@ def main(argv: list[str] | None = None) -> int:
     except KitError as error:
         sys.stderr.write(f"loupe: {error}\n")
         return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

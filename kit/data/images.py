@@ -2,49 +2,17 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
+from kit.data.sets import ImageFolder
 from kit.errors import KitError, nearest
 from kit.models.images import read_image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-
-
-@dataclass
-class ImageFolder:
-    """Images of a folder, read one by one as they are asked for.
-
-    Attributes:
-        root: the folder.
-        paths: files in sorted order, so that numbers mean the same on every machine.
-        labels: name of the sub-folder that each file lies in, or None where there are no sub-folders.
-        damaged: number -> sentence, of the files that could not be read so far.
-    """
-
-    root: Path
-    paths: list[Path]
-    labels: list[str] | None
-    damaged: dict[int, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, number: int) -> Image.Image:
-        """The RGB picture of one file; raises `KitError` on a damaged one."""
-        return read_image(self.paths[number])
-
-    def readable(self):
-        """Number and picture of every file that can be read; the others are listed in `damaged`."""
-        for number in range(len(self)):
-            try:
-                picture = self[number]
-            except KitError as error:
-                self.damaged[number] = str(error)
-                continue
-            yield number, picture
 
 
 def read_folder(folder, limit: int | None = None) -> ImageFolder:
@@ -68,22 +36,29 @@ def read_folder(folder, limit: int | None = None) -> ImageFolder:
         >>> (folder / "cat").mkdir()
         >>> Image.new("RGB", (4, 4)).save(folder / "cat" / "one.png")
         >>> images = read_folder(folder)
-        >>> len(images), images.labels, images[0].size
-        (1, ['cat'], (4, 4))
+        >>> images.names, images.labels.folder.tolist(), images[0].size
+        (['cat/one.png'], ['cat'], (4, 4))
     """
+    folder = checked_folder(folder)
+    files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    names = (path.relative_to(folder) for path in files)
+    names = sorted(n.as_posix() for n in names if not any(part.startswith(".") for part in n.parts))[:limit]
+    if not names:
+        raise KitError(f'the folder "{folder}" holds no image; looked for {", ".join(SUFFIXES)}.')
+    places = [Path(name).parent.as_posix() for name in names]
+    labels = {} if set(places) == {"."} else {"folder": places}
+    return ImageFolder(folder, names, pd.DataFrame(labels, index=range(len(names))))
+
+
+def checked_folder(folder) -> Path:
+    """The folder as a path; an error where there is none, or a file in its place."""
     folder = Path(os.fspath(folder))
     if folder.is_file():
         raise KitError(f'"{folder}" is a file, not a folder; read one image with kit.models.read_image.')
     if not folder.is_dir():
         siblings = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
         raise KitError(f'there is no folder "{folder}".{nearest(folder.name, siblings)}')
-    files = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    inside = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
-    inside = sorted(inside, key=lambda path: path.relative_to(folder).as_posix())[:limit]
-    if not inside:
-        raise KitError(f'the folder "{folder}" holds no image; looked for {", ".join(SUFFIXES)}.')
-    labels = [path.relative_to(folder).parent.as_posix() for path in inside]
-    return ImageFolder(folder, inside, None if set(labels) == {"."} else labels)
+    return folder
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def _decode(content: bytes, what: str) -> Image.Image:
             image.seek(0)
             image.load()
     except UnidentifiedImageError:
-        start = content[:16].decode("ascii", "replace").replace("\ufffd", "?").replace("\n", " ")
+        start = "".join(chr(c) if 32 <= c < 127 else "?" for c in content[:16])
         raise KitError(
             f'{what} is not an image that Pillow can read: it begins with "{start}"; '
             "choose a PNG, JPEG, GIF, BMP, TIFF or WebP file."

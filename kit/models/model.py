@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -149,6 +150,11 @@ class Model:
         """
         pixels = torch.stack([self.transform(image) for image in read_images(images)])
         return pixels.to(self.device, self.dtype)  # [batch, 3, height, width]
+
+    @property
+    def preprocessing(self) -> str:
+        """The transform in words: what moments and stores say of how images became pixels."""
+        return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\s+", " ", str(self.transform)))
 
     def viewed(self, images) -> list[Image.Image]:
         """What the tower sees of each image: cropped, resized, colours put back.

@@ -8,6 +8,7 @@ from kit.parts.moments import Moments, load_moments
 from kit.parts.roles import roles
 from kit.parts.runs import Run, run
 from kit.parts.selector import select
+from kit.parts.stores import Store, load_store, merge_stores
 
 __all__ = [
     "Check",
@@ -15,11 +16,14 @@ __all__ = [
     "Moments",
     "Parts",
     "Run",
+    "Store",
     "check",
     "collect",
     "decompose",
     "load_means",
     "load_moments",
+    "load_store",
+    "merge_stores",
     "pattern",
     "roles",
     "run",

@@ -1,10 +1,15 @@
-"""One pass over a set of images that keeps means or moments of the parts."""
+"""One pass over a set of images that keeps means or moments of the parts, or the parts themselves."""
 
+from pathlib import Path
+
+from kit.data.sets import as_set
 from kit.errors import KitError, nearest
+from kit.models.memory import check_pass
 from kit.parts.means import Means, collect_means
 from kit.parts.moments import Moments, collect_moments
+from kit.parts.stores import Store, collect_store
 
-KEPT = ("means", "moments")
+KEPT = ("means", "moments", "store")
 
 
 def collect(
@@ -14,27 +19,36 @@ def collect(
     name: str | None = None,
     batch: int = 64,
     selector: str | None = None,
-) -> Means | Moments:
-    """Means of every part, or moments of the heads, over a set of images, in one pass.
+    path: str | Path | None = None,
+    workers: int = 0,
+) -> Means | Moments | Store:
+    """Means of every part, moments of the heads, or a store of the parts, of a set of images, in one pass.
 
-    What is kept does not grow with the number of images. Moments of parts of a set merge into those of
+    Means and moments do not grow with the number of images. Moments of parts of a set merge into those of
     the whole, so for labelled subsets collect each label's images by themselves (no image is run twice)
-    and merge them as a question needs it.
+    and merge them as a question needs it. A store keeps what every image wrote, on the disk.
+
+    With a path, a pass that was killed goes on where it was when the same call is made again, and one that
+    has ended is read. Files that cannot be read are left out and listed beside the result. Under `torchrun`
+    every process takes its share; see `loupe pass --help`.
 
     Args:
         model: from `kit.load`.
-        images: anything that `model.preprocess` reads, or scenes of `kit.world`.
-        keep: `"means"`, for mean ablation, or `"moments"`, for `kit.textspan`.
-        name: the reference set in words; captions and results show it.
+        images: a set from `kit.data`, scenes of `kit.world`, or anything that `model.preprocess` reads.
+        keep: `"means"`, for mean ablation, `"moments"`, for `kit.textspan`, or `"store"`.
+        name: the set in words; captions and results show it.
         batch: images at once.
-        selector: for moments, which parts; None is all heads.
+        selector: which parts; None is all heads for moments, all but constants for a store.
+        path: file, or folder of a store, that is written; None keeps the result in memory.
+        workers: processes that read images ahead; 0 reads them in this one.
 
     Returns:
-        `Means` or `Moments`.
+        `Means`, `Moments` or `Store`.
 
     Raises:
-        KitError: no name, no image, an image that cannot be read, an unknown thing to keep, a selector
-            that chooses nothing.
+        KitError: no name, no image, no image that can be read, an unknown thing to keep, a selector that
+            chooses nothing, a store without path, a path that holds something else; too little memory or
+            disk, with the estimate.
 
     Example:
         >>> import kit
@@ -52,11 +66,15 @@ def collect(
         raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEPT)}')
     if not name:
         raise KitError('a reference set needs a name, such as name="2,000 photographs of birds".')
-    images = getattr(images, "images", images)
-    if len(images) == 0:
-        raise KitError("no image was given: the set is empty; give at least one.")
+    images, path = as_set(images), path and Path(path)
+    check_pass(model, batch)
+    if keep == "store":
+        if path is None:
+            raise KitError('a store lies on the disk: name its folder, such as path="runs/birds".')
+        return collect_store(model, images, name, batch, selector, path, workers)
     if keep == "moments":
-        return collect_moments(model, images, name, batch, "L*.H*" if selector is None else selector)
+        selector = "L*.H*" if selector is None else selector
+        return collect_moments(model, images, name, batch, selector, path, workers)
     if selector is not None:
         raise KitError('means are kept of every part; leave selector out, or ask for keep="moments".')
-    return collect_means(model, images, name, batch)
+    return collect_means(model, images, name, batch, path, workers)

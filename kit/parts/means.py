@@ -1,18 +1,18 @@
 """Means of parts over a named reference set: what mean ablation puts in a part's place."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.parts.files import check_weights, load_collected, save_collected
 from kit.parts.readout import BATCH
 from kit.parts.runs import Run, forward
+from kit.parts.sums import sum_up
 from kit.parts.taps import AttentionCall, Taps
 
 MEANS_FILE = "means.safetensors"
@@ -31,6 +31,8 @@ class Means:
         outputs: what a total effect puts in place: for a layer `"L3"` the heads' outputs before the
             output projection, [head, token, head_dim], windows first where there are; for `"L3.MLP"`,
             `"embed"` the value, [token, dim].
+        preprocessing: how images became pixels; "" where that was not written down.
+        data: digests of the sets of images.
     """
 
     name: str
@@ -39,6 +41,27 @@ class Means:
     count: int
     parts: Tensor
     outputs: dict[str, Tensor]
+    preprocessing: str = ""
+    data: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> dict:
+        """What two passes over the same images have in common."""
+        kept = ("model", "weights_hash", "preprocessing")
+        return {key: getattr(self, key) for key in kept} | {"data": list(self.data)}
+
+    def joined(self, other: "Means") -> "Means":
+        """The means over the images of both, of the same parts and set."""
+        count = self.count + other.count
+        share = other.count / count
+        outputs = {key: value + share * (other.outputs[key] - value) for key, value in self.outputs.items()}
+        parts = self.parts + share * (other.parts - self.parts)
+        return replace(self, count=count, parts=parts, outputs=outputs)
+
+    def filled(self, count: int, tensors: dict[str, Tensor]) -> "Means":
+        """The same facts with another count and other means."""
+        outputs = {k.removeprefix("outputs."): v for k, v in tensors.items() if k.startswith("outputs.")}
+        return replace(self, count=count, parts=tensors["parts"], outputs=outputs)
 
     @property
     def id(self) -> str:
@@ -46,12 +69,17 @@ class Means:
         digest = hashlib.sha256(self.parts.float().numpy().tobytes()).hexdigest()[:8]
         return f"{self.name} [{digest}]"
 
-    def save(self, path: str | Path, dtype: torch.dtype = torch.float32) -> None:
-        """Write a safetensors file, first under a temporary name; `dtype` is that of the numbers."""
-        facts = {"name": self.name, "model": self.model, "count": self.count}
-        facts["weights_hash"] = self.weights_hash
+    def save(self, path: str | Path, dtype: torch.dtype | None = None, **more) -> None:
+        """Write a safetensors file, first under a temporary name.
+
+        Args:
+            path: the file.
+            dtype: of the numbers; None is the one they have.
+            **more: further facts to write into it.
+        """
+        facts = self.facts | {"name": self.name, "count": self.count} | more
         tensors = {"parts": self.parts, **{f"outputs.{k}": v for k, v in self.outputs.items()}}
-        save_collected(path, "means", facts, {k: v.to(dtype) for k, v in tensors.items()})
+        save_collected(path, "means", facts, {k: v.to(dtype or v.dtype) for k, v in tensors.items()})
 
 
 def load_means(model, path: str | Path | None = None) -> Means:
@@ -76,37 +104,40 @@ def load_means(model, path: str | Path | None = None) -> Means:
                 'means = kit.collect(model, images, keep="means", name="my images"), or use replace="zero".'
             )
     facts, tensors = load_collected(path, "means")
-    tensors = {key: value.float() for key, value in tensors.items()}
-    outputs = {k.removeprefix("outputs."): v for k, v in tensors.items() if k.startswith("outputs.")}
-    means = Means(
-        facts["name"], facts["model"], facts["weights_hash"], facts["count"], tensors["parts"], outputs
-    )
+    kept = {key: facts[key] for key in ("name", "model", "weights_hash")}
+    pixels, data = facts.get("preprocessing", ""), tuple(facts.get("data", ()))
+    means = Means(**kept, count=0, parts=torch.zeros(0), outputs={}, preprocessing=pixels, data=data)
     check_weights(model, means, "means")
-    return means
+    return means.filled(facts["count"], {key: value.float() for key, value in tensors.items()})
 
 
-def collect_means(model, images, name: str, batch: int) -> Means:
-    """Means of every part over images, which `model.preprocess` reads, in one pass."""
-    frozen = Run.of(model, model.preprocess(images[:1])).frozen
-    sums = _Sums(frozen)
-    parts: Tensor | float = 0.0
-    for start in tqdm(range(0, len(images), batch), desc="means", unit="batch", delay=2):
-        pixels = model.preprocess(images[start : start + batch])
-        run = Run.of(model, pixels)
-        parts = parts + (run.vectors() / run.norm[:, None, None]).sum(0).double().cpu()
-        sums.batch = len(pixels)
-        forward(model, frozen, pixels, sums)
-    count = len(images)
-    outputs = {k: (v / count).float() for k, v in sums.totals.items()}
-    return Means(name, model.name, model.weights_hash, count, (parts / count).float(), outputs)
+def collect_means(model, images, name: str, batch: int, path=None, workers=0) -> Means:
+    """Means of every part over a set of images, in one pass; see `kit.parts.collect`."""
+    empty = Means(
+        name, model.name, model.weights_hash, 0, torch.zeros(0), {}, model.preprocessing, (images.digest,)
+    )
+    of_batch = lambda pixels: _of_batch(model, pixels, empty)  # noqa: E731
+    means = sum_up(model, "means", empty, of_batch, images, batch, path, workers)
+    outputs = {key: value.float() for key, value in means.outputs.items()}
+    return replace(means, parts=means.parts.float(), outputs=outputs)
+
+
+def _of_batch(model, pixels: Tensor, like: Means) -> Means:
+    """The means of one batch, in float64."""
+    run = Run.of(model, pixels)
+    sums = _Sums(run.frozen, len(pixels))
+    forward(model, run.frozen, pixels, sums)
+    parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
+    outputs = {key: value / len(pixels) for key, value in sums.totals.items()}
+    return replace(like, count=len(pixels), parts=parts, outputs=outputs)
 
 
 class _Sums(Taps):
     """Adds up what sources write at every token, over images."""
 
-    def __init__(self, frozen):
+    def __init__(self, frozen, batch: int):
         self.totals: dict[str, Tensor] = {}
-        self.batch = 0
+        self.batch = batch
         self._batch_dim = {s.name: batch_dim(s) for s in frozen.sources}
 
     def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:

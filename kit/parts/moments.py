@@ -6,20 +6,19 @@ whose size depends on the head alone, not on the images.
 """
 
 from dataclasses import dataclass, replace
-from functools import reduce
 from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from tqdm.auto import tqdm
 
 from kit.errors import KitError
-from kit.parts.files import check_weights, load_collected, save_collected
+from kit.parts.files import check_weights, load_collected, save_collected, short
 from kit.parts.frozen import FrozenGraph, frozen_graph
 from kit.parts.runs import Run
 from kit.parts.selector import select
+from kit.parts.sums import sum_up
 
 CONVENTION = "exact parts over the length of the representation"
 
@@ -44,6 +43,8 @@ class Moments:
             [part, coordinate, coordinate].
         gain: [part, coordinate, embed], or None for the identity.
         convention: what was summed up.
+        preprocessing: how images became pixels.
+        data: digests of the sets of images.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Moments:
     covariance: Tensor
     gain: Tensor | None
     convention: str = CONVENTION
+    preprocessing: str = ""
+    data: tuple[str, ...] = ()
 
     @property
     def parts(self) -> list[str]:
@@ -74,47 +77,70 @@ class Moments:
 
     def select(self, selector: str) -> "Moments":
         """The moments of some of the parts, see `kit.parts.selector.select`."""
-        rows = _chosen(self.index, selector)
+        rows = chosen_rows(self.index, selector)
         gain = None if self.gain is None else self.gain[rows]
         mean, covariance = self.mean[rows], self.covariance[rows]
-        return replace(self, index=_rows(self.index, rows), mean=mean, covariance=covariance, gain=gain)
+        return replace(self, index=rows_of(self.index, rows), mean=mean, covariance=covariance, gain=gain)
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments over the images of both, as if they had been collected in one pass.
 
         Raises:
-            KitError: moments of another model, other weights, other parts or another convention.
+            KitError: moments of another model, other weights, other parts, other pixels or another
+                convention; a set of images that is in both.
 
         Source:
             Chan, Golub and LeVeque 1979, Updating formulae and a pairwise algorithm for computing
             sample variances, with sums divided by the counts.
         """
-        self._check_same(other)
-        count = self.count + other.count
-        share, gap = other.count / count, other.mean - self.mean
-        between = share * (1 - share) * gap[:, :, None] * gap[:, None]
-        return replace(
-            self,
-            name=self.name if other.name == self.name else f"{self.name} + {other.name}",
-            count=count,
-            mean=self.mean + share * gap,
-            covariance=(1 - share) * self.covariance + share * other.covariance + between,
-        )
-
-    def save(self, path: str | Path) -> None:
-        """Write a safetensors file, first under a temporary name. The gain stays with the model."""
-        kept = ("name", "model", "weights_hash", "count", "parts", "convention")
-        facts = {key: getattr(self, key) for key in kept}
-        save_collected(path, "moments", facts, {"mean": self.mean, "covariance": self.covariance})
-
-    def _check_same(self, other: "Moments") -> None:
-        for what in ("model", "weights_hash", "convention", "parts"):
+        for what in ("model", "weights_hash", "preprocessing", "convention", "parts"):
             mine, its = getattr(self, what), getattr(other, what)
             if mine != its:
                 raise KitError(
-                    f"moments merge where {what.replace('_', ' ')} is the same, but one has {_short(mine)} "
-                    f"and the other {_short(its)}; collect both alike."
+                    f"moments merge where {what.replace('_', ' ')} is the same, but one has {short(mine)} "
+                    f"and the other {short(its)}; collect both alike."
                 )
+        if twice := set(self.data) & set(other.data):
+            raise KitError(
+                f'the images of the set {min(twice)[:8]} ("{other.name}") are in both moments and would '
+                "count twice; merge moments of different images."
+            )
+        name = self.name if other.name == self.name else f"{self.name} + {other.name}"
+        return replace(self.joined(other), name=name, data=(*self.data, *other.data))
+
+    def joined(self, other: "Moments") -> "Moments":
+        """Both together, of the same parts and set; see `merge`."""
+        count = self.count + other.count
+        share, gap = other.count / count, other.mean - self.mean
+        between = share * (1 - share) * gap[:, :, None] * gap[:, None]
+        covariance = (1 - share) * self.covariance + share * other.covariance + between
+        return replace(self, count=count, mean=self.mean + share * gap, covariance=covariance)
+
+    def save(self, path: str | Path, **more) -> None:
+        """Write a safetensors file, first under a temporary name. The gain stays with the model.
+
+        Args:
+            path: the file.
+            **more: further facts to write into it.
+        """
+        facts = self.facts | {"name": self.name, "count": self.count} | more
+        save_collected(path, "moments", facts, {"mean": self.mean, "covariance": self.covariance})
+
+    @property
+    def facts(self) -> dict:
+        """What two passes over the same images have in common."""
+        kept = ("model", "weights_hash", "preprocessing", "convention", "parts")
+        return {key: getattr(self, key) for key in kept} | {"data": list(self.data)}
+
+    def over(self, values: Tensor) -> "Moments":
+        """The same facts with the moments of values, float64 [part, image, coordinate]."""
+        mean, count = values.mean(1), values.shape[1]
+        centred = values - mean[:, None]
+        return replace(self, count=count, mean=mean, covariance=centred.mT @ centred / count)
+
+    def filled(self, count: int, tensors: dict[str, Tensor]) -> "Moments":
+        """The same facts with another count and other sums."""
+        return replace(self, count=count, **tensors)
 
 
 def load_moments(model, path: str | Path) -> Moments:
@@ -148,34 +174,40 @@ def load_moments(model, path: str | Path) -> Moments:
             f'"{Path(path).name}" holds moments of "{facts["convention"]}", but this kit reads those of '
             f'"{CONVENTION}"; collect them again with kit.collect.'
         )
-    names = facts.pop("parts")
-    moments = Moments(**facts, **tensors, index=frozen.index, gain=None)
+    names, data = facts.pop("parts"), tuple(facts.pop("data"))
+    moments = Moments(**facts, **tensors, data=data, index=frozen.index, gain=None)
     check_weights(model, moments, "moments")
     rows = [moments.parts.index(name) for name in names]
-    return replace(moments, index=_rows(frozen.index, rows), gain=_gain(frozen, rows))
+    return replace(moments, index=rows_of(frozen.index, rows), gain=gain_of(frozen, rows))
 
 
-def collect_moments(model, images, name: str, batch: int, selector: str) -> Moments:
-    """Moments of the selected parts over images, which `model.preprocess` reads, in one pass."""
+def collect_moments(model, images, name: str, batch: int, selector: str, path=None, workers=0) -> Moments:
+    """Moments of the selected parts over a set of images, in one pass; see `kit.parts.collect`."""
     frozen = frozen_graph(model)
-    rows = _chosen(frozen.index, selector)
-    facts = {"name": name, "model": model.name, "weights_hash": model.weights_hash}
-    facts |= {"index": _rows(frozen.index, rows), "gain": _gain(frozen, rows)}
-    starts = tqdm(range(0, len(images), batch), desc="moments", unit="batch", delay=2)
-    runs = (Run.of(model, model.preprocess(images[start : start + batch])) for start in starts)
-    return reduce(Moments.merge, (_of_run(run, rows, facts) for run in runs))
+    rows = chosen_rows(frozen.index, selector)
+    empty = Moments(
+        name=name,
+        model=model.name,
+        weights_hash=model.weights_hash,
+        count=0,
+        index=rows_of(frozen.index, rows),
+        mean=torch.zeros(0),
+        covariance=torch.zeros(0),
+        gain=gain_of(frozen, rows),
+        preprocessing=model.preprocessing,
+        data=(images.digest,),
+    )
+    of_batch = lambda pixels: _of_run(Run.of(model, pixels), rows, empty)  # noqa: E731
+    return sum_up(model, "moments", empty, of_batch, images, batch, path, workers)
 
 
-def _of_run(run: Run, rows: list[int], facts: dict) -> Moments:
+def _of_run(run: Run, rows: list[int], like: Moments) -> Moments:
     """The moments of one batch."""
-    values = _coordinates(run, rows, facts["gain"]) / run.norm[:, None, None]
-    values = values.double().cpu().transpose(0, 1)  # [part, batch, coordinate]
-    mean, count = values.mean(1), values.shape[1]
-    centred = values - mean[:, None]
-    return Moments(**facts, count=count, mean=mean, covariance=centred.mT @ centred / count)
+    values = coordinates(run, rows, like.gain) / run.norm[:, None, None]
+    return like.over(values.double().cpu().transpose(0, 1))
 
 
-def _coordinates(run: Run, rows: list[int], gain: Tensor | None) -> Tensor:
+def coordinates(run: Run, rows: list[int], gain: Tensor | None) -> Tensor:
     """Coordinates of the parts, not yet divided, [batch, part, coordinate]."""
     if gain is None:
         return run.vectors()[:, rows]
@@ -184,7 +216,7 @@ def _coordinates(run: Run, rows: list[int], gain: Tensor | None) -> Tensor:
     return torch.stack([pad(piece, (0, gain.shape[1] - piece.shape[1])) for piece in pieces], 1)
 
 
-def _gain(frozen: FrozenGraph, rows: list[int]) -> Tensor | None:
+def gain_of(frozen: FrozenGraph, rows: list[int]) -> Tensor | None:
     """The matrices that take coordinates to the representation, [part, coordinate, embed].
 
     None where a part has no such matrix, or one with more rows than columns.
@@ -205,17 +237,12 @@ def _beginnings(frozen: FrozenGraph) -> dict[int, tuple]:
     return {part: (source, head) for source, parts in pairs for head, part in enumerate(parts)}
 
 
-def _chosen(index: pd.DataFrame, selector: str) -> list[int]:
+def chosen_rows(index: pd.DataFrame, selector: str) -> list[int]:
     rows = select(index, selector)
     if not rows:
         raise KitError(f'"{selector}" chooses no part; there are {len(index)}, see the index.')
     return rows
 
 
-def _rows(index: pd.DataFrame, rows: list[int]) -> pd.DataFrame:
+def rows_of(index: pd.DataFrame, rows: list[int]) -> pd.DataFrame:
     return index.iloc[rows].reset_index(drop=True)
-
-
-def _short(value: object) -> str:
-    text = f'"{value}"'
-    return text if len(text) < 100 else f"{text[:60]} … {text[-30:]}"

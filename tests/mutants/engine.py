@@ -203,8 +203,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "means are taken over lengths that differ",
         MEANS,
-        "parts = parts + (run.vectors() / run.norm[:, None, None]).sum(0).double().cpu()",
-        "parts = parts + run.vectors().sum(0).double().cpu()",
+        "parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()",
+        "parts = run.vectors().double().mean(0).cpu()",
         (f"{EDIT_TESTS}::test_means_are_those_of_the_parts",),
     ),
     Mutant(

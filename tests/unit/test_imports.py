@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "measures": BASE,  # no model, no plotting
     "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
-    "cli": BASE,
+    "cli": BASE | {"pass_command"},
+    "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
 }
 # `kit/__init__.py` names everything and is imported by nothing.

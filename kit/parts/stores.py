@@ -1,0 +1,463 @@
+"""Stores: for each image of a set what its parts are made of, in a folder of memory-mapped arrays.
+
+A head's output is kept as its few coordinates, so a store is as small as the model allows, and whatever
+is asked of it (scores, edits of the sum, means, moments of a subset) costs no pass of the model.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import reduce
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from kit.axes import expect_shape
+from kit.data.passes import Progress, go_over
+from kit.data.sets import ImageSet
+from kit.errors import KitError
+from kit.parts.files import check_same, check_weights, replace_file, state_file, state_files
+from kit.parts.frozen import frozen_graph
+from kit.parts.moments import CONVENTION, Moments, chosen_rows, coordinates, gain_of, rows_of
+from kit.parts.runs import Run
+from kit.parts.selector import select
+
+FORMAT = "loupe-store-1"
+HEADER, LABELS, FILES = "header.json", "labels.csv", "files.csv"
+AT_ONCE = 1 << 24  # numbers that are worked on at a time
+
+
+@dataclass(frozen=True)
+class Store:
+    """The parts of every image of a set.
+
+    Everything that it gives is divided by the length of the image's representation, as scores are.
+    `images` in its methods picks images: numbers, a slice, or a boolean array; None is all.
+
+    Attributes:
+        folder: where it lies.
+        name: the set of images, in words.
+        model: name of the model.
+        weights_hash: of the model's image tower.
+        index: one row for each part that is kept: name, kind, layer, head.
+        labels: one row for each image that could be read.
+        files: names of these images.
+        damaged: name of an image -> why it could not be read.
+        facts: what else the pass knows of itself.
+        arrays: `heads` [image, part, coordinate], `others` [image, part, embed], `embedding`
+            [image, embed], `scalars` [image, 2]: length of the representation, and 1/σ of the last norm
+            (NaN where there is not one for each image), `sha256` [image, 32] of files or values. Nothing
+            in them is divided; rows of images that could not be read are zero.
+        rows: rows of the arrays that hold an image.
+        gain: of the parts in `heads`, [part, coordinate, embed].
+    """
+
+    folder: Path
+    name: str
+    model: str
+    weights_hash: str
+    index: pd.DataFrame
+    labels: pd.DataFrame
+    files: list[str]
+    damaged: dict[str, str]
+    facts: dict = field(repr=False)
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    rows: np.ndarray = field(repr=False)
+    gain: Tensor | None = field(repr=False)
+
+    def __len__(self) -> int:
+        """Number of images that could be read."""
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f'<Store "{self.name}": {len(self)} images, {len(self.index)} parts of {self.model}>'
+
+    @property
+    def norm(self) -> Tensor:
+        """Length of each image's representation, [image]."""
+        return torch.from_numpy(self.arrays["scalars"][self.rows, 0])
+
+    def cosines(self, directions: Tensor, images=None) -> Tensor:
+        """Cosine of each image's representation with each direction, [image, text].
+
+        Args:
+            directions: unit rows, [text, embed].
+            images: which images.
+        """
+        rows = self._rows(images)
+        whole = torch.from_numpy(self.arrays["embedding"][rows])
+        return whole @ directions.to(whole).T / self._norm(rows)[:, None]
+
+    def scores(self, directions: Tensor, images=None, selector: str | None = None) -> Tensor:
+        """Score of each part for each direction, [image, part, text].
+
+        Args:
+            directions: [text, embed], or for each of the parts its own, [part, text, embed].
+            images: which images.
+            selector: which of the parts; None is all that are kept.
+        """
+        chosen = self._chosen(selector)
+        own = directions if directions.ndim == 3 else directions.expand(len(chosen), -1, -1)
+        embed = self.arrays["embedding"].shape[1]
+        expect_shape(own, "part text embed", "directions", part=len(chosen), embed=embed)
+        rows = self._rows(images)
+        found = torch.empty(len(rows), len(chosen), own.shape[1])
+        for array, places, within, gain in self._pieces(chosen):
+            turned = own[places].to(found).mT  # [part, embed, text]
+            turned = turned if gain is None else gain.to(found) @ turned  # [part, coordinate, text]
+            for some in self._chunks(rows, array, within):
+                values = torch.from_numpy(array[rows[some]][:, within])  # [image, part, coordinate]
+                found[some, places] = torch.einsum("bpc,pct->bpt", values, turned)
+        return found / self._norm(rows)[:, None, None]
+
+    def vectors(self, images=None, selector: str | None = None) -> Tensor:
+        """What each part adds, [image, part, embed].
+
+        Args:
+            images: which images.
+            selector: which of the parts; None is all that are kept.
+        """
+        return self.scores(torch.eye(self.arrays["embedding"].shape[1]), images, selector)
+
+    def means(self, images=None, selector: str | None = None) -> Tensor:
+        """Mean of each part over images, float64 [part, embed].
+
+        Args:
+            images: which images.
+            selector: which of the parts; None is all that are kept.
+        """
+        chosen, rows = self._chosen(selector), self._rows(images)
+        norm = self._norm(rows).double()
+        found = torch.empty(len(chosen), self.arrays["embedding"].shape[1], dtype=torch.float64)
+        for array, places, within, gain in self._pieces(chosen):
+            total = 0.0
+            for some in self._chunks(rows, array, within):
+                values = torch.from_numpy(array[rows[some]][:, within]).double()
+                total = total + (values / norm[some, None, None]).sum(0)
+            total = total / len(rows)  # [part, coordinate]
+            found[places] = total if gain is None else (total[:, None] @ gain.double())[:, 0]
+        return found
+
+    def ablated(self, selector: str, directions: Tensor, means: Tensor | None, images=None) -> Tensor:
+        """Cosines after the selected parts were replaced in the sum, [image, text].
+
+        This is the direct effect: patterns, norm statistics and the length stay as they were.
+
+        Args:
+            selector: of the parts that are replaced.
+            directions: unit rows, [text, embed].
+            means: what stands in their place, [part, embed], over the length as `means` gives it;
+                None is zero.
+            images: which images.
+        """
+        found = self.cosines(directions, images)
+        chosen = self._chosen(selector)
+        if not chosen:
+            return found
+        found -= self.scores(directions, images, selector).sum(1)
+        if means is None:
+            return found
+        expect_shape(means, "part embed", "means", part=len(chosen), embed=directions.shape[1])
+        return found + (means.sum(0).to(found) @ directions.to(found).T)
+
+    def moments(self, images=None, selector: str | None = None) -> Moments:
+        """Moments of the heads over images, as `kit.collect(..., keep="moments")` gives them.
+
+        Args:
+            images: which images.
+            selector: which of the heads; None is all that are kept.
+
+        Raises:
+            KitError: the selector names other parts than heads; the store keeps no coordinates of heads.
+        """
+        chosen, rows = self._chosen("L*.H*" if selector is None else selector), self._rows(images)
+        pieces = list(self._pieces(chosen))
+        if len(pieces) != 1:
+            raise KitError("moments of a store are those of heads, or of other parts, not of both at once.")
+        array, _, within, gain = pieces[0]
+        norm = self._norm(rows).double()
+        found = None
+        empty = Moments(
+            name=self.name,
+            model=self.model,
+            weights_hash=self.weights_hash,
+            count=0,
+            index=rows_of(self.index, chosen),
+            mean=torch.zeros(0),
+            covariance=torch.zeros(0),
+            gain=gain,
+            preprocessing=self.facts["preprocessing"],
+            data=(self._digest(rows),),
+        )
+        for some in self._chunks(rows, array, within):
+            values = torch.from_numpy(array[rows[some]][:, within]).double() / norm[some, None, None]
+            new = empty.over(values.transpose(0, 1))
+            found = new if found is None else found.joined(new)
+        return found
+
+    def _digest(self, rows: np.ndarray) -> str:
+        """Digest of the set, or of the subset."""
+        whole = self.facts["data"][0]
+        every = len(rows) == len(self.rows) and (rows == self.rows).all()
+        return whole if every else hashlib.sha256(whole.encode() + rows.tobytes()).hexdigest()
+
+    def _chosen(self, selector: str | None) -> list[int]:
+        return list(range(len(self.index))) if selector is None else select(self.index, selector)
+
+    def _rows(self, images) -> np.ndarray:
+        """Rows of the arrays of the picked images."""
+        if images is None:
+            return self.rows
+        images = images if isinstance(images, slice) else np.asarray(images)
+        rows = self.rows[images]
+        if len(rows) == 0:
+            raise KitError(f"no image was picked of the {len(self)} in the store; pick at least one.")
+        return rows
+
+    def _norm(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.arrays["scalars"][rows, 0])
+
+    def _pieces(self, chosen: list[int]) -> Iterator[tuple[np.ndarray, list[int], list[int], Tensor | None]]:
+        """For each array: it, places among the chosen, places within it, and the gain of these."""
+        for key in ("heads", "others"):
+            owned = list(self.facts[key])
+            places = [place for place, part in enumerate(chosen) if part in owned]
+            if places:
+                within = [owned.index(chosen[place]) for place in places]
+                yield self.arrays[key], places, within, self.gain[within] if key == "heads" else None
+
+    def _chunks(self, rows: np.ndarray, array: np.ndarray, within: list[int]) -> Iterator[slice]:
+        step = max(1, AT_ONCE // (len(within) * array.shape[2]))
+        yield from (slice(start, start + step) for start in range(0, len(rows), step))
+
+
+def load_store(model, folder: str | Path) -> Store:
+    """A store from its folder.
+
+    Args:
+        model: the model that it is of.
+        folder: what a pass with `keep="store"` wrote.
+
+    Raises:
+        KitError: no store there, one whose pass has not ended, or one of another model or other weights.
+    """
+    folder = Path(folder)
+    header = _header(folder)
+    if header is None:
+        raise KitError(f'no store at "{folder}"; make one with kit.collect(..., keep="store").')
+    if not header["complete"]:
+        raise KitError(
+            f'the pass into the store "{folder}" has not ended; the same call of kit.collect goes on with it.'
+        )
+    frozen = frozen_graph(model)
+    names = list(frozen.index["name"])
+    parts = [names.index(name) for name in header["parts"]]
+    files = pd.read_csv(folder / FILES, keep_default_na=False)
+    read = (files["damaged"] == "").to_numpy()
+    labels = pd.read_csv(folder / LABELS, keep_default_na=False, na_values=[""], index_col=0)
+    store = Store(
+        folder=folder,
+        name=header["name"],
+        model=header["model"],
+        weights_hash=header["weights_hash"],
+        index=rows_of(frozen.index, parts),
+        labels=labels[read].reset_index(drop=True),
+        files=list(files["name"][read]),
+        damaged=dict(zip(files["name"][~read], files["damaged"][~read])),
+        facts=header,
+        arrays={key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in header["arrays"]},
+        rows=np.flatnonzero(read),
+        gain=gain_of(frozen, [parts[p] for p in header["heads"]]) if header["heads"] else None,
+    )
+    check_weights(model, store, "parts of a store")
+    return store
+
+
+def merge_stores(model, stores: list[Store], folder: str | Path) -> Store:
+    """One store of the images of several, in a folder of its own.
+
+    Args:
+        model: the model that they are of.
+        stores: of different images.
+        folder: where the new one goes.
+
+    Raises:
+        KitError: stores of other parts, pixels or weights; a set of images that is in two of them; a folder
+            that is there already.
+    """
+    folder, first = Path(folder), stores[0]
+    if folder.exists():
+        raise KitError(f'"{folder}" is there already; name a new folder for the merged store.')
+    kept = ("weights_hash", "preprocessing", "convention", "parts")
+    data = [digest for store in stores for digest in store.facts["data"]]
+    if len(set(data)) < len(data):
+        raise KitError("one set of images is in two of the stores; merge stores of different images.")
+    for store in stores[1:]:
+        check_same("a store", store.folder, *({k: s.facts[k] for k in kept} for s in (store, first)))
+    count = sum(map(len, stores))
+    folder.mkdir(parents=True)
+    for key, array in first.arrays.items():
+        whole = _array(folder, key, (count, *array.shape[1:]), array.dtype)
+        start = 0
+        for store in stores:
+            for rows in np.array_split(store.rows, max(1, len(store) // 1024)):
+                whole[start : start + len(rows)] = store.arrays[key][rows]
+                start += len(rows)
+        whole.flush()
+    names = [name for store in stores for name in store.files]
+    replace_file(folder / FILES, pd.DataFrame({"name": names, "damaged": ""}).to_csv(index=False))
+    labels = pd.concat([store.labels for store in stores], ignore_index=True)
+    replace_file(folder / LABELS, labels.to_csv())
+    name = " + ".join(dict.fromkeys(store.name for store in stores))
+    header = first.facts | {"name": name, "data": data}
+    replace_file(folder / HEADER, json.dumps(header))
+    return load_store(model, folder)
+
+
+def collect_store(
+    model, images: ImageSet, name: str, batch: int, selector: str | None, folder: Path, workers: int
+) -> Store:
+    """The parts of every image of a set, in one pass; see `kit.parts.collect`."""
+    keeper = _StoreKeeper(model, images, name, batch, "all, !bias" if selector is None else selector, folder)
+    header = _header(folder)
+    if header is not None:
+        check_same("a store", folder, {key: header.get(key) for key in keeper.facts}, keeper.facts)
+    if header is None or not header["complete"]:
+        go_over(model, images, batch, keeper, "store", workers)
+    return load_store(model, folder)
+
+
+class _StoreKeeper:
+    """Writes each batch to its rows; the header says so when all are there."""
+
+    def __init__(self, model, images: ImageSet, name: str, batch: int, selector: str, folder: Path):
+        frozen = frozen_graph(model)
+        self.model, self.images, self.folder = model, images, folder
+        parts = chosen_rows(frozen.index, selector)
+        heads = [p for p, part in enumerate(parts) if frozen.index["kind"][part] == "head"]
+        gain = gain_of(frozen, [parts[p] for p in heads]) if heads else None
+        heads = [] if gain is None else heads
+        others = [p for p in range(len(parts)) if p not in set(heads)]
+        self.rows = {"heads": [parts[p] for p in heads], "others": [parts[p] for p in others]}
+        self.gain = gain
+        self.facts = {
+            "format": FORMAT,
+            "model": model.name,
+            "weights_hash": model.weights_hash,
+            "preprocessing": model.preprocessing,
+            "convention": CONVENTION,
+            "data": [images.digest],
+            "parts": list(frozen.index["name"][parts]),
+            "batch": batch,
+        }
+        widths = {"embedding": (model.embed_dim,), "scalars": (2,), "sha256": (32,)}
+        if heads:
+            widths["heads"] = (len(heads), gain.shape[1])
+        if others:
+            widths["others"] = (len(others), model.embed_dim)
+        self.shapes = {key: (len(images), *width) for key, width in widths.items()}
+        self.header = self.facts | {"name": name, "heads": heads, "others": others, "arrays": list(widths)}
+
+    @property
+    def bytes(self) -> int:
+        """Size of the arrays."""
+        return sum(math.prod(shape) * _type(key).itemsize for key, shape in self.shapes.items())
+
+    def open(self, rank: int) -> tuple[Progress, Progress]:
+        self.state = state_file(self.folder / "pass", rank)
+        if rank == 0 and _header(self.folder) is None:
+            self._create()
+        states = {file: _read_state(file) for file in state_files(self.folder / "pass")}
+        return states.get(self.state, Progress()), reduce(Progress.__or__, states.values(), Progress())
+
+    def _create(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.folder).free
+        if self.bytes > free:
+            raise KitError(
+                f"the store of {len(self.images):,} images takes {self.bytes / 2**30:.1f} GiB, but "
+                f'{free / 2**30:.1f} GiB are free at "{self.folder}"; keep fewer parts, such as '
+                'selector="L-4:.H*", or name another place.'
+            )
+        for key, shape in self.shapes.items():
+            _array(self.folder, key, shape, _type(key)).flush()
+        replace_file(self.folder / LABELS, self.images.labels.to_csv())
+        replace_file(self.folder / HEADER, json.dumps(self.header | {"complete": False}))
+
+    def begin(self) -> None:
+        self.arrays = {key: np.load(self.folder / f"{key}.npy", mmap_mode="r+") for key in self.shapes}
+
+    def add(self, rows: list[int], pixels: Tensor) -> None:
+        run = Run.of(self.model, pixels)
+        spread = _inverse_sigma(run)
+        values = {
+            "embedding": run.representation,
+            "scalars": torch.stack([run.norm, spread], 1),
+            "sha256": [np.frombuffer(self.images.content(row), np.uint8) for row in rows],
+        }
+        if self.rows["heads"]:
+            values["heads"] = coordinates(run, self.rows["heads"], self.gain)
+        if self.rows["others"]:
+            values["others"] = coordinates(run, self.rows["others"], None)
+        for key, value in values.items():
+            self.arrays[key][rows] = value.cpu().numpy() if isinstance(value, Tensor) else value
+
+    def save(self, progress: Progress) -> None:
+        for array in self.arrays.values():
+            array.flush()
+        damaged = {str(number): why for number, why in progress.damaged.items()}
+        replace_file(self.state, json.dumps({"done": sorted(progress.done), "damaged": damaged}))
+
+    def finish(self) -> None:
+        files = state_files(self.folder / "pass")
+        damaged = reduce(Progress.__or__, map(_read_state, files)).damaged
+        if len(damaged) == len(self.images):
+            raise KitError(
+                f"none of the {len(self.images)} images could be read. The first one: {damaged[0]}"
+            )
+        table = pd.DataFrame({"name": self.images.names})
+        table["damaged"] = [damaged.get(number, "") for number in range(len(table))]
+        replace_file(self.folder / FILES, table.to_csv(index=False))
+        replace_file(self.folder / HEADER, json.dumps(self.header | {"complete": True}))
+        for file in files:
+            file.unlink()
+
+
+def _read_state(file: Path) -> Progress:
+    state = json.loads(file.read_text(encoding="utf-8"))
+    return Progress(set(state["done"]), {int(number): why for number, why in state["damaged"].items()})
+
+
+def _inverse_sigma(run: Run) -> Tensor:
+    """1/σ of the last norm, [image]; NaN where there is none, or one for each token."""
+    found = [value for node, value in run.frozen_values.items() if node in run.frozen.norms]
+    one = len(found) == 1 and found[0][0].numel() == 1
+    return found[0].reshape(-1) if one else torch.full_like(run.norm, torch.nan)
+
+
+def _header(folder: Path) -> dict | None:
+    """What a store says of itself; None where there is none."""
+    file = folder / HEADER
+    if not file.is_file():
+        return None
+    try:
+        header = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        header = {}
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise KitError(f'"{file}" is not the header of a store; name another folder.')
+    return header
+
+
+def _type(key: str) -> np.dtype:
+    return np.dtype(np.uint8 if key == "sha256" else np.float32)
+
+
+def _array(folder: Path, key: str, shape: tuple[int, ...], dtype) -> np.memmap:
+    return np.lib.format.open_memmap(folder / f"{key}.npy", mode="w+", dtype=dtype, shape=shape)

@@ -1,0 +1,104 @@
+"""`loupe pass`: one pass of a model over a set of images, kept in a file or a store."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from kit.errors import KitError
+
+DESCRIPTION = """Take every image of a set apart once, and keep what the notebooks ask for.
+
+A pass that was killed goes on when the same command is given again. Several processes share one with
+  torchrun --standalone --nproc-per-node 2 -m kit.cli pass ...
+"""
+EXAMPLES = """examples:
+  loupe pass stickers-l8 stickers:2000 --keep moments --out runs/l8.moments
+  loupe pass ViT-B-16 imagenet:data/ILSVRC2012 --pretrained laion2b_s34b_b88k --keep store --out runs/imagenet
+  loupe pass timm/vit_small_patch16_224.augreg_in1k holiday/photographs --keep means --out runs/holiday.means
+"""
+
+
+def sets() -> dict:
+    """How a set that is written "kind:where" is read: kind -> (where, limit) -> images."""
+    from kit import data
+
+    return {"stickers": _scenes, "folder": data.read_folder}
+
+
+def _scenes(where: str, limit: int | None):
+    """Unbiased scenes of the world of all kinds, seed 1."""
+    from kit import world
+
+    if not where.isdecimal() or int(where) == 0:
+        raise KitError(f'stickers:{where}: "{where}" is no number of scenes; write stickers:2000.')
+    return world.draw(min(int(where), limit or int(where)), seed=1, kind="mixed")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        "loupe pass", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawTextHelpFormatter
+    )
+    made.add_argument("model", help="a name of kit.load")
+    made.add_argument("images", help="a folder, or one of KIND:WHERE, see the examples")
+    made.add_argument("--keep", choices=("means", "moments", "store"), default="moments")
+    made.add_argument("--out", required=True, type=Path, help="file, or folder of a store")
+    made.add_argument("--pretrained", help='tag, file, or "random"')
+    made.add_argument("--name", help="the set in words (default: as it is written here)")
+    made.add_argument("--selector", help='parts, such as "L-4:.H*"')
+    made.add_argument("--batch", type=int, default=64, help="images at once (default: 64)")
+    made.add_argument("--workers", type=int, default=0, help="processes that read images ahead")
+    made.add_argument("--limit", type=int, help="take the first so many images")
+    made.add_argument("--device", help="cpu, cuda, mps")
+    return made
+
+
+def read_set(words: str, limit: int | None):
+    """The set that the command line names."""
+    kind, colon, where = words.partition(":")
+    known = sets()
+    if colon and kind in known:
+        return known[kind](where, limit)
+    return known["folder"](words, limit)
+
+
+def run(arguments: list[str]) -> int:
+    """Make the pass, and say what came of it."""
+    from kit.data.passes import place
+    from kit.models import load
+    from kit.models.memory import pass_memory
+    from kit.parts import collect
+
+    given = parser().parse_args(arguments)
+    rank, processes = place()
+    model = load(given.model, given.pretrained, device=given.device)
+    images = read_set(given.images, given.limit)
+    if rank == 0:
+        say(
+            f"{len(images):,} images through {model.label}, {given.batch} at once on {model.device}"
+            f"{f', {processes} processes' if processes > 1 else ''}: "
+            f"about {pass_memory(model, given.batch) / 2**20:,.0f} MiB for each batch."
+        )
+    kept = collect(
+        model,
+        images,
+        given.keep,
+        name=given.name or given.images,
+        batch=given.batch,
+        selector=given.selector,
+        path=given.out,
+        workers=given.workers,
+    )
+    if rank == 0:
+        count = len(kept) if given.keep == "store" else kept.count
+        missing = len(images) - count
+        say(f"{given.keep} of {count:,} images in {given.out}.")
+        if missing:
+            say(f"{missing:,} could not be read; they are listed beside it.")
+    return 0
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
