@@ -62,7 +62,7 @@ def collect(
         8
     """
     if keep not in KEPT:
-        known = " and ".join(f'keep="{k}"' for k in KEPT)
+        known = ", ".join(f'keep="{k}"' for k in KEPT)
         raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEPT)}')
     if not name:
         raise KitError('a reference set needs a name, such as name="2,000 photographs of birds".')

@@ -141,6 +141,6 @@ ENGINE = [
     Row(
         "unknown thing to collect",
         lambda at: collect(at.model, at.pixels, keep="mean", name="x"),
-        'no keep="mean"; there are keep="means" and keep="moments". Nearest: means, moments.',
+        'no keep="mean"; there are keep="means", keep="moments", keep="store". Nearest: means, moments.',
     ),
 ]
