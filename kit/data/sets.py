@@ -150,7 +150,7 @@ def as_set(images) -> ImageSet:
     Example:
         >>> import kit
         >>> as_set(kit.world.draw(3, seed=0)).labels.concept.tolist()
-        ['canoe', 'dog', 'bear']
+        ['birthday cake', 'sailboat', 'running shoe']
     """
     if not (hasattr(images, "digest") and hasattr(images, "names")):
         labels = getattr(images, "labels", None)
