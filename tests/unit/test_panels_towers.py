@@ -266,6 +266,7 @@ def test_a_tower_without_attention_is_shown_by_its_branches(scenes):
     panel = Towers(CONV, scenes)
     assert panel.verdict.endswith("There is no attention in it; its parts are whole branches.")
     assert panel.state["selector"] in panel.found.names and np.isnan(panel.found.heat).all()
+    assert "." in panel.state["selector"] and panel.found.caption.startswith(panel.state["selector"])
     panel._repr_mimebundle_()
     panel.close()
 
