@@ -173,9 +173,10 @@ def _linear(rows: pd.DataFrame, exact: int, others: int) -> str:
     return head + table(lines.set_axis(["family", "found", "names", "error, float64"], axis=1)) + "\n"
 
 
-_LINEAR = """{names} more names mix tokens by weights that they compute, but not by a softmax of queries and keys: linear,
-additive and lambda layers, and EfficientViM's state-space mixer. The engine does not take all of them apart: where the sum is exact, some or all of
-these mixers lie inside other parts. Counted with the others, and never as exact, they make the share {share}.
+_LINEAR = """{names} more names mix tokens by weights that they compute, but not by a softmax of queries and
+keys: linear, additive and lambda layers, and EfficientViM's state-space mixer. The engine does not take all
+of them apart: where the sum is exact, some or all of these mixers lie inside other parts. Counted with the
+others, and never as exact, they make the share {share}.
 
 """
 
