@@ -1,5 +1,6 @@
 """Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
+from kit.measures.agreement import Agreement, agreement
 from kit.measures.answers import accuracy, confusions, hits, worst_group
 from kit.measures.intervals import (
     Interval,
@@ -12,10 +13,12 @@ from kit.measures.maps import average_precision, mass_inside, pointing
 from kit.measures.roles import Shares, family_bound, variance_share
 
 __all__ = [
+    "Agreement",
     "Interval",
     "Shares",
     "WorstGroup",
     "accuracy",
+    "agreement",
     "average_precision",
     "bootstrap_gap",
     "bootstrap_interval",
