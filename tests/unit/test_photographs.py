@@ -16,7 +16,6 @@ from kit.parts import Moments
 from kit.projections import Bank, textspan
 from kit.projections.photographs import check_tags, lists, tagged_texts, tags_of, telling_words
 
-TEXTS = tagged_texts()
 ASKED = {
     *("colours", "patterns", "textures", "shapes", "counts", "letters", "objects", "vehicles", "clothing"),
     *("animals", "people", "body parts", "profession", "emotion", "activity", "nature", "scenes"),
@@ -38,6 +37,9 @@ class BagOfWords:
         return torch.randn(64, generator=torch.Generator().manual_seed(zlib.crc32(word.encode())))
 
 
+made = cache(tagged_texts)
+
+
 @pytest.fixture(scope="module")
 def encoder():
     return BagOfWords()
@@ -49,14 +51,14 @@ def bank(encoder):
 
 
 def test_every_property_has_a_hundred_texts_that_stand_once():
-    counts = Counter(each.property for each in TEXTS)
+    counts = Counter(each.property for each in made())
     assert set(counts) == ASKED and set(counts.values()) == {100} and len(counts) >= 16
-    assert len({each.text.lower() for each in TEXTS}) == len(TEXTS) == 2200
+    assert len({each.text.lower() for each in made()}) == len(made()) == 2200
 
 
 def test_every_property_has_the_same_templates_equally_often():
     found = defaultdict(Counter)
-    for each in TEXTS:
+    for each in made():
         found[each.property][each.template] += 1
         start, end = each.template.split("{}")
         assert each.text.startswith(start) and each.text.endswith(end)
@@ -71,7 +73,7 @@ def test_the_words_of_a_text_tell_its_property_and_no_other():
             told[word].add(name)
     silent = {"a", "an", "the", "some", "of", "someone"}
     silent |= {form for word in ("thing", "item", "surface", "patch", "piece") for form in (word, f"{word}s")}
-    for each in TEXTS:
+    for each in made():
         words = set(re.findall(r"\w+", each.text.lower())) - silent
         own = [told[w] | told[f"{w}s"] | told[w.removesuffix("s")] for w in words]
         assert set().union(*own) == {each.property}, each.text
@@ -86,10 +88,10 @@ def test_tags_are_of_whole_words():
 
 def test_every_text_has_twins_that_differ_in_what_is_told_alone():
     twins = defaultdict(set)
-    for each in TEXTS:
+    for each in made():
         twins[each.template, each.carrier].add(each.property)
-    assert all(len(twins[each.template, each.carrier]) > 1 for each in TEXTS)
-    tagged = {each.text: each.property for each in TEXTS}
+    assert all(len(twins[each.template, each.carrier]) > 1 for each in made())
+    tagged = {each.text: each.property for each in made()}
     one_word = ("red", "striped", "wooden", "round", "blurry")
     twins_of_red = [tagged[f"a photo of a {word} thing"] for word in one_word]
     assert twins_of_red == ["colours", "patterns", "textures", "shapes", "photography"]
@@ -140,7 +142,7 @@ def test_a_text_that_tells_two_properties_is_refused():
 def test_the_bank_is_tagged_and_of_its_model(encoder, bank):
     assert repr(bank) == '<Bank "photographs": 2200 texts, 22 properties>'
     assert bank.weights_hash == encoder.weights_hash and bank.vectors.shape == (2200, encoder.embed_dim)
-    assert list(zip(bank.texts, bank.properties)) == [(each.text, each.property) for each in TEXTS]
+    assert list(zip(bank.texts, bank.properties)) == [(each.text, each.property) for each in made()]
     assert all(not copies for copies in bank.copies.values())  # every text has a direction of its own
 
 
@@ -192,7 +194,7 @@ def test_no_property_of_the_bank_is_much_wider_than_another(bank):
 def planted(bank: Bank, name: str, seed: int) -> Moments:
     """A head that writes texts of one property, and a little of everything."""
     generator = torch.Generator().manual_seed(seed)
-    own = bank.vectors[[i for i, told in enumerate(bank.properties) if told == name]].double()
+    own = bank.vectors[[i for i, each in enumerate(made()) if each.property == name]].double()
     own = own[torch.randperm(len(own), generator=generator)[:8]]
     values = torch.randn(300, 8, generator=generator, dtype=torch.float64) @ own
     values = values + 0.02 * torch.randn(values.shape, generator=generator, dtype=torch.float64)
