@@ -166,7 +166,7 @@ class Spans(Panel):
         ]
         columns = [w.VBox(pair) for pair in zip(heads, (self.grid, self.map, self.list))]
         rows = [w.HBox([self.bank, self.texts, self.subset, self.score]), w.HBox(columns)]
-        columns[1].layout = w.Layout(flex="2 1 400px")
+        columns[1].layout = w.Layout(flex="2 1 400px", max_width="660px")
         for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
             box.add_class(f"loupe-{look}")
         return [
