@@ -116,9 +116,7 @@ def span_png(found: SpanFound, state: SpanState) -> bytes:
     sheet = Image.new("RGB", (width + 430, top + body + 20), GROUND)
     pen = ImageDraw.Draw(sheet)
     write(pen, (4, 4), f"{state.model} · {state.bank} · {state.texts} texts · {state.images}", 15, INK)
-    write(
-        pen, (left, 30), "what the first text tells; + as the world says, x instead of what", 12, FAINT
-    )
+    write(pen, (left, 30), "what the first text tells; + as the world says, x instead of what", 12, FAINT)
     for i, name in enumerate(grid.labels):
         if not name:
             continue
