@@ -229,7 +229,7 @@ class Model:
             raise KitError("pixels hold NaN or infinite values; look at the image they came from.")
 
     def _check_no_autocast(self) -> None:
-        """Raise inside `torch.autocast`: what is computed there is half precision, whatever the weights are."""
+        """Raise inside `torch.autocast`, which computes in half precision whatever the weights are."""
         if torch.is_autocast_enabled(self.device.type):
             raise KitError(
                 f'"{self.name}" is asked inside torch.autocast, which computes in half precision, too coarse '
