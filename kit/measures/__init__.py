@@ -1,6 +1,7 @@
 """Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
 from kit.measures.answers import accuracy, confusions, hits, worst_group
+from kit.measures.changes import Resampled, changes, in_percent, resampled
 from kit.measures.intervals import (
     Interval,
     WorstGroup,
@@ -13,6 +14,7 @@ from kit.measures.roles import Shares, family_bound, variance_share
 
 __all__ = [
     "Interval",
+    "Resampled",
     "Shares",
     "WorstGroup",
     "accuracy",
@@ -20,11 +22,14 @@ __all__ = [
     "bootstrap_gap",
     "bootstrap_interval",
     "bootstrap_worst_group",
+    "changes",
     "confusions",
     "family_bound",
     "hits",
+    "in_percent",
     "mass_inside",
     "pointing",
+    "resampled",
     "variance_share",
     "worst_group",
 ]

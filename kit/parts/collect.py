@@ -21,6 +21,7 @@ def collect(
     selector: str | None = None,
     path: str | Path | None = None,
     workers: int = 0,
+    tokens: str | None = None,
 ) -> Means | Moments | Store:
     """Means of every part, moments of the heads, or a store of the parts, of a set of images, in one pass.
 
@@ -41,6 +42,7 @@ def collect(
         selector: which parts; None is all heads for moments, all but constants for a store.
         path: file, or folder of a store, that is written; None keeps the result in memory.
         workers: processes that read images ahead; 0 reads them in this one.
+        tokens: `"cls"` also keeps what each head read at the class token (`Store.read_at_cls`); stores alone.
 
     Returns:
         `Means`, `Moments` or `Store`.
@@ -66,12 +68,14 @@ def collect(
         raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEPT)}')
     if not name:
         raise KitError('a reference set needs a name, such as name="2,000 photographs of birds".')
+    if tokens is not None and (tokens != "cls" or keep != "store"):
+        raise KitError(f'no tokens="{tokens}" with keep="{keep}"; there is tokens="cls" with keep="store".')
     images, path = as_set(images), path and Path(path)
     check_pass(model, batch)
     if keep == "store":
         if path is None:
             raise KitError('a store lies on the disk: name its folder, such as path="runs/birds".')
-        return collect_store(model, images, name, batch, selector, path, workers)
+        return collect_store(model, images, name, batch, selector, path, workers, tokens)
     if keep == "moments":
         selector = "L*.H*" if selector is None else selector
         return collect_moments(model, images, name, batch, selector, path, workers)
