@@ -75,8 +75,8 @@ class Reference:
         """Means of what these heads read at the class token, [head, embed]."""
         if self.cls is None:
             raise KitError(
-                f'the reference set "{self.name}" has no means of what heads read at the class token; collect '
-                'it with kit.collect(..., keep="store", tokens="cls"), and use Reference.of(store).'
+                f'the reference set "{self.name}" has no means of what heads read at the class token; '
+                'collect it with kit.collect(..., keep="store", tokens="cls"), and use Reference.of(store).'
             )
         return self.cls[_places(self.heads, names, self.name, "heads")]
 
