@@ -1,9 +1,8 @@
 """What a set of images answers with parts replaced: state in, accuracies, curve and pictures out, no pass."""
 
 import re
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import zip_longest
 
 import pandas as pd
 import torch
@@ -272,7 +271,11 @@ class AblationCases:
         other = (said != now) & ~lost & ~won
         lead = (after.gather(1, now[:, None]) - after.gather(1, said[:, None]))[:, 0]  # of the new answer
         order = torch.argsort(lead + 10 * lost + 5 * won, descending=True, stable=True)
-        shown = [i for i in order.tolist() if said[i] != now[i]][:SHOWN]
+        kinds: dict[tuple, list[int]] = {}  # of one change only the clearest picture comes first
+        for i in order.tolist():
+            if said[i] != now[i]:
+                kinds.setdefault((int(said[i]), int(now[i])), []).append(i)
+        shown = [i for turn in zip_longest(*kinds.values()) for i in turn if i is not None][:SHOWN]
         words = [
             Changed(int(asked.images[i]), *(asked.answers[int(a[i])] for a in (said, now, asked.truth)))
             for i in shown
@@ -295,10 +298,9 @@ class AblationCases:
 
 
 def _collected(model, images, name: str) -> Store:
-    """A store of images in a folder that goes with the process."""
-    folder = Path(tempfile.mkdtemp(prefix="loupe-"))
+    """A store of images in a folder that goes when Python ends."""
     cls = "cls" if model.prefix_tokens else None
-    return collect(model, images, "store", name, path=folder / "store", selector="all", tokens=cls)
+    return collect(model, images, "store", name, selector="all", tokens=cls)
 
 
 def _references(model) -> list[Reference]:

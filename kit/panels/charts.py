@@ -120,7 +120,7 @@ def draw_bars(sheet, rows: list[Row], chosen: str = "") -> None:
         x = place(percent / 100)
         sheet.line([(x, top), (x, top + 40 * len(rows))], LINE)
         sheet.text((x, top + 40 * len(rows) + 5), str(percent), FAINT, "ma", 11)
-    sheet.text((right + 8, top + 40 * len(rows) + 5), "accuracy, %", FAINT, "la", 11)
+    sheet.text((right + 18, top + 40 * len(rows) + 5), "accuracy, %", FAINT, "la", 11)
     for number, row in enumerate(rows):
         y = top + 40 * number + 6
         if row.name == chosen:
