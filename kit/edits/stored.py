@@ -32,7 +32,8 @@ class Reference:
         parts: mean of part / length of the representation, [part, embed].
         cls: the same of what each head read at the class token, [head, embed]; None where nobody kept it.
         heads: names of these heads.
-        weights_hash: of the model.
+        model: name of the model.
+        weights_hash: of its image tower.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Reference:
     parts: Tensor
     cls: Tensor | None
     heads: list[str]
+    model: str
     weights_hash: str
 
     @classmethod
@@ -48,7 +50,7 @@ class Reference:
         means = load_means(model) if means is None else means
         check_weights(model, means, "means")
         names = list(frozen_graph(model).index["name"])
-        return cls(means.name, names, means.parts, None, [], means.weights_hash)
+        return cls(means.name, names, means.parts, None, [], means.model, means.weights_hash)
 
     @classmethod
     def of(cls, store: Store, images=None, name: str | None = None) -> "Reference":
@@ -63,9 +65,8 @@ class Reference:
         if "cls" in store.arrays:
             view = store.read_at_cls()
             own, heads = view.means(images).float(), list(view.index["name"])
-        return cls(
-            name or store.name, list(store.index["name"]), parts.float(), own, heads, store.weights_hash
-        )
+        names = list(store.index["name"])
+        return cls(name or store.name, names, parts.float(), own, heads, store.model, store.weights_hash)
 
     def of_parts(self, names: list[str]) -> Tensor:
         """Means of these parts, [part, embed]."""
