@@ -119,8 +119,8 @@ class Asked:
         ...     store = kit.collect(model, scenes, keep="store", name="six scenes", path=f"{folder}/six")
         ...     concept = ask(model, store, "concept")
         ...     before, after = concept.after(), concept.after("L*.MLP", Reference.shipped(model))
-        >>> after.shape, bool((before == concept.after("none")).all())
-        (torch.Size([6, 162]), True)
+        >>> after.shape == before.shape, bool((before == concept.after("none")).all())
+        (True, True)
     """
 
     def __init__(self, store: Store, directions: Tensor, truth, answers: list[str], name: str = "answer"):

@@ -127,9 +127,9 @@ def test_d5_no_vector_of_a_token_and_head_is_built(stickers):
     with asked:
         kit.collect(stickers, images, "store", "16 scenes", batch=16, selector="all", tokens="cls")
     tokens = stickers.prefix_tokens + stickers.grid[0] * stickers.grid[1]
-    every = 16 * stickers.layers * stickers.heads * tokens * stickers.embed_dim
-    assert asked.largest <= max(plain.largest, 16 * stickers.layers * stickers.heads * stickers.embed_dim)
-    assert asked.largest < every / 10
+    heads = 16 * kit.check(stickers).kinds["head"] * stickers.embed_dim
+    assert asked.largest <= max(plain.largest, heads)
+    assert asked.largest < heads * tokens / 4
 
 
 def test_d10_labels_and_answers_stay_together_past_damage_and_order(tiny, folder, store):  # noqa: F811
@@ -158,7 +158,9 @@ def test_d17_the_reference_set_is_named_and_is_an_argument(tiny, store, question
 def test_what_does_not_fit_is_said(tiny, stickers, folder, store, question, tmp_path):  # noqa: F811
     with pytest.raises(KitError, match='"pictures" has no means of what heads read at the class token'):
         bare = Reference.of(store)
-        Reference(bare.name, bare.names, bare.parts, None, [], bare.model, bare.weights_hash).of_heads(["L0.H0"])
+        Reference(bare.name, bare.names, bare.parts, None, [], bare.model, bare.weights_hash).of_heads(
+            ["L0.H0"]
+        )
     with pytest.raises(KitError, match="these means of a reference set are of"):
         question.after("L0.H0", Reference.shipped(stickers))
     with pytest.raises(KitError, match="has no means of embed; it has"):
