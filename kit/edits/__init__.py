@@ -1,5 +1,6 @@
 """The same run with parts replaced."""
 
 from kit.edits.ablation import Ablation, ablate
+from kit.edits.stored import Asked, Reference, ask
 
-__all__ = ["Ablation", "ablate"]
+__all__ = ["Ablation", "Asked", "Reference", "ablate", "ask"]

@@ -2,6 +2,7 @@
 
 from kit.measures.agreement import Agreement, agreement
 from kit.measures.answers import accuracy, confusions, hits, worst_group
+from kit.measures.changes import Resampled, changes, in_percent, resampled
 from kit.measures.intervals import (
     Interval,
     WorstGroup,
@@ -15,6 +16,7 @@ from kit.measures.roles import Shares, family_bound, variance_share
 __all__ = [
     "Agreement",
     "Interval",
+    "Resampled",
     "Shares",
     "WorstGroup",
     "accuracy",
@@ -23,11 +25,14 @@ __all__ = [
     "bootstrap_gap",
     "bootstrap_interval",
     "bootstrap_worst_group",
+    "changes",
     "confusions",
     "family_bound",
     "hits",
+    "in_percent",
     "mass_inside",
     "pointing",
+    "resampled",
     "variance_share",
     "worst_group",
 ]

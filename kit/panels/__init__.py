@@ -1,5 +1,6 @@
 """Panels: how a hand reaches the kit. State and sentences without widgets; thin views that only draw."""
 
+from kit.panels.ablations import Ablations
 from kit.panels.explorer import Explorer
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
@@ -11,6 +12,7 @@ from kit.panels.tower_cases import examine, untrained
 from kit.panels.towers import Towers
 
 __all__ = [
+    "Ablations",
     "BarPanel",
     "Explorer",
     "HeadGrid",
