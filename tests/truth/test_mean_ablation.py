@@ -96,8 +96,8 @@ def test_d17_means_of_a_wrong_set_cost_more_and_those_of_a_right_one_do_not(aske
     question = asked["background"]
     right = {name: hits(question.after("L5.attn", each), question.truth) for name, each in sets.items()}
     found = changes(right, seed=0)
-    assert abs(found.loc["same", "change"]) < 0.05
-    assert found.loc["water", "change_high"] < -0.1
+    assert abs(found.loc["same", "change"]) < 0.1  # 200 scenes are few: the mean itself is uncertain
+    assert found.loc["water", "change_high"] < -0.3
 
 
 def test_an_untrained_model_answers_no_better_by_its_own_names(load):
