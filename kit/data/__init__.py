@@ -1,6 +1,24 @@
-"""Sets of images, and the pass over them."""
+"""Sets of images, the papers' data sets, and the pass over them."""
 
+from kit.data.classes import class_templates, class_vectors, imagenet_classes, readable
 from kit.data.images import Upload, read_folder, read_upload
+from kit.data.papers import WATERBIRDS_SIZES, PaperSet, read_imagenet, read_waterbirds
 from kit.data.sets import ImageFolder, ImageSet, Pictures, as_set
 
-__all__ = ["ImageFolder", "ImageSet", "Pictures", "Upload", "as_set", "read_folder", "read_upload"]
+__all__ = [
+    "WATERBIRDS_SIZES",
+    "ImageFolder",
+    "ImageSet",
+    "PaperSet",
+    "Pictures",
+    "Upload",
+    "as_set",
+    "class_templates",
+    "class_vectors",
+    "imagenet_classes",
+    "read_folder",
+    "read_imagenet",
+    "read_upload",
+    "read_waterbirds",
+    "readable",
+]

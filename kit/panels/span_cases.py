@@ -1,6 +1,6 @@
 """What each head says, as data: texts of every head for a bank, a number of texts and a set of images."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -90,7 +90,8 @@ class SpanFound:
         table: of all heads, see `kit.projections.TextSpan.table`.
         grid: where each head sits.
         shares: of each head's variance that its texts explain, 0-1, float32 [part].
-        says: property of the first text of each head; "" where the bank has none.
+        firsts: the first text of each head.
+        says: its property; "" where the bank has none.
         truth: strongest attribute of each head by `kit.roles`, "" where none is above chance.
         right: for each head, whether both agree; None where there is nothing to compare.
         agrees: over the heads that have both; None without roles or properties.
@@ -103,6 +104,7 @@ class SpanFound:
     table: pd.DataFrame
     grid: GridLayout
     shares: np.ndarray
+    firsts: list[str]
     says: list[str]
     truth: list[str]
     right: list[bool | None]
@@ -190,14 +192,14 @@ class SpanCases:
         spans = self._spans(state, bank)
         by_part = spans.table.groupby("part")["share"].sum()
         shares = by_part.reindex(names).fillna(0.0).to_numpy(dtype=np.float32)
-        says = _firsts(spans.table, names)
+        firsts, says = (_first(spans.table, names, column) for column in ("text", "property"))
         listed = spans.table[spans.table["part"] == state.part]
         extremes, values = self._extremes(state, bank, listed)
         right = [None if not (s and t) else s == t or s in ALSO.get(t, ()) for s, t in zip(says, self.truth)]
         both = [(s, t) for s, t in zip(says, self.truth) if s and t]
         agrees = agreement(*zip(*both), seed=0, also=ALSO, draws=500) if both else None
         found = SpanFound(
-            spans.table, grid_layout(self.index), shares, says, self.truth, right, agrees,
+            spans.table, grid_layout(self.index), shares, firsts, says, self.truth, right, agrees,
             listed, extremes, values,
         )  # fmt: skip
         return _with_words(found, state, bank, len(self._rows(state.images)))
@@ -257,11 +259,11 @@ def _truths(model, index: pd.DataFrame) -> list[str]:
     return [strongest.get(name, "") for name in index["name"]]
 
 
-def _firsts(table: pd.DataFrame, names: list[str]) -> list[str]:
-    """Property of the first text of each head."""
-    if "property" not in table:
+def _first(table: pd.DataFrame, names: list[str], column: str) -> list[str]:
+    """What the table says of the first text of each head; "" where it says nothing."""
+    if column not in table:
         return [""] * len(names)
-    first = table[table["rank"] == 1].set_index("part")["property"]
+    first = table[table["rank"] == 1].set_index("part")[column]
     return [first.get(name, "") for name in names]
 
 
@@ -286,11 +288,6 @@ def _with_words(found: SpanFound, state: SpanState, bank: Bank, images: int) -> 
             f" First texts tell the true role of {a.right.sum()} of {len(a.right)} heads "
             f"({a.share.value:.0%}, chance {a.chance.low:.0%} to {a.chance.high:.0%})."
         )
-    told = "; ".join(f"{n} {s or 'no property'}" for n, s in zip(found.grid.labels, _spread(found)) if n)
-    alt = f"Property of the first text of each head: {told}."
-    return SpanFound(**vars(found) | {"caption": caption, "alt": alt})
-
-
-def _spread(found: SpanFound) -> list[str]:
-    """What each cell of the grid says."""
-    return [found.says[p] if p >= 0 else "" for p in found.grid.parts]
+    told = [s or f or "nothing" for s, f in zip(found.says, found.firsts)]
+    cells = "; ".join(f"{name} {told[p]}" for name, p in zip(found.grid.labels, found.grid.parts) if name)
+    return replace(found, caption=caption, alt=f"What the first text of each head tells: {cells}.")

@@ -40,7 +40,7 @@ def head_map(found: SpanFound, part: str) -> str:
         cells = [_cell(found, int(grid.parts[r * grid.cols + c]), part) for c in range(grid.cols)]
         rows.append(f"<tr><th>{html.escape(grid.row_names[r])}</th>{''.join(cells)}</tr>")
     heads = "".join(f"<th>{html.escape(name)}</th>" for name in grid.col_names)
-    key = "✓ as the world says; ✗ the world says what stands below" if found.agrees else ""
+    key = "✓ as the world says; ✗ what the world says instead" if found.agrees else ""
     return (
         f'<table class="loupe-heads" aria-label="{html.escape(found.alt)}"><tr><th></th>{heads}</tr>'
         f"{''.join(rows)}</table><small>{key}</small>"
@@ -51,15 +51,12 @@ def _cell(found: SpanFound, row: int, part: str) -> str:
     if row < 0:
         return "<td></td>"
     says, truth, right = found.says[row], found.truth[row], found.right[row]
+    told = html.escape(says or found.firsts[row]) or "–"
     name = found.grid.labels[list(found.grid.parts).index(row)]
-    mark = "" if right is None else "✓" if right else "✗"
-    below = truth if right is False else ""
+    below = "" if right is None else "✓" if right else f"✗ {html.escape(truth)}"
     look = f"border-left-color:{colour_of(says)}" if says else ""
     chosen = ' class="loupe-this"' if name == part else ""
-    return (
-        f'<td{chosen} style="{look}" title="{html.escape(name)}">{html.escape(says) or "–"} {mark}'
-        f"<small>{html.escape(below)}</small></td>"
-    )
+    return f'<td{chosen} style="{look}" title="{html.escape(name)}: {told}">{told}<small>{below}</small></td>'
 
 
 def text_list(found: SpanFound, part: str) -> str:
@@ -119,7 +116,7 @@ def span_png(found: SpanFound, state: SpanState) -> bytes:
     sheet = Image.new("RGB", (width + 430, top + body + 20), GROUND)
     pen = ImageDraw.Draw(sheet)
     write(pen, (4, 4), f"{state.model} · {state.bank} · {state.texts} texts · {state.images}", 15, INK)
-    write(pen, (left, 30), "property of the first text; + as the world says, x not", 12, FAINT)
+    write(pen, (left, 30), "what the first text tells; + as the world says, x instead of what", 12, FAINT)
     for i, name in enumerate(grid.labels):
         if not name:
             continue
@@ -144,7 +141,6 @@ def _draw_cell(pen, found: SpanFound, row: int, corner, cell, chosen: bool) -> N
     pen.rectangle(box, outline=INK if chosen else (210, 210, 210), width=2 if chosen else 1)
     if says:
         pen.rectangle((x, y, x + 4, y + cell[1] - 4), fill=colour_of(says))
-    mark = "" if right is None else " +" if right else " x"
-    write(pen, (x + 9, y + 4), f"{says or '-'}{mark}", 12, INK)
-    if right is False:
-        write(pen, (x + 9, y + 20), truth, 10, FAINT)
+    write(pen, (x + 9, y + 4), (says or found.firsts[row] or "-")[:15], 12, INK)
+    if right is not None:
+        write(pen, (x + 9, y + 20), "+" if right else f"x {truth}", 10, FAINT)

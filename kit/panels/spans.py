@@ -161,11 +161,12 @@ class Spans(Panel):
         """The rows of the panel from top to bottom."""
         heads = [
             Sentence(look="head", strong="How much", text="How much of a head its texts explain: pick one"),
-            Sentence(look="head", strong="About what", text="About what: property of the first text"),
+            Sentence(look="head", strong="About what", text="About what: what its first text tells"),
             Sentence(look="head", strong="Which texts", text="Which texts, in the order they were taken"),
         ]
         columns = [w.VBox(pair) for pair in zip(heads, (self.grid, self.map, self.list))]
         rows = [w.HBox([self.bank, self.texts, self.subset, self.score]), w.HBox(columns)]
+        columns[1].layout = w.Layout(flex="2 1 400px", max_width="660px")
         for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
             box.add_class(f"loupe-{look}")
         return [

@@ -157,7 +157,7 @@ def test_a_bad_state_string(panel, state, message):
 def test_clicks_pick_heads(panel):
     cell = panel.found.grid.labels.index("L4.H4")
     panel.grid.picked = [cell]
-    assert panel.selection.part == "L4.H4" and 'title="L4.H4"' in panel.map.value
+    assert panel.selection.part == "L4.H4" and 'title="L4.H4: ' in panel.map.value
     panel.grid.picked = []
     assert panel.grid.picked == [cell]  # one head is always looked at
 
