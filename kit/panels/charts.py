@@ -115,7 +115,7 @@ def draw_bars(sheet, rows: list[Row], chosen: str = "") -> None:
     """Two bars for each row, before and after, with whiskers for the intervals and a tick for chance."""
     left, right, top = 92, BARS_WIDTH - 92, 52
     place = lambda share: left + (right - left) * share  # noqa: E731
-    sheet.text((left, 30), "grey: as it is    blue: replaced    | chance    whiskers: 95 %", FAINT, "la", 11)
+    sheet.text((left, 30), "grey: as it is · blue: replaced · tick: chance · whiskers: 95 %", FAINT, "la", 11)
     for percent in (0, 25, 50, 75, 100):
         x = place(percent / 100)
         sheet.line([(x, top), (x, top + 40 * len(rows))], LINE)
