@@ -1,6 +1,7 @@
 """Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
 from kit.measures.answers import accuracy, confusions, hits, worst_group
+from kit.measures.groups import GroupBootstrap
 from kit.measures.intervals import (
     Interval,
     WorstGroup,
@@ -12,6 +13,7 @@ from kit.measures.maps import average_precision, mass_inside, pointing
 from kit.measures.roles import Shares, family_bound, variance_share
 
 __all__ = [
+    "GroupBootstrap",
     "Interval",
     "Shares",
     "WorstGroup",
