@@ -1,6 +1,7 @@
 """Panels: how a hand reaches the kit. State and sentences without widgets; thin views that only draw."""
 
 from kit.panels.explorer import Explorer
+from kit.panels.groups import Groups
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
@@ -12,6 +13,7 @@ from kit.panels.towers import Towers
 __all__ = [
     "BarPanel",
     "Explorer",
+    "Groups",
     "HeadGrid",
     "HeatPanel",
     "Panel",
