@@ -6,6 +6,8 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the same
+
 import socket
 from collections import defaultdict
 

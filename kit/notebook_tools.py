@@ -91,6 +91,7 @@ def execute(path: Path):
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+    os.environ.setdefault("TQDM_DISABLE", "1")  # of the kernel: progress bars are never twice the same
     notebook = nbformat.read(path, as_version=4)
     tidy(notebook)
     place = {"metadata": {"path": str(path.parent)}}

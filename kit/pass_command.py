@@ -11,9 +11,16 @@ DESCRIPTION = """Take every image of a set apart once, and keep what the noteboo
 A pass that was killed goes on when the same command is given again. Several processes share one with
   torchrun --standalone --nproc-per-node 2 -m kit.cli pass ...
 """
+IMAGES = """one of
+  FOLDER                       image files, sub-folders become labels
+  imagenet:FOLDER[:SPLIT]      ImageNet with its labels; val (default) or train
+  waterbirds:FOLDER[:SPLIT]    Waterbirds with its labels; test (default), val or train
+  stickers:NUMBER              unbiased scenes of the world, seed 1
+  folder:FOLDER                a folder whose name looks like one of these"""
 EXAMPLES = """examples:
   loupe pass stickers-l8 stickers:2000 --keep moments --out runs/l8.moments
   loupe pass ViT-B-16 imagenet:data/ILSVRC2012 --pretrained laion2b_s34b_b88k --keep store --out runs/imagenet
+  loupe pass ViT-B-16 waterbirds:data/waterbirds:val --pretrained clip.pt --keep store --out runs/val
   loupe pass timm/vit_small_patch16_224.augreg_in1k holiday/photographs --keep means --out runs/holiday.means
 """
 
@@ -22,7 +29,12 @@ def sets() -> dict:
     """How a set that is written "kind:where" is read: kind -> (where, limit) -> images."""
     from kit import data
 
-    return {"stickers": _scenes, "folder": data.read_folder}
+    return {
+        "stickers": _scenes,
+        "folder": data.read_folder,
+        "imagenet": lambda where, limit: _published(data.read_imagenet, where, limit),
+        "waterbirds": lambda where, limit: _published(data.read_waterbirds, where, limit),
+    }
 
 
 def _scenes(where: str, limit: int | None):
@@ -34,17 +46,25 @@ def _scenes(where: str, limit: int | None):
     return world.draw(min(int(where), limit or int(where)), seed=1, kind="mixed")
 
 
+def _published(read, where: str, limit: int | None):
+    """A data set of the papers: its folder, and after a colon the split where one is named."""
+    folder, colon, split = where.rpartition(":")
+    named = colon and len(folder) > 1 and not Path(where).exists()  # "C:" is a drive
+    images = read(folder, split) if named else read(where)
+    return images if limit is None else images.take(slice(limit))
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         "loupe pass", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawTextHelpFormatter
     )
     made.add_argument("model", help="a name of kit.load")
-    made.add_argument("images", help="a folder, or one of KIND:WHERE, see the examples")
+    made.add_argument("images", help=IMAGES)
     made.add_argument("--keep", choices=("means", "moments", "store"), default="moments")
     made.add_argument("--out", required=True, type=Path, help="file, or folder of a store")
     made.add_argument("--pretrained", help='tag, file, or "random"')
-    made.add_argument("--name", help="the set in words (default: as it is written here)")
+    made.add_argument("--name", help="the set in words (default: that of the data set, or IMAGES)")
     made.add_argument("--selector", help='parts, such as "L-4:.H*"')
     made.add_argument("--batch", type=int, default=64, help="images at once (default: 64)")
     made.add_argument("--workers", type=int, default=0, help="processes that read images ahead")
@@ -79,11 +99,13 @@ def run(arguments: list[str]) -> int:
             f"{f', {processes} processes' if processes > 1 else ''}: "
             f"about {pass_memory(model, given.batch) / 2**20:,.0f} MiB for each batch."
         )
+        for note in getattr(images, "notes", []):
+            say(note)
     kept = collect(
         model,
         images,
         given.keep,
-        name=given.name or given.images,
+        name=given.name or getattr(images, "name", given.images),
         batch=given.batch,
         selector=given.selector,
         path=given.out,

@@ -82,7 +82,8 @@ def go_over(model, images: ImageSet, batch: int, keeper: Keeper, title: str, wor
         _Reader(model.transform, images), batch_sampler=rows, num_workers=workers, collate_fn=list
     )
     total, saved = sum(map(len, rows)), time.monotonic()
-    with tqdm(total=total, desc=title, unit="img", delay=2, disable=rank > 0) as bar:
+    silent = rank > 0 or "TQDM_DISABLE" in os.environ  # which tqdm's bar in notebooks does not look at
+    with tqdm(total=total, desc=title, unit="img", delay=2, disable=silent) as bar:
         try:
             for number, numbers, found in zip(mine, rows, reader, strict=True):
                 own.damaged |= {n: f for n, f in zip(numbers, found) if isinstance(f, str)}

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -72,6 +72,16 @@ class ImageFolder:
         except KitError as error:
             self.damaged[number] = str(error)
             raise
+
+    def take(self, images) -> "ImageFolder":
+        """Some of the images with their labels, in the order in which they are named.
+
+        Args:
+            images: numbers, a slice, or a boolean array.
+        """
+        chosen = np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
+        labels = self.labels.iloc[chosen].reset_index(drop=True)
+        return replace(self, names=[self.names[n] for n in chosen], labels=labels, damaged={})
 
     def content(self, number: int) -> bytes:
         """sha256 of one file."""

@@ -1,5 +1,6 @@
 """Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
+from kit.measures.agreement import Agreement, agreement
 from kit.measures.answers import accuracy, confusions, hits, worst_group
 from kit.measures.groups import GroupBootstrap
 from kit.measures.intervals import (
@@ -13,11 +14,13 @@ from kit.measures.maps import average_precision, mass_inside, pointing
 from kit.measures.roles import Shares, family_bound, variance_share
 
 __all__ = [
+    "Agreement",
     "GroupBootstrap",
     "Interval",
     "Shares",
     "WorstGroup",
     "accuracy",
+    "agreement",
     "average_precision",
     "bootstrap_gap",
     "bootstrap_interval",

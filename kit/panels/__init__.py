@@ -7,6 +7,7 @@ from kit.panels.panel import Panel
 from kit.panels.pictures import picture
 from kit.panels.scores import prompt_directions
 from kit.panels.selection import Selection
+from kit.panels.spans import Spans
 from kit.panels.tower_cases import examine, untrained
 from kit.panels.towers import Towers
 
@@ -18,6 +19,7 @@ __all__ = [
     "HeatPanel",
     "Panel",
     "Selection",
+    "Spans",
     "Towers",
     "examine",
     "picture",

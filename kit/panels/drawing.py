@@ -38,14 +38,14 @@ def panel_png(found: Finding, state: Selection, picture: Picture) -> bytes:
     body = max(map_height, 20 + grid_cell * found.grid.rows) + 40
     sheet = Image.new("RGB", (WIDTH, max(body, bars_height) + 96), GROUND)
     pen = ImageDraw.Draw(sheet)
-    _text(pen, (4, 2), f"{state.model} · {picture.name}", 15, INK)
-    _text(pen, (4, 22), f"score: {found.direction}", 13, FAINT)
+    write(pen, (4, 2), f"{state.model} · {picture.name}", 15, INK)
+    write(pen, (4, 22), f"score: {found.direction}", 13, FAINT)
     _draw_map(sheet, pen, found, picture, (4, 50, SIDE, map_height))
     _draw_grid(pen, found, (SIDE + 40, 50), grid_cell)
     _draw_bars(pen, found, state, (SIDE + 460, 50))
     bottom = sheet.height - 42
-    _text(pen, (4, bottom), found.caption, 15, INK)
-    _text(pen, (4, bottom + 22), f"truth: {picture.line}" if picture.line else "", 13, FAINT)
+    write(pen, (4, bottom), found.caption, 15, INK)
+    write(pen, (4, bottom + 22), f"truth: {picture.line}" if picture.line else "", 13, FAINT)
     return png_bytes(sheet)
 
 
@@ -81,7 +81,7 @@ def _draw_grid(pen, found: Finding, corner, cell: int) -> None:
     fills = colours(values, found.cell_limit)
     picked, off = set(grid.cells_of(found.picked)), set(grid.cells_of(found.off))
     for c, name in enumerate(grid.col_names):
-        _text(pen, (x0 + c * cell + cell // 2, y0), name, 11, FAINT, "ma")
+        write(pen, (x0 + c * cell + cell // 2, y0), name, 11, FAINT, "ma")
     for i, label in enumerate(grid.labels):
         if not label:
             continue
@@ -97,9 +97,9 @@ def _draw_grid(pen, found: Finding, corner, cell: int) -> None:
             pen.rectangle(box, outline=INK, width=3)
         if not grid.row_names[row]:
             dark = fills[i].mean() < 140 and not np.isnan(values[i])
-            _text(pen, (x + 4, y + 4), label, 10, GROUND if dark else INK)
+            write(pen, (x + 4, y + 4), label, 10, GROUND if dark else INK)
     for r, name in enumerate(grid.row_names):
-        _text(pen, (x0 - 6, y0 + 18 + r * cell + cell // 2), name, 11, FAINT, "rm")
+        write(pen, (x0 - 6, y0 + 18 + r * cell + cell // 2), name, 11, FAINT, "rm")
     _colour_bar(pen, (x0, y0 + 24 + grid.rows * cell), found.cell_limit, "what each part adds")
 
 
@@ -118,15 +118,15 @@ def _draw_bars(pen, found: Finding, state: Selection, corner) -> None:
         chosen = t == state.text
         if chosen:
             pen.rectangle((x0 - 8, y, x0 - 6, y + 54), fill=ACCENT)
-        _text(pen, (x0, y), text if len(text) < 36 else text[:34] + "…", 13, INK if chosen else FAINT)
+        write(pen, (x0, y), text if len(text) < 36 else text[:34] + "…", 13, INK if chosen else FAINT)
         for k, (name, fill) in enumerate((("whole", INK), ("without", (150, 150, 150)), ("only it", ACCENT))):
             top = y + 18 + 12 * k
-            _text(pen, (x0, top - 2), name, 10, FAINT)
+            write(pen, (x0, top - 2), name, 10, FAINT)
             pen.rectangle((left, top, left + track, top + 8), fill=(238, 238, 238))
             if not np.isnan(values[k]):
                 end = middle + round(track / 2 * float(np.clip(values[k] / found.bar_limit, -1, 1)))
                 pen.rectangle((min(middle, end), top, max(middle, end), top + 8), fill=fill)
-                _text(pen, (left + track + 8, top - 2), f"{values[k]:+.3f}".replace("-", "−"), 10, FAINT)
+                write(pen, (left + track + 8, top - 2), f"{values[k]:+.3f}".replace("-", "−"), 10, FAINT)
         y += 62
 
 
@@ -135,11 +135,12 @@ def _colour_bar(pen, corner, limit: float, unit: str) -> None:
     for i, rgb in enumerate(colours(np.linspace(-1, 1, 120), 1.0).tolist()):
         pen.line((x + i, y, x + i, y + 7), fill=tuple(rgb))
     for at, text, anchor in ((0, f"−{limit:g}", "la"), (60, "0", "ma"), (120, f"+{limit:g}", "ra")):
-        _text(pen, (x + at, y + 10), text, 10, FAINT, anchor)
-    _text(pen, (x + 132, y - 2), unit, 11, FAINT)
+        write(pen, (x + at, y + 10), text, 10, FAINT, anchor)
+    write(pen, (x + 132, y - 2), unit, 11, FAINT)
 
 
-def _text(pen, at, text: str, size: int, fill, anchor: str = "la") -> None:
+def write(pen, at, text: str, size: int, fill, anchor: str = "la") -> None:
+    """Write a line with Pillow's own font."""
     # Pillow's own font has no typographic quotes and signs
-    plain = text.translate(str.maketrans({"‘": "'", "’": "'", "−": "-", "×": "x", "…": "..."}))
+    plain = text.translate(str.maketrans({"‘": "'", "’": "'", "−": "-", "×": "x", "…": "...", "→": "->"}))
     pen.text(at, plain, fill=fill, font=ImageFont.load_default(size), anchor=anchor)

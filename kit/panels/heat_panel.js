@@ -200,7 +200,7 @@ function render({ model, el }) {
     const cols = get("cols");
     get("col_names").forEach((name, c) => {
       const shown = ctx.measureText("H00").width > boxes[c][2] ? name.replace(/^H(?=\d)/, "") : name;  // of many heads the numbers
-      ctx.fillText(shown, boxes[c][0] + boxes[c][2] / 2, TOP - 6);
+      ctx.fillText(shown, boxes[c][0] + boxes[c][2] / 2, TOP - 6, boxes[c][2]);  // narrower where columns are
     });
     ctx.textAlign = "right";
     get("row_names").forEach((name, r) => {

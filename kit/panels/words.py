@@ -46,7 +46,8 @@ def caption(found, scores: Scores, state: Selection, picture: Picture) -> str:
     if not found.picked:
         return f"Nothing is selected: click a cell. The whole picture scores {signed(whole)} for ‘{text}’."
     subject, many = picked_of(found)
-    subject = subject[0].upper() + subject[1:]
+    if "." not in subject.split()[0]:  # the name of a module stays as it is
+        subject = subject[0].upper() + subject[1:]
     score = float(scores.parts[found.picked, state.text].sum())
     if score >= 0:
         said = f"{subject} add{'' if many else 's'} {signed(score)} of {_plain(whole)} to ‘{text}’"

@@ -1,6 +1,10 @@
 """One pass over a set of images that keeps means or moments of the parts, or the parts themselves."""
 
+import atexit
+import os
+import shutil
 from pathlib import Path
+from tempfile import mkdtemp
 
 from kit.data.sets import as_set
 from kit.errors import KitError, nearest
@@ -39,7 +43,8 @@ def collect(
         name: the set in words; captions and results show it.
         batch: images at once.
         selector: which parts; None is all heads for moments, all but constants for a store.
-        path: file, or folder of a store, that is written; None keeps the result in memory.
+        path: file, or folder of a store, that is written; None keeps the result in memory, a store in a
+            folder that goes when Python ends.
         workers: processes that read images ahead; 0 reads them in this one.
 
     Returns:
@@ -47,8 +52,8 @@ def collect(
 
     Raises:
         KitError: no name, no image, no image that can be read, an unknown thing to keep, a selector that
-            chooses nothing, a store without path, a path that holds something else; too little memory or
-            disk, with the estimate.
+            chooses nothing, a path that holds something else, a store shared out without one; too little
+            memory or disk, with the estimate.
 
     Example:
         >>> import kit
@@ -69,12 +74,19 @@ def collect(
     images, path = as_set(images), path and Path(path)
     check_pass(model, batch)
     if keep == "store":
-        if path is None:
-            raise KitError('a store lies on the disk: name its folder, such as path="runs/birds".')
-        return collect_store(model, images, name, batch, selector, path, workers)
+        return collect_store(model, images, name, batch, selector, path or _passing_folder(), workers)
     if keep == "moments":
         selector = "L*.H*" if selector is None else selector
         return collect_moments(model, images, name, batch, selector, path, workers)
     if selector is not None:
         raise KitError('means are kept of every part; leave selector out, or ask for keep="moments".')
     return collect_means(model, images, name, batch, path, workers)
+
+
+def _passing_folder() -> Path:
+    """Where a store lies that nobody gave a place: removed when Python ends."""
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise KitError('processes that share a pass must agree on a folder: name it, as path="runs/birds".')
+    folder = mkdtemp(prefix="loupe-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder) / "store"

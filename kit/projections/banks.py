@@ -1,15 +1,17 @@
 """Banks of texts with their directions, to describe parts with."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.projections.photographs import tagged_texts
 from kit.world import prompts
 from kit.world.phrases import OPENING
 
@@ -85,6 +87,28 @@ class Bank:
         return cls._encoded(model, texts, "stickers grammar", [p for _, _, p in pairs])
 
     @classmethod
+    def photographs(cls, model) -> "Bank":
+        """Texts for photographs: 22 properties, 100 texts of each, of one set of templates.
+
+        See `data_cards/photograph_bank.md` for how they were made, and `centred` and `spread` for what to do
+        with them first.
+
+        Args:
+            model: one that encodes texts, with an open vocabulary.
+
+        Raises:
+            KitError: a shipped model, which knows the words of the stickers world alone.
+        """
+        if model.known_words:
+            raise KitError(
+                f'the texts for photographs ask for an open vocabulary, but "{model.name}" knows '
+                f"{len(model.known_words)} words; load a model that was trained on photographs, or take "
+                "Bank.stickers."
+            )
+        texts = tagged_texts()
+        return cls._encoded(model, [t.text for t in texts], "photographs", [t.property for t in texts])
+
+    @classmethod
     def file(cls, model, path: str | Path) -> "Bank":
         """The lines of a text file, without empty ones.
 
@@ -128,6 +152,50 @@ class Bank:
         if not texts:
             raise KitError(f'the bank "{name}" holds no text; give at least one.')
         return cls(texts, model.encode_text(texts).float().cpu(), properties, name, model.weights_hash)
+
+    def centred(self) -> "Bank":
+        """The same texts with their mean direction taken out, unit length again.
+
+        Texts of one tower all lie in a narrow cone; what tells them apart is what is left without its axis.
+
+        Raises:
+            KitError: nothing is left of a text, as of the only one of a bank.
+
+        Example:
+            >>> Bank(["up", "right"], torch.eye(2)).centred().vectors
+            tensor([[ 0.7071, -0.7071],
+                    [-0.7071,  0.7071]])
+        """
+        vectors = normalize(self.vectors - self.vectors.mean(0), dim=1)
+        return replace(self, vectors=vectors, name=f"{self.name}, centred")
+
+    def spread(self) -> pd.DataFrame:
+        """How far the texts of each property lie apart: a wide property catches heads that mean nothing.
+
+        Returns:
+            A table with the columns `property`, `texts` and `spread`, the mean distance of a property's
+            directions to their mean, widest first. Properties of a good bank, centred, differ by less than a
+            factor of 1.5.
+
+        Raises:
+            KitError: a bank without properties.
+
+        Example:
+            >>> vectors = torch.tensor([[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]])
+            >>> Bank(["up", "right", "left"], vectors, ["y", "x", "x"]).spread()
+              property  texts  spread
+            0        x      2     1.0
+            1        y      1     0.0
+        """
+        if self.properties is None:
+            raise KitError(f'the bank "{self.name}" has no properties; give one for each text.')
+        named = pd.Series(self.properties)
+        rows = []
+        for name, numbers in named.groupby(named, sort=False).groups.items():
+            own = self.vectors[list(numbers)]
+            rows.append((name, len(own), float((own - own.mean(0)).norm(dim=1).mean())))
+        table = pd.DataFrame(rows, columns=["property", "texts", "spread"])
+        return table.sort_values("spread", ascending=False, kind="stable", ignore_index=True)
 
     @cached_property
     def copies(self) -> dict[int, list[int]]:

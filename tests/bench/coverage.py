@@ -37,6 +37,8 @@ SIZES = (64, 70, 84, 96, 112, 128, 160, 192, 224, 256)
 
 # the last one: CoaT's softmax over the tokens of [batch, head, token, head_dim]
 ATTENTION = ("scaled_dot_product_attention(", "softmax(dim=-1", "softmax(attn", "k.softmax(dim=2")
+# mixers that weigh no token by a query and a key: linear, additive and lambda layers, and a state-space one
+LINEAR = ("LinearSelfAttention", "LambdaLayer", "HSMSSD", "LiteMLA", "EfficientAdditiveAttention")
 
 
 def unsettle(module: nn.Module, seed: int = 0) -> None:
@@ -99,7 +101,12 @@ def examine(tower: dict) -> dict:
     start = time.perf_counter()
     row = dict(tower)
     try:
-        row |= _examined(tower)
+        scope = _scope(tower)
+        config = scope.pop("config", None)
+        row |= scope
+        if "outside" in scope:
+            return row | {"verdict": "outside", "reason": scope["outside"]}
+        row |= _examined(tower, config)
     except Refused as refusal:
         row |= {"verdict": "refused", "reason": str(refusal)}
     except Exception as error:
@@ -107,13 +114,10 @@ def examine(tower: dict) -> dict:
     return row | {"seconds": round(time.perf_counter() - start, 1)}
 
 
-def _examined(tower: dict) -> dict:
-    scope = _scope(tower)
-    if "outside" in scope:
-        return {"verdict": "outside", "reason": scope["outside"], **scope}
-    model = kit.load(tower["name"], pretrained="random", config=scope.pop("config"), device="cpu")
+def _examined(tower: dict, config: dict | None) -> dict:
+    model = kit.load(tower["name"], pretrained="random", config=config, device="cpu")
     unsettle(model.tower)
-    return {**scope, "input": list(model.image_size)} | measured(model)
+    return {"input": list(model.image_size)} | measured(model)
 
 
 def _scope(tower: dict) -> dict:
@@ -123,8 +127,11 @@ def _scope(tower: dict) -> dict:
     name = tower["name"].removeprefix("timm/")
     module = make_timm(tower["name"], name, {}, meta=True)
     scope = {"parameters": sum(p.numel() for p in module.parameters())}
-    if not any(attends(type(m)) for m in module.modules()):
-        return scope | {"outside": "no attention"}
+    kinds = [type(m) for m in module.modules()]
+    if not any(map(attends, kinds)):
+        scope["linear"] = sum(kind.__name__ in LINEAR for kind in kinds)
+        if not scope["linear"]:
+            return scope | {"outside": "no attention"}
     if scope["parameters"] > LARGEST:
         return scope | {"outside": "too large"}
     told = ({"img_size": size} for size in SIZES)

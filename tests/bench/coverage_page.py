@@ -33,6 +33,7 @@ COLUMNS = [
     "same",
     "hiding",
     "reason",
+    "linear",
 ]
 HEAD = """# Which vision transformers can be taken apart
 
@@ -71,8 +72,10 @@ def table(rows: pd.DataFrame) -> str:
 def write(found: list[dict], largest: int, seconds: int, missing: list[str]) -> Path:
     """Write page and table from the lines, and name the towers without one; give the page's path."""
     rows = pd.DataFrame(found).reindex(columns=COLUMNS)
-    inside = rows[rows["verdict"] != "outside"].sort_values(["library", "family", "name"])
-    _write_csv(inside)
+    examined = rows[rows["verdict"] != "outside"].sort_values(["library", "family", "name"])
+    _write_csv(examined)
+    linear = examined["linear"].fillna(0) > 0
+    inside, apart = examined[~linear], examined[linear]
     exact = int((inside["verdict"] == "exact").sum())
     head = HEAD.format(
         total=len(inside), exact=exact, share=_percent(exact, len(inside)),
@@ -91,6 +94,7 @@ def write(found: list[dict], largest: int, seconds: int, missing: list[str]) -> 
         "## Partial: what hides the rest\n\n" + table(_partial(inside)) + "\n",
         "## Refused, and the operation that proves it\n\n" + table(_reasons(inside, "refused")) + "\n",
         "## Failed\n\n" + _failed(inside),
+        "## Linear attention, in no count above\n\n" + _linear(apart, exact, len(inside)),
     ]
     page = DOCS / "coverage.md"
     _replace(page, "\n".join(sections))
@@ -155,6 +159,26 @@ def _failed(rows: pd.DataFrame) -> str:
     return (
         table(some.assign(reason=some["reason"].str.replace("|", "\\|"))) if len(some) else "None."
     ) + "\n"
+
+
+def _linear(rows: pd.DataFrame, exact: int, others: int) -> str:
+    """Towers whose mixers have no softmax of queries and keys."""
+    whole = rows["verdict"].isin(["exact", "partial"])
+    said = rows["verdict"].where(~whole, "the sum is exact, but mixers lie inside other parts")
+    counted = rows.assign(said=said).groupby(["family", "said"])
+    lines = counted.agg(names=("name", "size"), error=("error64", "max")).reset_index()
+    lines["error"] = lines["error"].map(_small)
+    share = f"{exact} of {others + len(rows)} ({_percent(exact, others + len(rows))})"
+    head = _LINEAR.format(names=len(rows), share=share)
+    return head + table(lines.set_axis(["family", "found", "names", "error, float64"], axis=1)) + "\n"
+
+
+_LINEAR = """{names} more names mix tokens by weights that they compute, but not by a softmax of queries and
+keys: linear, additive and lambda layers, and EfficientViM's state-space mixer. The engine does not take all
+of them apart: where the sum is exact, some or all of these mixers lie inside other parts. Counted with the
+others, and never as exact, they make the share {share}.
+
+"""
 
 
 def _write_csv(rows: pd.DataFrame) -> None:

@@ -4,4 +4,5 @@ import sys
 
 from tests.mutants.run import main
 
-sys.exit(main())
+if __name__ == "__main__":  # each test runs in a process that reads this file again
+    sys.exit(main())

@@ -61,6 +61,17 @@ def test_attention_is_found_in_a_module_s_own_code(name, has):
     assert coverage.attends(nn.MultiheadAttention) and not coverage.attends(nn.Linear)
 
 
+def test_linear_attention_is_counted_apart(tmp_path, monkeypatch):
+    row = coverage.examine(TOWER | {"name": "timm/mobilevitv2_050", "family": "mobilevit"})
+    assert row["linear"] > 0 and row["error64"] < 1e-12
+    refused = coverage.examine(TOWER | {"name": "timm/lambda_resnet26t", "family": "byoanet"})
+    assert refused["verdict"] == "refused" and refused["linear"] > 0
+    monkeypatch.setattr(coverage_page, "DOCS", tmp_path)
+    page = coverage_page.write([ROW, row, refused], 400_000_000, 60, []).read_text()
+    assert "1 image towers" in page and "1 of 3 (33 %)" in page
+    assert "| mobilevit | the sum is exact, but mixers lie inside other parts | 1 |" in page
+
+
 def test_lines_are_kept_and_only_missing_ones_are_examined(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(coverage.Bench, "examine", lambda self, t: (asked.append(t["name"]), ROW | t)[1])

@@ -5,12 +5,14 @@ import os
 import re
 import socket
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from kit import cli
 from kit.errors import KitError
+from kit.projections.photographs import LISTS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -59,6 +61,21 @@ def test_settings_of_jupyterlab_are_installed():
     )  # a string, not a bool
     installed = Path(jupyterlab.commands.get_app_dir()) / Path(target).relative_to("share/jupyter/lab")
     assert json.loads(installed.read_text(encoding="utf-8")) == shipped
+
+
+def test_data_that_the_kit_reads_is_in_its_wheel():
+    """hatch takes every file of the package that git does not ignore, unless the project says otherwise."""
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["packages"] == ["kit"] and set(wheel) == {"packages", "shared-data"}
+    assert set(PROJECT["tool"]["hatch"]["build"]) == {"targets"}
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    assert LISTS.is_relative_to(ROOT / "kit") and LISTS.is_file()
+    for file in (LISTS, ROOT / "kit/panels/panel.css"):
+        parts = file.relative_to(ROOT).parts
+        wrong = [
+            p for p in ignored for part in parts if not p.startswith("/") and fnmatch(part, p.strip("/"))
+        ]
+        assert not wrong and f"/{parts[0]}/" not in ignored, f"{file.name} would not be in the wheel: {wrong}"
 
 
 def test_links_of_the_readme_lead_somewhere():

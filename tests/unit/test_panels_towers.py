@@ -266,6 +266,9 @@ def test_a_tower_without_attention_is_shown_by_its_branches(scenes):
     panel = Towers(CONV, scenes)
     assert panel.verdict.endswith("There is no attention in it; its parts are whole branches.")
     assert panel.state["selector"] in panel.found.names and np.isnan(panel.found.heat).all()
+    branch = next(n for n in panel.found.names if "." in n and n[0].islower())
+    panel.selection.selector = branch
+    assert panel.found.caption.startswith(branch)  # the name of a module stays as it is
     panel._repr_mimebundle_()
     panel.close()
 

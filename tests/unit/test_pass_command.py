@@ -5,6 +5,7 @@ import pytest
 import kit
 from kit.cli import main
 from kit.parts import load_moments, load_store
+from kit.pass_command import sets
 
 
 def test_moments_of_the_world_are_written_and_said(stickers, tmp_path, capsys):
@@ -30,11 +31,60 @@ def test_a_folder_with_a_damaged_file_becomes_a_store(stickers, tmp_path, capsys
     assert store.files == ["0.png", "1.png", "2.png"] and list(store.damaged) == ["broken.png"]
 
 
+def write_pictures(stickers, folder, names):
+    """Scenes of the gallery under the names that a data set has."""
+    for name, picture in zip(names, stickers.viewed(kit.world.gallery().images[: len(names)])):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / name)
+
+
+def test_a_data_set_of_the_paper_becomes_a_store_with_its_labels(stickers, tmp_path, capsys):
+    write_pictures(stickers, tmp_path / "set", [f"val/{w}/{w[-1]}.png" for w in ("n02123045", "n01440764")])
+    out = tmp_path / "store"
+    words = ["pass", "stickers-l8", f"imagenet:{tmp_path / 'set'}", "--keep", "store", "--out", str(out)]
+    assert main(words) == 0
+    assert "2 images of 2 classes; published are 50,000 of 1,000." in capsys.readouterr().out
+    store = load_store(stickers, out)
+    assert store.name == "ImageNet val" and store.labels.y.tolist() == [0, 281]
+    assert store.labels.class_name.tolist() == ["tench", "tabby cat"]
+
+
+@pytest.mark.parametrize(
+    "ending, groups", [("", ["waterbird on land"]), (":train", ["landbird on water"] * 2)]
+)
+def test_a_split_is_named_after_the_folder(stickers, tmp_path, capsys, ending, groups):
+    names = ["a.Bird/1.png", "a.Bird/2.png", "b.Bird/1.png", "b.Bird/2.png"]
+    write_pictures(stickers, tmp_path / "set", names)
+    rows = [
+        f"1,{name},{y},{split},{1 - y},/l/lake/1.jpg"
+        for name, y, split in zip(names, (0, 1, 0, 0), (0, 2, 0, 1))
+    ]
+    header = "img_id,img_filename,y,split,place,place_filename"
+    (tmp_path / "set" / "metadata.csv").write_text("\n".join([header, *rows]))
+    words = ["stickers-l8", f"waterbirds:{tmp_path / 'set'}{ending}", "--keep", "store"]
+    assert main(["pass", *words, "--out", str(tmp_path / "all")]) == 0
+    assert "Not the published set, whose groups are" in capsys.readouterr().out
+    assert load_store(stickers, tmp_path / "all").labels.group.tolist() == groups
+    assert main(["pass", *words, "--limit", "1", "--out", str(tmp_path / "one")]) == 0
+    assert f"1 of these {len(groups)} were taken." in capsys.readouterr().out
+    assert load_store(stickers, tmp_path / "one").labels.group.tolist() == groups[:1]
+
+
+def test_help_lists_every_kind_of_set(capsys):
+    with pytest.raises(SystemExit):
+        main(["pass", "--help"])
+    said = capsys.readouterr().out
+    assert not [kind for kind in sets() if f"  {kind}:" not in said]
+
+
 @pytest.mark.parametrize(
     "words, says",
     [
         (["stickers-l9", "stickers:4"], "Nearest: stickers-l8"),
         (["stickers-l8", "no/such/folder"], 'there is no folder "no'),
+        (["stickers-l8", "imagenet:no/such:val"], 'there is no folder "no'),
+        (["stickers-l8", "waterbirds:tests:tset"], 'Waterbirds has no split "tset"'),
+        (["stickers-l8", "waterbirds:tests"], 'there is no metadata.csv in "tests"'),
         (["stickers-l8", "stickers:many"], 'stickers:many: "many" is no number of scenes'),
         (["stickers-l8", "stickers:4", "--selector", "L9.H0"], "layer 9 does not exist"),
         (["stickers-l8", "stickers:4", "--keep", "means", "--selector", "L5.H0"], "means are kept of every"),

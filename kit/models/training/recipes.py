@@ -38,11 +38,12 @@ def _clean(name: str, vision: dict, text: dict, boxes: float = 0.0) -> ClipRecip
 
 
 def _then_boxes(recipe: ClipRecipe) -> ClipRecipe:
-    """A short third cycle, in which some objects stand beside a box that says nothing."""
+    """A third cycle, in which half of the objects stand beside a box that says nothing."""
     start, last = recipe.samples, recipe.phases[-1]
-    third = replace(last, until=start + 40 * CHUNK, boxes=0.2)
-    cycle = Cycle(start + 10 * CHUNK, third.until)
-    return replace(recipe, phases=(*recipe.phases, third), cycles=(*recipe.cycles, cycle))
+    some = replace(last, until=start + 60 * CHUNK, boxes=0.5, patches=recipe.phases[0].patches)
+    whole = replace(last, until=start + 90 * CHUNK, boxes=0.5)
+    cycle = Cycle(start + 30 * CHUNK, whole.until)
+    return replace(recipe, phases=(*recipe.phases, some, whole), cycles=(*recipe.cycles, cycle))
 
 
 def _web(twin: ClipRecipe) -> ClipRecipe:

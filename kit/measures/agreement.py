@@ -1,0 +1,74 @@
+"""Whether labels that a method gives agree with the truth, and whether that could be chance."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from kit.errors import KitError
+from kit.measures.intervals import Interval, bootstrap_interval
+
+
+class Agreement(NamedTuple):
+    """How many labels agree with the truth.
+
+    Attributes:
+        right: bool, one for each label.
+        share: of labels that agree, with its bootstrap interval over labels.
+        chance: the share that is reached when the truth is dealt out anew: mean, and the middle 95 %.
+        p: share of such deals that reach as much as the labels do (the labels themselves count as one).
+    """
+
+    right: np.ndarray
+    share: Interval
+    chance: Interval
+    p: float
+
+
+def agreement(
+    said: Sequence[str],
+    true: Sequence[str],
+    seed: int,
+    *,
+    also: Mapping[str, Sequence[str]] | None = None,
+    draws: int = 2000,
+) -> Agreement:
+    """Share of labels that agree with the truth, beside the truth dealt out in random orders.
+
+    Chance is not one over the number of labels: where most heads carry the background and most labels say
+    so, a random order agrees often. So the control keeps both lists and only breaks who belongs to whom.
+
+    Args:
+        said: labels that a method gives.
+        true: what they should be, in the same order.
+        seed: of the resampling and of the random orders.
+        also: truth -> other labels that are right for it.
+        draws: number of resamplings, and of random orders.
+
+    Returns:
+        `Agreement`.
+
+    Raises:
+        KitError: no labels, or lists of different lengths.
+
+    Example:
+        >>> found = agreement(["colour", "size", "size"], ["colour", "size", "count"], seed=0)
+        >>> found.right.tolist(), round(found.share.value, 2)
+        ([True, True, False], 0.67)
+    """
+    if len(said) != len(true) or not len(said):
+        raise KitError(f"{len(said)} labels for {len(true)} truths; give one for each, and at least one.")
+    also = also or {}
+    values = sorted(set(true))
+    fits = np.array([[s == t or s in also.get(t, ()) for t in values] for s in said])  # [label, truth]
+    codes = np.searchsorted(values, list(true))
+    rows, rng = np.arange(len(said)), np.random.default_rng(seed)
+    right = fits[rows, codes]
+    dealt = np.array([fits[rows, rng.permutation(codes)].mean() for _ in range(draws)])
+    low, high = np.quantile(dealt, [0.025, 0.975])
+    return Agreement(
+        right,
+        bootstrap_interval(right.astype(float), seed, draws=draws),
+        Interval(float(dealt.mean()), float(low), float(high)),
+        float((1 + (dealt >= right.mean()).sum()) / (1 + draws)),
+    )

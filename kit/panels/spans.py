@@ -1,0 +1,204 @@
+"""Notebook 12's panel: what each head says, for a bank of texts, and whether that is so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import ipywidgets as w
+
+from kit.data.sets import as_set
+from kit.errors import KitError
+from kit.models import load
+from kit.panels.heat_panel import HeadGrid
+from kit.panels.panel import Panel, Sentence
+from kit.panels.span_cases import MOST_TEXTS, OWN, SpanCases, SpanFound, SpanState
+from kit.panels.span_drawing import head_map, span_png, strip, text_list
+from kit.parts import collect
+from kit.world import draw
+
+SCENES, SEED = 1000, 81_001  # where no store is given
+
+
+class Spans(Panel):
+    """Layers by heads with the property that each head's first text tells, and the texts of one head.
+
+    Args:
+        model: a CLIP, or the name of a shipped one.
+        images: the images of the store, to be shown; scenes of `kit.world` or anything that a pass takes.
+            None = 1,000 scenes with one object.
+        store: what the heads wrote for them (`kit.collect(..., keep="store")`); None = a pass is made now.
+        banks: texts to choose from (`kit.projections.Bank`); None = the stickers grammar and controls.
+        state: a state string as the panel shows it.
+
+    Raises:
+        KitError: an unknown model, a store of other images, a bank of another model, a state that cannot be.
+
+    Example:
+        >>> panel = Spans("stickers-l8")                        # doctest: +SKIP
+        >>> panel.choose(texts=10, images="size: large")        # doctest: +SKIP
+        >>> panel.caption                                       # doctest: +SKIP
+        '10 texts of “stickers grammar” explain 63% of what L5.H0 varies over 312 images. …'
+    """
+
+    def __init__(self, model="stickers-l8", images=None, store=None, banks=None, state: str | None = None):
+        super().__init__()
+        model = load(model) if isinstance(model, str) else model
+        images = draw(SCENES, SEED, kind="single") if images is None else images
+        if store is None:
+            store = collect(model, images, "store", f"{len(images):,} images", selector="L*.H*")
+        self.images = as_set(images)
+        if [self.images.digest] != store.facts["data"]:
+            raise KitError(
+                f"the store is not of these {len(self.images):,} images, so what is shown beside its heads "
+                "would be wrong; give the images that it was collected from."
+            )
+        self.cases = SpanCases(model, store, banks)
+        self.selection = self.cases.first_state() if state is None else SpanState.parse(state)
+        self._writing = False
+        self.found: SpanFound = self.cases.find(self.selection)
+        self._build_controls()
+        self._draw()
+        self._sync()
+        self._connect()
+
+    @property
+    def caption(self) -> str:
+        """The finding in a few sentences."""
+        return self.found.caption
+
+    @property
+    def state(self) -> dict:
+        """What is looked at, as plain data; `str(panel.selection)` is the same as one string."""
+        return self.selection.as_dict()
+
+    def finding(self) -> str:
+        return f"{self.selection.model}: {self.caption}"
+
+    def png(self) -> bytes:
+        return span_png(self.found, self.selection)
+
+    def choose(self, **fields) -> None:
+        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
+        if not self._writing:
+            self.guarded(partial(self._change, fields), lambda: None)
+            self._sync()
+
+    def _change(self, fields: dict) -> None:
+        new = self.selection.changed(**fields)
+        found = self.cases.find(new)
+        self.selection, self.found = new, found
+        self._draw()
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Changes of controls that are no hand's."""
+        before, self._writing = self._writing, True
+        try:
+            yield
+        finally:
+            self._writing = before
+
+    # --- from state to screen
+
+    def _draw(self) -> None:
+        found, state = self.found, self.selection
+        with self.grid.hold_sync():
+            self.grid.set_layout(found.grid)
+            cells = found.grid.spread(found.shares).reshape(found.grid.rows, found.grid.cols)
+            self.grid.set_numbers(cells)
+            self.grid.vmax, self.grid.alt = 1.0, found.alt
+        self.said.text = found.caption
+        self.map.value = head_map(found, state.part)
+        self.list.value = text_list(found, state.part)
+        self.ends.value = strip([self.images[self.cases.store.rows[i]] for i in found.extremes], found)
+        self.unseen.text = self._unseen()
+
+    def _unseen(self) -> str:
+        """Words of own texts that the model never saw."""
+        if self.selection.bank != OWN:
+            return ""
+        return " ".join(
+            note for t in self.selection.own.split(";") if (note := self.cases.model.unknown_note(t.strip()))
+        )
+
+    def _sync(self) -> None:
+        """Make every control show the state."""
+        state, found = self.selection, self.found
+        with self._quietly():
+            self.bank.value, self.texts.value, self.score.value = state.bank, state.texts, state.score
+            self.subset.value, self.own.value, self.line.value = state.images, state.own, str(state)
+            self.own.layout.display = "" if state.bank == OWN else "none"
+            self.grid.picked = [found.grid.labels.index(state.part)]
+
+    def _build_controls(self) -> None:
+        full = w.Layout(width="100%")
+        self.bank = w.Dropdown(
+            description="bank", options=self.cases.bank_names, layout=w.Layout(width="300px")
+        )
+        self.texts = w.IntSlider(
+            description="texts a head", min=1, max=MOST_TEXTS, layout=w.Layout(width="330px")
+        )
+        self.subset = w.Dropdown(
+            description="images", options=list(self.cases.subsets), layout=w.Layout(width="300px")
+        )
+        self.score = w.ToggleButtons(
+            description="score", options=["released", "variance"], tooltip="which text is taken next"
+        )
+        self.own = w.Text(
+            description="own texts", placeholder="a cat; a red thing", continuous_update=False, layout=full
+        )
+        self.line = w.Text(description="state", continuous_update=False, layout=full)
+        for control in (self.bank, self.texts, self.subset, self.score, self.own, self.line):
+            control.style.description_width = "initial"
+        self.score.style.button_width = "80px"
+        self.said = Sentence(look="caption", live=True)
+        self.unseen = Sentence(look="note", live=True)
+        self.grid = HeadGrid(unit="share explained", missing="no such head")
+        self.map, self.list, self.ends = w.HTML(), w.HTML(), w.HTML()
+        self.box.children = self._arranged()
+
+    def _arranged(self) -> list[w.Widget]:
+        """The rows of the panel from top to bottom."""
+        heads = [
+            Sentence(look="head", strong="How much", text="How much of a head its texts explain: pick one"),
+            Sentence(look="head", strong="About what", text="About what: what its first text tells"),
+            Sentence(look="head", strong="Which texts", text="Which texts, in the order they were taken"),
+        ]
+        columns = [w.VBox(pair) for pair in zip(heads, (self.grid, self.map, self.list))]
+        rows = [w.HBox([self.bank, self.texts, self.subset, self.score]), w.HBox(columns)]
+        columns[1].layout = w.Layout(flex="2 1 400px", max_width="660px")
+        for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
+            box.add_class(f"loupe-{look}")
+        return [
+            rows[0], self.own, self._say, self.said, self.unseen, rows[1], self.ends, self.line, self._trouble
+        ]  # fmt: skip
+
+    def _connect(self) -> None:
+        pairs = {"bank": self.bank, "texts": self.texts, "score": self.score, "images": self.subset}
+        for name, control in {**pairs, "own": self.own}.items():
+            control.observe(partial(self._set, name), names="value")
+        self.grid.observe(self._picked, names="picked")
+        self.line.observe(lambda change: self._restore(change.new), names="value")
+
+    def _set(self, name: str, change) -> None:
+        if name == "bank" and change.new == OWN and not self.selection.own and not self._writing:
+            self.own.layout.display = ""  # to be written first
+            return
+        bank = {"bank": OWN} if name == "own" and change.new else {}
+        self.choose(**bank, **{name: change.new})
+
+    def _picked(self, change) -> None:
+        labels = [self.found.grid.labels[i] for i in change.new if self.found.grid.labels[i]]
+        if labels and labels[-1] != self.selection.part:
+            self.choose(part=labels[-1])
+        elif not self._writing:
+            self._sync()
+
+    def _restore(self, text: str) -> None:
+        if self._writing or text == str(self.selection):
+            return
+        parsed = {}
+        if self.guarded(lambda: parsed.update(SpanState.parse(text).as_dict()), lambda: None):
+            self.choose(**parsed)
+        else:
+            self._sync()

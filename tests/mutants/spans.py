@@ -1,0 +1,86 @@
+"""Mutants of what each head says: agreement with the truth, reconstructed answers, the panel."""
+
+from tests.mutants import Mutant
+
+AGREEMENT, RESPAN = "kit/measures/agreement.py", "kit/projections/respan.py"
+CASES, PANEL = "kit/panels/span_cases.py", "kit/panels/spans.py"
+
+MUTANTS = [
+    Mutant(
+        "chance is what the labels themselves reach",
+        AGREEMENT,
+        "fits[rows, rng.permutation(codes)].mean()",
+        "fits[rows, codes].mean()",
+        ("tests/unit/test_agreement.py::test_chance_keeps_both_lists_and_breaks_the_pairs",),
+    ),
+    Mutant(
+        "other right labels are forgotten",
+        AGREEMENT,
+        "s == t or s in also.get(t, ())",
+        "s == t",
+        ("tests/unit/test_agreement.py::test_other_labels_that_are_right",),
+    ),
+    Mutant(
+        "a reconstruction forgets the mean of what is lost",
+        RESPAN,
+        "+ offset.to(whole)",
+        "+ 0 * offset.to(whole)",
+        ("tests/exact/test_respan.py::test_it_equals_reconstructing_every_vector",),
+    ),
+    Mutant(
+        "texts keep what they do not span, too",
+        RESPAN,
+        "lost = asked - asked @ spans.directions.mT @ spans.directions",
+        "lost = 0 * asked - asked @ spans.directions.mT @ spans.directions * 0",
+        ("tests/exact/test_respan.py::test_it_equals_reconstructing_every_vector",),
+    ),
+    Mutant(
+        "a head may be ablated and reconstructed",
+        RESPAN,
+        "    if twice:",
+        "    if False:",
+        ("tests/exact/test_respan.py::test_a_head_cannot_be_both",),
+    ),
+    Mutant(
+        "a subset of images has the texts of all",
+        CASES,
+        "rows = None if images == EVERY else self.subsets[images]",
+        "rows = None",
+        ("tests/unit/test_panels_spans.py::test_a_subset_has_texts_of_its_own",),
+    ),
+    Mutant(
+        "a bank's findings are shown for the next one",
+        CASES,
+        "key = id(bank), state.images, state.score",
+        "key = state.images, state.score",
+        ("tests/unit/test_panels_spans.py::test_a_bank_without_properties_has_no_truth_to_agree_with",),
+    ),
+    Mutant(
+        "a shorter list keeps the length of the longer",
+        CASES,
+        "return spans.first(state.texts)",
+        "return spans",
+        ("tests/unit/test_panels_spans.py::test_fewer_texts_are_the_first_of_more[7]",),
+    ),
+    Mutant(
+        "the truth is the attribute that explains least",
+        CASES,
+        '["share"].idxmax()].set_index("part")["attribute"]',
+        '["share"].idxmin()].set_index("part")["attribute"]',
+        ("tests/unit/test_panels_spans.py::test_right_and_wrong_are_told_by_the_roles",),
+    ),
+    Mutant(
+        "pictures of another set stand beside the heads",
+        PANEL,
+        'if [self.images.digest] != store.facts["data"]:',
+        "if False:",
+        ("tests/unit/test_panels_spans.py::test_other_images_than_those_of_the_store",),
+    ),
+    Mutant(
+        "a wrong wish loses the last state",
+        PANEL,
+        "        self.selection, self.found = new, found\n",
+        "        self.found = found\n",
+        ("tests/unit/test_panels_spans.py::test_a_state_string_brings_everything_back",),
+    ),
+]
