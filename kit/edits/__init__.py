@@ -3,6 +3,7 @@
 from kit.edits.ablation import Ablation, ablate
 from kit.edits.answers import Answers, ask, total_right
 from kit.edits.cues import by_reading, cue_effects, matched_draws, ranked
+from kit.edits.published import waterbirds_heads, waterbirds_published
 
 __all__ = [
     "Ablation",
@@ -14,4 +15,6 @@ __all__ = [
     "matched_draws",
     "ranked",
     "total_right",
+    "waterbirds_heads",
+    "waterbirds_published",
 ]
