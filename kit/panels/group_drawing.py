@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, _colour_bar, _hatch, _text, colours
+from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colour_bar, colours, hatch, write
 from kit.panels.group_cases import GroupCases, GroupFinding
 from kit.panels.heat_panel import png_bytes
 
@@ -53,11 +53,11 @@ def groups_png(found: GroupFinding, cases: GroupCases, title: str) -> bytes:
     body = max(24 + cell * grid.rows + 40, 40 + 40 * len(found.table))
     sheet = Image.new("RGB", (WIDTH, body + 130), GROUND)
     pen = ImageDraw.Draw(sheet)
-    _text(pen, (4, 4), title, 15, INK)
+    write(pen, (4, 4), title, 15, INK)
     _draw_cells(pen, found, cases, (34, 40), cell)
     _draw_groups(pen, found.table, (60 + cell * grid.cols, 40))
     for n, line in enumerate(_wrapped(found.caption, 120) + _wrapped(found.truth, 130)):
-        _text(pen, (4, body + 40 + 21 * n), line, 14, INK if n == 0 else FAINT)
+        write(pen, (4, body + 40 + 21 * n), line, 14, INK if n == 0 else FAINT)
     return png_bytes(sheet)
 
 
@@ -66,7 +66,7 @@ def _draw_cells(pen, found: GroupFinding, cases: GroupCases, corner, cell: int) 
     grid, values = cases.layout, cases.layout.spread(found.cells)
     fills = colours(values, cases.limit)
     for c, name in enumerate(grid.col_names):
-        _text(pen, (x0 + c * cell + cell // 2, y0), name, 11, FAINT, "ma")
+        write(pen, (x0 + c * cell + cell // 2, y0), name, 11, FAINT, "ma")
     for i, label in enumerate(grid.labels):
         if not label:
             continue
@@ -75,27 +75,27 @@ def _draw_cells(pen, found: GroupFinding, cases: GroupCases, corner, cell: int) 
         box = (x, y, x + cell * grid.spans[i] - 3, y + cell - 3)
         pen.rectangle(box, fill=tuple(fills[i].tolist()), outline=(210, 210, 210))
         if label in found.off:
-            _hatch(pen, box)
+            hatch(pen, box)
             pen.rectangle(box, outline=INK, width=3)
         dark = fills[i].mean() < 140
         words = f"{values[i]:+.3f}".replace("0.", ".") if grid.row_names[row] else label
         if label not in found.off:
-            _text(pen, (x + 5, y + 15), words, 11, GROUND if dark else INK)
+            write(pen, (x + 5, y + 15), words, 11, GROUND if dark else INK)
     for r, name in enumerate(grid.row_names):
-        _text(pen, (x0 - 6, y0 + 18 + r * cell + cell // 2), name, 11, FAINT, "rm")
+        write(pen, (x0 - 6, y0 + 18 + r * cell + cell // 2), name, 11, FAINT, "rm")
     at = (x0, y0 + 24 + grid.rows * cell)
-    _colour_bar(pen, at, float(f"{cases.limit:.2g}"), "effect of the cue on the score (hatched: off)")
+    colour_bar(pen, at, float(f"{cases.limit:.2g}"), "effect of the cue on the score (hatched: off)")
 
 
 def _draw_groups(pen, table: pd.DataFrame, corner) -> None:
     x0, y = corner
     left = x0 + 190
     for at, words in ((0, "0"), (0.5, "0.5"), (1, "1")):
-        _text(pen, (left + TRACK * at, y), words, 11, FAINT, "ma")
-    _text(pen, (left + TRACK + 60, y), "before, after", 11, FAINT, "ma")
+        write(pen, (left + TRACK * at, y), words, 11, FAINT, "ma")
+    write(pen, (left + TRACK + 60, y), "before, after", 11, FAINT, "ma")
     for n, (name, row) in enumerate(table.iterrows()):
         top = y + 22 + 38 * n
-        _text(pen, (x0, top + 5), str(name), 13, INK)
+        write(pen, (x0, top + 5), str(name), 13, INK)
         for k, what in enumerate(("before", "accuracy")):
             low, high = ("before_low", "before_high") if k == 0 else ("low", "high")
             box = (left, top + 13 * k, left + round(TRACK * row[what]), top + 13 * k + 9)
@@ -103,7 +103,7 @@ def _draw_groups(pen, table: pd.DataFrame, corner) -> None:
             middle = top + 13 * k + 4
             pen.line((left + TRACK * row[low], middle, left + TRACK * row[high], middle), fill=INK, width=2)
         pen.line((left + TRACK // 2, top - 3, left + TRACK // 2, top + 25), fill=(190, 190, 190))
-        _text(pen, (left + TRACK + 60, top + 5), f"{row['before']:.2f}, {row['accuracy']:.2f}", 12, INK, "ma")
+        write(pen, (left + TRACK + 60, top + 5), f"{row['before']:.2f}, {row['accuracy']:.2f}", 12, INK, "ma")
 
 
 def _wrapped(text: str, width: int) -> list[str]:
