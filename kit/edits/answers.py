@@ -92,6 +92,10 @@ class Answers:
         """
         return self.judged(self.after(off, stretch))
 
+    def steps(self, order: list[str]) -> list[np.ndarray]:
+        """Whether each image is answered right with none, the first, the first two … of some parts off."""
+        return [self.right(", ".join(order[:k]) or "none") for k in range(len(order) + 1)]
+
     def judged(self, cosines: Tensor) -> np.ndarray:
         """Whether cosines with the texts, [image, text], give the right answers, bool [image]."""
         best = torch.stack([cosines[:, self.owner == c].amax(1) for c in range(len(self.classes))], 1)
@@ -112,12 +116,23 @@ class Answers:
         one, other = (self.scores[:, :, self.owner == c].mean(2) for c in (1, 0))
         return one - other
 
-    def with_own_means(self) -> "Answers":
-        """The same with means over the very images that are judged, which is what the released script does.
+    def with_own_means(self, some=None) -> "Answers":
+        """The same with means over the very images that are judged, as the released script takes them.
 
         Every image then knows a little of all others: a convention to compare with, not one to report.
+
+        Args:
+            some: which of the images the means are over, bool [image]; None is all.
+
+        Raises:
+            KitError: no image is picked.
         """
-        return replace(self, means=self.scores.mean(0), means_id=f"the very images: {self.name}")
+        picked = np.ones(len(self), dtype=bool) if some is None else np.asarray(some, dtype=bool)
+        if picked.shape != (len(self),) or not picked.any():
+            raise KitError(f"{picked.sum()} images were picked of {len(self)}; pick at least one of these.")
+        which = "the very images" if some is None else f"{int(picked.sum())} of the very images"
+        means = self.scores[torch.from_numpy(picked)].mean(0)
+        return replace(self, means=means, means_id=f"{which}: {self.name}")
 
 
 def ask(

@@ -106,6 +106,21 @@ class GroupBootstrap:
         low, high = np.quantile(drawn - self.drawn(before), TAILS, axis=0)
         return found.assign(before=first, change=value - first, change_low=low, change_high=high)
 
+    def change(self, after, before, row: str = WORST) -> Interval:
+        """How one figure changed, paired over images.
+
+        Args:
+            after, before: answers of the same images, [image].
+            row: one of `rows`.
+
+        Raises:
+            KitError: an unknown row.
+        """
+        if row not in self.rows:
+            raise KitError(f'no figure "{row}"; there are {", ".join(self.rows)}.')
+        found = self.table(after, before).loc[row]
+        return Interval(*(float(found[c]) for c in ("change", "change_low", "change_high")))
+
     def worst_over(self, chosen, others, quantile: float = 0.95) -> Interval:
         """Worst group of one edit minus a quantile of the worst groups of other edits, paired over images.
 
