@@ -1,6 +1,7 @@
 """Sets of images, the papers' data sets, and the pass over them."""
 
 from kit.data.classes import class_templates, class_vectors, imagenet_classes, readable
+from kit.data.habitats import animal_texts, animals, training_shares
 from kit.data.images import Upload, read_folder, read_upload
 from kit.data.papers import WATERBIRDS_SIZES, PaperSet, read_imagenet, read_waterbirds
 from kit.data.sets import ImageFolder, ImageSet, Pictures, as_set
@@ -12,6 +13,8 @@ __all__ = [
     "PaperSet",
     "Pictures",
     "Upload",
+    "animal_texts",
+    "animals",
     "as_set",
     "class_templates",
     "class_vectors",
@@ -21,4 +24,5 @@ __all__ = [
     "read_upload",
     "read_waterbirds",
     "readable",
+    "training_shares",
 ]

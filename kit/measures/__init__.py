@@ -3,6 +3,7 @@
 from kit.measures.agreement import Agreement, agreement
 from kit.measures.answers import accuracy, confusions, hits, worst_group
 from kit.measures.changes import Resampled, changes, in_percent, resampled
+from kit.measures.groups import GroupBootstrap
 from kit.measures.intervals import (
     Interval,
     WorstGroup,
@@ -15,6 +16,7 @@ from kit.measures.roles import Shares, family_bound, variance_share
 
 __all__ = [
     "Agreement",
+    "GroupBootstrap",
     "Interval",
     "Resampled",
     "Shares",

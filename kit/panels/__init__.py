@@ -2,6 +2,7 @@
 
 from kit.panels.ablations import Ablations
 from kit.panels.explorer import Explorer
+from kit.panels.groups import Groups
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
@@ -15,6 +16,7 @@ __all__ = [
     "Ablations",
     "BarPanel",
     "Explorer",
+    "Groups",
     "HeadGrid",
     "HeatPanel",
     "Panel",

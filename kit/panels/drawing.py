@@ -72,7 +72,7 @@ def _map_image(found: Finding, picture: Picture, size: tuple[int, int]) -> Image
 def _draw_map(sheet, pen, found: Finding, picture: Picture, box) -> None:
     x, y, w, h = box
     sheet.paste(_map_image(found, picture, (w, h)), (x, y))
-    _colour_bar(pen, (x, y + h + 8), found.heat_limit, "what each token adds")
+    colour_bar(pen, (x, y + h + 8), found.heat_limit, "what each token adds")
 
 
 def _draw_grid(pen, found: Finding, corner, cell: int) -> None:
@@ -92,7 +92,7 @@ def _draw_grid(pen, found: Finding, corner, cell: int) -> None:
             box, fill=None if np.isnan(values[i]) else tuple(fills[i].tolist()), outline=(210, 210, 210)
         )
         if i in off:
-            _hatch(pen, box)
+            hatch(pen, box)
         if i in picked:
             pen.rectangle(box, outline=INK, width=3)
         if not grid.row_names[row]:
@@ -100,10 +100,10 @@ def _draw_grid(pen, found: Finding, corner, cell: int) -> None:
             write(pen, (x + 4, y + 4), label, 10, GROUND if dark else INK)
     for r, name in enumerate(grid.row_names):
         write(pen, (x0 - 6, y0 + 18 + r * cell + cell // 2), name, 11, FAINT, "rm")
-    _colour_bar(pen, (x0, y0 + 24 + grid.rows * cell), found.cell_limit, "what each part adds")
+    colour_bar(pen, (x0, y0 + 24 + grid.rows * cell), found.cell_limit, "what each part adds")
 
 
-def _hatch(pen, box) -> None:
+def hatch(pen, box) -> None:
     left, top, right, bottom = box
     for d in range(6, right - left + bottom - top, 6):
         start = (min(left + d, right), top + max(0, left + d - right))
@@ -130,7 +130,7 @@ def _draw_bars(pen, found: Finding, state: Selection, corner) -> None:
         y += 62
 
 
-def _colour_bar(pen, corner, limit: float, unit: str) -> None:
+def colour_bar(pen, corner, limit: float, unit: str) -> None:
     x, y = corner
     for i, rgb in enumerate(colours(np.linspace(-1, 1, 120), 1.0).tolist()):
         pen.line((x + i, y, x + i, y + 7), fill=tuple(rgb))
@@ -142,5 +142,5 @@ def _colour_bar(pen, corner, limit: float, unit: str) -> None:
 def write(pen, at, text: str, size: int, fill, anchor: str = "la") -> None:
     """Write a line with Pillow's own font."""
     # Pillow's own font has no typographic quotes and signs
-    plain = text.translate(str.maketrans({"‘": "'", "’": "'", "−": "-", "×": "x", "…": "..."}))
+    plain = text.translate(str.maketrans({"‘": "'", "’": "'", "−": "-", "×": "x", "…": "...", "→": "->"}))
     pen.text(at, plain, fill=fill, font=ImageFont.load_default(size), anchor=anchor)

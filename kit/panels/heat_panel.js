@@ -301,8 +301,8 @@ function render({ model, el }) {
     if (i < 0 || get("busy")) return;
     focus = i;
     const old = get("picked");
-    let now = add ? (old.includes(i) ? old.filter((j) => j !== i) : [...old, i]) : [i];
-    if (isMap() && !add && old.length === 1 && old[0] === i) now = [];
+    let now = add || get("switches") ? (old.includes(i) ? old.filter((j) => j !== i) : [...old, i]) : [i];
+    if (isMap() && !add && !get("switches") && old.length === 1 && old[0] === i) now = [];
     model.set("picked", now);
     model.save_changes();
     draw();
@@ -331,7 +331,7 @@ function render({ model, el }) {
     if (move) {
       hover = -1;
       const to = step(...move);
-      if (e.shiftKey) { focus = to; draw(); } else pick(to, false);
+      if (e.shiftKey || get("switches")) { focus = to; draw(); } else pick(to, false);
     } else if (e.key === " " || e.key === "Enter") pick(focus, true);
     else if (e.key === "Escape" && isMap()) { model.set("picked", []); model.save_changes(); draw(); }
     else return;

@@ -24,6 +24,7 @@ class HeatPanel(anywidget.AnyWidget):
         z: float32 numbers, row by row, as bytes (`set_numbers` takes an array).
         labels: what each cell is called, `""` where there is none.
         picked, off: numbers of cells.
+        switches: a click adds a cell to the picked ones or takes it away, arrow keys only move.
         alt: the drawing in words, for a reader who does not see it.
 
     Example:
@@ -56,6 +57,7 @@ class HeatPanel(anywidget.AnyWidget):
     missing = traitlets.Unicode("not split by token").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)
+    switches = traitlets.Bool(False).tag(sync=True)
 
     @property
     def numbers(self) -> np.ndarray:
