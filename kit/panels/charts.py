@@ -214,4 +214,4 @@ def intervals(table) -> list[Interval]:
         >>> intervals(pd.DataFrame({"value": [0.5], "low": [0.4], "high": [0.6]}))[0].value
         0.5
     """
-    return [Interval(*row) for row in np.asarray(table[["value", "low", "high"]], dtype=float)]
+    return [Interval(*map(float, row)) for row in np.asarray(table[["value", "low", "high"]], dtype=float)]
