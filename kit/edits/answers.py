@@ -127,11 +127,11 @@ class Answers:
         Raises:
             KitError: no image is picked.
         """
-        picked = np.ones(len(self), dtype=bool) if some is None else np.asarray(some, dtype=bool)
+        picked = np.ones(len(self), dtype=bool) if some is None else np.array(some, dtype=bool)
         if picked.shape != (len(self),) or not picked.any():
             raise KitError(f"{picked.sum()} images were picked of {len(self)}; pick at least one of these.")
         which = "the very images" if some is None else f"{int(picked.sum())} of the very images"
-        means = self.scores[torch.from_numpy(picked)].mean(0)
+        means = self.scores[torch.tensor(picked)].mean(0)
         return replace(self, means=means, means_id=f"{which}: {self.name}")
 
 
@@ -223,7 +223,7 @@ def _check_classes(labels: pd.DataFrame, texts: dict, y: str) -> None:
     wrong = labels[y][~labels[y].isin(range(len(texts)))]
     if len(wrong):
         raise KitError(
-            f'"{y}" of image {wrong.index[0]} is {wrong.iloc[0]!r}, but classes are numbered 0 to '
+            f'"{y}" of image {wrong.index[0]} is {wrong.iloc[0]}, but classes are numbered 0 to '
             f"{len(texts) - 1}: {', '.join(texts)}; name a class for each, or leave these images out."
         )
 

@@ -13,6 +13,8 @@ TAILS = (0.025, 0.975)
 class GroupBootstrap:
     """Images drawn again once, for every condition that is measured on them: so all figures are paired.
 
+    A group of which a draw took no image is left out of that draw.
+
     Args:
         groups: name of each image's group, [image].
         seed: of the resampling.
@@ -82,7 +84,8 @@ class GroupBootstrap:
         means = np.divide(hits, sizes, out=np.full(hits.shape, np.nan), where=sizes > 0)
         found = [means, np.nanmin(means, axis=1, keepdims=True), (hits.sum(1) / sizes.sum(1))[:, None]]
         if self.shares is not None:
-            found.append(np.nansum(means * self.shares, axis=1, keepdims=True))
+            there = (sizes > 0) @ self.shares
+            found.append((np.nansum(means * self.shares, axis=1) / there)[:, None])
         return np.concatenate(found, axis=1)
 
     def table(self, after, before=None) -> pd.DataFrame:
@@ -97,13 +100,13 @@ class GroupBootstrap:
             `change`, `change_low`, `change_high`, paired over images. Shares, 0-1.
         """
         value, drawn = self.values(after), self.drawn(after)
-        low, high = np.quantile(drawn, TAILS, axis=0)
+        low, high = np.nanquantile(drawn, TAILS, axis=0)
         images = [*self.sizes, *[int(self.sizes.sum())] * (len(self.rows) - len(self.groups))]
         found = pd.DataFrame({"images": images, "accuracy": value, "low": low, "high": high}, self.rows)
         if before is None:
             return found
         first = self.values(before)
-        low, high = np.quantile(drawn - self.drawn(before), TAILS, axis=0)
+        low, high = np.nanquantile(drawn - self.drawn(before), TAILS, axis=0)
         return found.assign(before=first, change=value - first, change_low=low, change_high=high)
 
     def change(self, after, before, row: str = WORST) -> Interval:

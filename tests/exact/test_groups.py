@@ -102,7 +102,7 @@ def test_d17_means_are_of_the_reference_set_unless_the_very_images_are_asked_for
     assert not torch.allclose(own.means, answers.means, atol=1e-3)
     assert torch.allclose(own.after("L*.H*").mean(0), answers.whole.mean(0), atol=1e-5)  # by construction
     water = answers.labels["place"] == 1
-    assert torch.allclose(answers.with_own_means(water).means, answers.scores[water.to_numpy()].mean(0))
+    assert torch.allclose(answers.with_own_means(water).means, answers.scores[water.tolist()].mean(0))
     with pytest.raises(KitError, match="0 images were picked of 24"):
         answers.with_own_means(np.zeros(N))
 
@@ -222,8 +222,8 @@ def test_what_cannot_be_is_a_sentence(answers, call, says):
 
 def test_questions_that_cannot_be_asked(stickers, images):
     texts = kit.data.animal_texts()
-    with pytest.raises(KitError, match='the labels have no column "kind" to number the classes'):
-        ask_classes(stickers, images, texts, "x", y="kind")
+    with pytest.raises(KitError, match='the labels have no column "kinds" to number the classes'):
+        ask_classes(stickers, images, texts, "x", y="kinds")
     with pytest.raises(KitError, match="a question has two classes or more, not 1"):
         ask_classes(stickers, images, {"land animal": ["a dog"]}, "x")
     wrong = kit.data.Pictures(images.images, pd.DataFrame({"y": [5] * N}))

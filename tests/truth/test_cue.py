@@ -101,9 +101,11 @@ def test_the_fewest_heads_are_not_the_noisiest():
     groups, rng = np.repeat(["a", "b"], 100), np.random.default_rng(0)
     base = rng.random(200) < 0.7
     better, hardly = base.copy(), base.copy()
-    better[:60] = True
+    better[:60] = better[100:160] = True
     hardly[:] = better
-    hardly[np.flatnonzero(~better)[:1]] = True
+    hardly[[np.flatnonzero(~better[some])[0] + some.start for some in (slice(0, 100), slice(100, 200))]] = (
+        True
+    )
     assert GroupBootstrap(groups, 0).fewest([base, better, hardly]) == 1
 
 
