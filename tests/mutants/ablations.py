@@ -79,7 +79,7 @@ MUTANTS = [
         CASES,
         "lost, won = (said == asked.truth) & (now != asked.truth)",
         "lost, won = (now != asked.truth)",
-        (f"{UNIT}::test_answers_that_changed_are_counted_and_shown",),
+        (f"{UNIT}::test_answers_that_changed_are_counted_and_shown[concept]",),
     ),
     Mutant(
         "a wrong state is kept on the screen's controls",

@@ -108,9 +108,10 @@ def test_a_choice_reads_and_writes_the_same_selector(selector):
     assert Choice.read(selector).selector == selector
 
 
-def test_answers_that_changed_are_counted_and_shown(panel, stickers, store, references):
-    panel.choose(selector="L3-5.attn", texts=("background",))
-    question, found = ask(stickers, store, "background"), panel.found
+@pytest.mark.parametrize("name", ["background", "concept"])  # all, and some, are right to begin with
+def test_answers_that_changed_are_counted_and_shown(panel, stickers, store, references, name):
+    panel.choose(selector="L3-5.attn", texts=(name,))
+    question, found = ask(stickers, store, name), panel.found
     before, after = (question.after(s, references[0]).argmax(1) for s in ("none", "L3-5.attn"))
     truth = question.truth
     assert found.lost == int(((before == truth) & (after != truth)).sum())
@@ -120,7 +121,7 @@ def test_answers_that_changed_are_counted_and_shown(panel, stickers, store, refe
         i = (question.images == each.number).nonzero()[0, 0]
         words = [question.answers[int(a[i])] for a in (before, after, truth)]
         assert words == [each.before, each.after, each.truth] and each.before != each.after
-        assert store.labels["background"].iloc[each.number] == each.truth
+        assert store.labels[name].iloc[each.number] == each.truth
     assert panel.changed.value.count("<figure>") == 3 and "→" in panel.changed.value
     panel.choose(selector="none")
     assert panel.found.changed == [] and panel.changed_head.text == "No answer changed."
