@@ -142,7 +142,8 @@ def test_exact_copies_are_aliases_of_the_first():
 def test_fewer_texts_are_the_first_of_more(score):
     moments = moments_of(random_heads())
     few, many = (textspan(moments, bank(), n, score) for n in (3, 9))
-    assert many.first(3).table.equals(few.table)
+    # the same texts; figures to rounding, since a longer list is summed up in arrays of another shape
+    pd.testing.assert_frame_equal(many.first(3).table, few.table, rtol=1e-12, atol=1e-12)
     assert torch.allclose(many.first(3).directions, few.directions, atol=1e-12)
 
 
