@@ -1,15 +1,19 @@
 """The same run with parts replaced, and what its answers become."""
 
 from kit.edits.ablation import Ablation, ablate
-from kit.edits.answers import Answers, ask, total_right
+from kit.edits.answers import Answers, ask_classes, total_right
 from kit.edits.cues import by_reading, cue_effects, matched_draws, ranked
 from kit.edits.published import waterbirds_heads, waterbirds_published
+from kit.edits.stored import Asked, Reference, ask
 
 __all__ = [
     "Ablation",
     "Answers",
+    "Asked",
+    "Reference",
     "ablate",
     "ask",
+    "ask_classes",
     "by_reading",
     "cue_effects",
     "matched_draws",

@@ -135,7 +135,7 @@ class Answers:
         return replace(self, means=means, means_id=f"{which}: {self.name}")
 
 
-def ask(
+def ask_classes(
     model, images, texts: dict, name: str, means: Means | None = None, batch: int = SOME, y: str = "y"
 ) -> Answers:
     """What a model answers on a set of images, with the share of every part.
@@ -163,7 +163,7 @@ def ask(
     Example:
         >>> import kit
         >>> model, images = kit.load("stickers-l8"), kit.data.animals(4, seed=0)
-        >>> answers = ask(model, images, kit.data.animal_texts(), "four animals")
+        >>> answers = ask_classes(model, images, kit.data.animal_texts(), "four animals")
         >>> answers.right().shape, bool((answers.right("none") == answers.right()).all())
         ((4,), True)
     """

@@ -2,6 +2,7 @@
 
 from kit.measures.agreement import Agreement, agreement
 from kit.measures.answers import accuracy, confusions, hits, worst_group
+from kit.measures.changes import Resampled, changes, in_percent, resampled
 from kit.measures.groups import GroupBootstrap
 from kit.measures.intervals import (
     Interval,
@@ -17,6 +18,7 @@ __all__ = [
     "Agreement",
     "GroupBootstrap",
     "Interval",
+    "Resampled",
     "Shares",
     "WorstGroup",
     "accuracy",
@@ -25,11 +27,14 @@ __all__ = [
     "bootstrap_gap",
     "bootstrap_interval",
     "bootstrap_worst_group",
+    "changes",
     "confusions",
     "family_bound",
     "hits",
+    "in_percent",
     "mass_inside",
     "pointing",
+    "resampled",
     "variance_share",
     "worst_group",
 ]

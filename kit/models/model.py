@@ -228,8 +228,17 @@ class Model:
         if not torch.isfinite(pixels.sum()) and not torch.isfinite(pixels).all():
             raise KitError("pixels hold NaN or infinite values; look at the image they came from.")
 
+    def _check_no_autocast(self) -> None:
+        """Raise inside `torch.autocast`, which computes in half precision whatever the weights are."""
+        if torch.is_autocast_enabled(self.device.type):
+            raise KitError(
+                f'"{self.name}" is asked inside torch.autocast, which computes in half precision, too coarse '
+                "for an exact sum of parts; call it outside that block."
+            )
+
     def check_ready(self) -> None:
         """Raise unless the tower is in eval mode and computes in float32 or float64."""
+        self._check_no_autocast()
         if any(module.training for module in self.tower.modules()):
             raise KitError(
                 f'"{self.name}" is in train mode, where dropout and batch statistics change the result; '
@@ -269,6 +278,7 @@ class Model:
             tensor([1., 1.])
         """
         tower = self._text()
+        self._check_no_autocast()
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             raise KitError('no text was given; give at least one, such as ["a dog"].')

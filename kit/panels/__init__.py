@@ -1,5 +1,6 @@
 """Panels: how a hand reaches the kit. State and sentences without widgets; thin views that only draw."""
 
+from kit.panels.ablations import Ablations
 from kit.panels.explorer import Explorer
 from kit.panels.groups import Groups
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
@@ -12,6 +13,7 @@ from kit.panels.tower_cases import examine, untrained
 from kit.panels.towers import Towers
 
 __all__ = [
+    "Ablations",
     "BarPanel",
     "Explorer",
     "Groups",

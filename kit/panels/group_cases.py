@@ -45,7 +45,7 @@ class GroupCases:
 
     Args:
         model: that gave the answers.
-        answers: on images with groups, from `kit.edits.ask`.
+        answers: on images with groups, from `kit.edits.ask_classes`.
         effects: of the cue on *other* images, from `kit.edits.cue_effects`.
         choices: name of a choice -> its heads, a selector.
         shares: group -> share of the training set.

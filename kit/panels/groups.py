@@ -24,7 +24,7 @@ class Groups(Panel):
 
     Args:
         model: that gave the answers.
-        answers: on images with groups, from `kit.edits.ask`.
+        answers: on images with groups, from `kit.edits.ask_classes`.
         effects: of the cue on other images, from `kit.edits.cue_effects`.
         choices: what buttons switch off, such as `{"chosen by reading": "L5.H0, L5.H5"}`.
         shares: group -> share of the training set, for the reweighted average.

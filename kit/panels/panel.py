@@ -32,6 +32,12 @@ class Sentence(anywidget.AnyWidget):
     live = traitlets.Bool(False).tag(sync=True)
 
 
+class StyledSentence(Sentence):
+    """A sentence that brings the style of all panels into the page; each panel holds one."""
+
+    _css = _HERE / "panel.css"
+
+
 class Panel:
     """Base of all panels: a box of widgets, and one guard.
 
@@ -46,7 +52,7 @@ class Panel:
 
     def __init__(self):
         self.last_error: BaseException | None = None
-        self._say = Sentence(look="say")
+        self._say = StyledSentence(look="say")
         self._trouble = Sentence(look="code")
         self.box = ipywidgets.VBox()
         self.box.add_class("loupe")

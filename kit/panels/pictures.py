@@ -58,7 +58,7 @@ def grid(values, index: pd.DataFrame, title: str, unit: str, says: str, digits: 
     spread = places.spread(_numbers(values, len(index), "part"))
     limit = float(np.nanmax(np.abs(spread))) or 1.0
     fills, cell, left, top = colours(spread, limit), (78, 34), 44, 56
-    sheet = _Sheet(left + places.cols * cell[0] + 16, top + places.rows * cell[1] + 62, title)
+    sheet = Sheet(left + places.cols * cell[0] + 16, top + places.rows * cell[1] + 62, title)
     for c, name in enumerate(places.col_names):
         sheet.text((left + c * cell[0] + cell[0] / 2, top - 18), name, FAINT, "ma")
     for r, name in enumerate(places.row_names):
@@ -89,7 +89,7 @@ def bars(series: dict, names: list[str], title: str, unit: str, says: str, digit
     low, high = min(0.0, *(float(t.min()) for t in tables)), max(0.0, *(float(t.max()) for t in tables))
     left, right, top, thick = 128, WIDTH - 70, 66, 14 if len(series) == 1 else 11
     step, span = thick * len(series) + 9, (high - low) or 1.0
-    sheet = _Sheet(WIDTH, top + step * len(names) + 34, title)
+    sheet = Sheet(WIDTH, top + step * len(names) + 34, title)
     sheet.legend((left, 36), list(series))
     room = 58 if low < 0 else 0  # for the numbers of bars that point left
     zero = left + room + (right - left - room) * (0 - low) / span
@@ -121,7 +121,7 @@ def curves(series: dict, title: str, across: str, up: str, says: str, marks: dic
     longest = max(len(t) for t in tables)
     low, high = np.floor(min(t.min() for t in tables)), np.ceil(max(t.max() for t in tables))
     box = (84, 62, WIDTH - 24, 320)
-    sheet = _Sheet(WIDTH, 372, title)
+    sheet = Sheet(WIDTH, 372, title)
     sheet.legend((box[0], 36), list(series))
 
     def place(x, y):
@@ -159,7 +159,7 @@ def maps(pictures, heats, titles: list[str], unit: str, says: str, digits: int =
     limit = max((float(np.abs(h).max()) for h in known), default=1.0)
     gap = 14
     side = min(240, (WIDTH - gap * (len(titles) + 1)) // len(titles))
-    sheet = _Sheet((side + gap) * len(titles) + gap, side + 78, "")
+    sheet = Sheet((side + gap) * len(titles) + gap, side + 78, "")
     for k, (picture, heat, title) in enumerate(zip(pictures, heats, titles, strict=True)):
         x = gap + k * (side + gap)
         sheet.text((x, 8), title, INK, "la", 13)
@@ -187,7 +187,7 @@ def _tile(picture, heat, limit: float, side: int) -> Image.Image:
     )
 
 
-class _Sheet:
+class Sheet:
     """A white sheet; all places are in shown pixels."""
 
     def __init__(self, width: float, height: float, title: str):
@@ -208,9 +208,9 @@ class _Sheet:
     def paste(self, image: Image.Image, at) -> None:
         self.image.paste(image, tuple(round(v) for v in _fine(at)))
 
-    def mark(self, kind: int, at) -> None:
+    def mark(self, kind: int, at, radius: float = 2.5) -> None:
         """A disc, a square or a triangle, by the number of the series."""
-        x, y, r = at[0], at[1], 2.5
+        x, y, r = at[0], at[1], radius
         if kind == 0:
             self._pen.ellipse(_fine((x - r, y - r, x + r, y + r)), SERIES[kind])
         elif kind == 1:

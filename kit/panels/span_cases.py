@@ -148,6 +148,10 @@ class SpanCases:
         """Names that `state.bank` can have."""
         return [*(bank.name for bank in self.banks), OWN]
 
+    def forget(self) -> None:
+        """Let go of all moments and texts that were found; they are found again when asked for."""
+        self._moments, self._found = {}, {}
+
     def first_state(self) -> SpanState:
         """The first bank, and the head of which one text explains most."""
         state = SpanState(model=self.model.label, bank=self.banks[0].name, part=self.index["name"][0])

@@ -25,6 +25,7 @@ def collect(
     selector: str | None = None,
     path: str | Path | None = None,
     workers: int = 0,
+    tokens: str | None = None,
 ) -> Means | Moments | Store:
     """Means of every part, moments of the heads, or a store of the parts, of a set of images, in one pass.
 
@@ -46,6 +47,7 @@ def collect(
         path: file, or folder of a store, that is written; None keeps the result in memory, a store in a
             folder that goes when Python ends.
         workers: processes that read images ahead; 0 reads them in this one.
+        tokens: `"cls"` also keeps what each head read at the class token (`Store.read_at_cls`); stores alone.
 
     Returns:
         `Means`, `Moments` or `Store`.
@@ -71,10 +73,12 @@ def collect(
         raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEPT)}')
     if not name:
         raise KitError('a reference set needs a name, such as name="2,000 photographs of birds".')
+    if tokens is not None and (tokens != "cls" or keep != "store"):
+        raise KitError(f'no tokens="{tokens}" with keep="{keep}"; there is tokens="cls" with keep="store".')
     images, path = as_set(images), path and Path(path)
     check_pass(model, batch)
     if keep == "store":
-        return collect_store(model, images, name, batch, selector, path or _passing_folder(), workers)
+        return collect_store(model, images, name, batch, selector, path or _passing_folder(), workers, tokens)
     if keep == "moments":
         selector = "L*.H*" if selector is None else selector
         return collect_moments(model, images, name, batch, selector, path, workers)

@@ -157,6 +157,10 @@ class Run:
         weight = self._weight(source)
         return torch.einsum("bpr,bhrj->bphj", weight.expand(len(pattern), -1, -1), pattern)
 
+    def values_at(self, layer: int, token: int) -> Tensor:
+        """The value of each head at one source token, [batch, head, head_dim]."""
+        return self._attention[layer][1][:, :, token]
+
     def _sources(self, directions: Tensor, selector: str | None) -> Tensor:
         pieces: list[Tensor] = []
         for source, heads in self._head_groups(selector):

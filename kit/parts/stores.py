@@ -22,6 +22,7 @@ from kit.axes import expect_shape
 from kit.data.passes import Progress, go_over
 from kit.data.sets import ImageSet
 from kit.errors import KitError
+from kit.parts.class_token import KEY, check_cls, cls_coordinates, only_cls
 from kit.parts.files import check_same, check_weights, replace_file, state_file, state_files
 from kit.parts.frozen import frozen_graph
 from kit.parts.moments import CONVENTION, Moments, chosen_rows, coordinates, gain_of, rows_of
@@ -52,8 +53,9 @@ class Store:
         facts: what else the pass knows of itself.
         arrays: `heads` [image, part, coordinate], `others` [image, part, embed], `embedding`
             [image, embed], `scalars` [image, 2]: length of the representation, and 1/σ of the last norm
-            (NaN where there is not one for each image), `sha256` [image, 32] of files or values. Nothing
-            in them is divided; rows of images that could not be read are zero.
+            (NaN where there is not one for each image), `sha256` [image, 32] of files or values, and where
+            it was asked for `cls`, as `heads`, of what heads read at the class token. Nothing in them is
+            divided; rows of images that could not be read are zero.
         rows: rows of the arrays that hold an image.
         gain: of the parts in `heads`, [part, coordinate, embed].
     """
@@ -165,6 +167,14 @@ class Store:
             return found
         expect_shape(means, "part embed", "means", part=len(chosen), embed=directions.shape[1])
         return found + (means.sum(0).to(found) @ directions.to(found).T)
+
+    def read_at_cls(self) -> "Store":
+        """The heads of this store, each with what it read at the class token alone.
+
+        Raises:
+            KitError: the store was collected without `tokens="cls"`.
+        """
+        return only_cls(self)
 
     def moments(self, images=None, selector: str | None = None) -> Moments:
         """Moments of the heads over images, as `kit.collect(..., keep="moments")` gives them.
@@ -294,7 +304,7 @@ def merge_stores(model, stores: list[Store], folder: str | Path) -> Store:
     folder, first = Path(folder), stores[0]
     if folder.exists():
         raise KitError(f'"{folder}" is there already; name a new folder for the merged store.')
-    kept = ("weights_hash", "preprocessing", "convention", "parts")
+    kept = ("weights_hash", "preprocessing", "convention", "parts", "arrays")
     data = [digest for store in stores for digest in store.facts["data"]]
     if len(set(data)) < len(data):
         raise KitError("one set of images is in two of the stores; merge stores of different images.")
@@ -321,10 +331,18 @@ def merge_stores(model, stores: list[Store], folder: str | Path) -> Store:
 
 
 def collect_store(
-    model, images: ImageSet, name: str, batch: int, selector: str | None, folder: Path, workers: int
+    model,
+    images: ImageSet,
+    name: str,
+    batch: int,
+    selector: str | None,
+    folder: Path,
+    workers: int,
+    tokens: str | None = None,
 ) -> Store:
     """The parts of every image of a set, in one pass; see `kit.parts.collect`."""
-    keeper = _StoreKeeper(model, images, name, batch, "all, !bias" if selector is None else selector, folder)
+    selector = "all, !bias" if selector is None else selector
+    keeper = _StoreKeeper(model, images, name, batch, selector, folder, tokens)
     header = _header(folder)
     if header is not None:
         check_same("a store", folder, {key: header.get(key) for key in keeper.facts}, keeper.facts)
@@ -336,7 +354,9 @@ def collect_store(
 class _StoreKeeper:
     """Writes each batch to its rows; the header says so when all are there."""
 
-    def __init__(self, model, images: ImageSet, name: str, batch: int, selector: str, folder: Path):
+    def __init__(self, model, images, name: str, batch: int, selector: str, folder: Path, tokens: str | None):
+        if tokens is not None:
+            check_cls(model)
         frozen = frozen_graph(model)
         self.model, self.images, self.folder = model, images, folder
         parts = chosen_rows(frozen.index, selector)
@@ -345,7 +365,7 @@ class _StoreKeeper:
         heads = [] if gain is None else heads
         others = [p for p in range(len(parts)) if p not in set(heads)]
         self.rows = {"heads": [parts[p] for p in heads], "others": [parts[p] for p in others]}
-        self.gain = gain
+        self.gain, self.tokens = gain, tokens if heads else None
         self.facts = {
             "format": FORMAT,
             "model": model.name,
@@ -355,10 +375,13 @@ class _StoreKeeper:
             "data": [images.digest],
             "parts": list(frozen.index["name"][parts]),
             "batch": batch,
+            "tokens": self.tokens,
         }
         widths = {"embedding": (model.embed_dim,), "scalars": (2,), "sha256": (32,)}
         if heads:
             widths["heads"] = (len(heads), gain.shape[1])
+        if self.tokens:
+            widths[KEY] = widths["heads"]
         if others:
             widths["others"] = (len(others), model.embed_dim)
         self.shapes = {key: (len(images), *width) for key, width in widths.items()}
@@ -394,7 +417,7 @@ class _StoreKeeper:
         self.arrays = {key: np.load(self.folder / f"{key}.npy", mmap_mode="r+") for key in self.shapes}
 
     def add(self, rows: list[int], pixels: Tensor) -> None:
-        run = Run.of(self.model, pixels)
+        run = Run.of(self.model, pixels, tokens=self.tokens is not None)
         spread = _inverse_sigma(run)
         values = {
             "embedding": run.representation,
@@ -403,6 +426,8 @@ class _StoreKeeper:
         }
         if self.rows["heads"]:
             values["heads"] = coordinates(run, self.rows["heads"], self.gain)
+        if self.tokens:
+            values[KEY] = cls_coordinates(run, self.rows["heads"], self.gain)
         if self.rows["others"]:
             values["others"] = coordinates(run, self.rows["others"], None)
         for key, value in values.items():

@@ -13,7 +13,7 @@ NAME = "13_removing_a_spurious_cue.ipynb"
 ROOT = Path(__file__).parents[2]
 # the panel's cell and those that it needs
 WANTED = (
-    "import kit", "kit.data.animals(700", "tuning = ask(", "shares = ", "reading = ", "effects = ",
+    "import kit", "kit.data.animals(700", "tuning = ask_classes(", "shares = ", "reading = ", "effects = ",
     "order = ", "chosen = ", "choices = ", "kit.panels.Groups(",
 )  # fmt: skip
 

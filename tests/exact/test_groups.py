@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kit
-from kit.edits import Answers, ask, matched_draws, total_right, waterbirds_heads
+from kit.edits import Answers, ask_classes, matched_draws, total_right, waterbirds_heads
 from kit.errors import KitError
 from kit.measures import GroupBootstrap
 from kit.parts.means import load_means
@@ -21,7 +21,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def answers(stickers, images):
-    return ask(stickers, images, kit.data.animal_texts(), "24 animals")
+    return ask_classes(stickers, images, kit.data.animal_texts(), "24 animals")
 
 
 def slow_right(model, images, selector: str, effect: str = "direct") -> list[bool]:
@@ -70,7 +70,7 @@ def test_parts_and_constants_sum_to_the_cosines(stickers, images, answers):
 def test_a_store_gives_the_same_answers_without_a_pass(stickers, images, answers, tmp_path):
     store = kit.collect(stickers, images, "store", "24 animals", path=tmp_path / "store")
     before = dict(stickers.passes)
-    stored = ask(stickers, store, kit.data.animal_texts(), "24 animals")
+    stored = ask_classes(stickers, store, kit.data.animal_texts(), "24 animals")
     assert dict(stickers.passes) == before
     for field in ("scores", "whole", "means", "sizes"):
         assert torch.allclose(getattr(stored, field), getattr(answers, field), atol=1e-5), field
@@ -78,7 +78,7 @@ def test_a_store_gives_the_same_answers_without_a_pass(stickers, images, answers
 
 
 def test_batches_change_nothing(stickers, images, answers):
-    small = ask(stickers, images, kit.data.animal_texts(), "24 animals", batch=7)
+    small = ask_classes(stickers, images, kit.data.animal_texts(), "24 animals", batch=7)
     assert torch.allclose(small.scores, answers.scores, atol=1e-5)
     assert torch.allclose(small.sizes, answers.sizes, atol=1e-5)
 
@@ -223,9 +223,9 @@ def test_what_cannot_be_is_a_sentence(answers, call, says):
 def test_questions_that_cannot_be_asked(stickers, images):
     texts = kit.data.animal_texts()
     with pytest.raises(KitError, match='the labels have no column "kinds" to number the classes'):
-        ask(stickers, images, texts, "x", y="kinds")
+        ask_classes(stickers, images, texts, "x", y="kinds")
     with pytest.raises(KitError, match="a question has two classes or more, not 1"):
-        ask(stickers, images, {"land animal": ["a dog"]}, "x")
+        ask_classes(stickers, images, {"land animal": ["a dog"]}, "x")
     wrong = kit.data.Pictures(images.images, pd.DataFrame({"y": [5] * N}))
     with pytest.raises(KitError, match='"y" of image 0 is 5, but classes are numbered 0 to 1'):
-        ask(stickers, wrong, texts, "x")
+        ask_classes(stickers, wrong, texts, "x")

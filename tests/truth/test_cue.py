@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kit
-from kit.edits import Answers, ask, by_reading, cue_effects, matched_draws, ranked
+from kit.edits import Answers, ask_classes, by_reading, cue_effects, matched_draws, ranked
 from kit.measures import GroupBootstrap
 
 LAYERS, HEADS, N = 4, 6, 400
@@ -124,8 +124,8 @@ def test_reading_counts_tags():
 def web(load):
     model = load("stickers-l8-web")
     texts = kit.data.animal_texts()
-    tuning = ask(model, kit.data.animals(250, seed=83_001), texts, "tuning")
-    return model, tuning, ask(model, kit.data.animals(350, seed=83_002), texts, "test")
+    tuning = ask_classes(model, kit.data.animals(250, seed=83_001), texts, "tuning")
+    return model, tuning, ask_classes(model, kit.data.animals(350, seed=83_002), texts, "test")
 
 
 def test_the_web_member_is_repaired_by_heads_that_carry_the_background(web):
@@ -144,7 +144,7 @@ def test_an_untrained_model_has_no_cue_to_remove(load):
     model = load("stickers-l8", "random")
     means = kit.collect(model, kit.world.draw(64, 83_003), "means", "64 scenes")
     texts = kit.data.animal_texts()
-    tuning = ask(model, kit.data.animals(150, seed=83_001), texts, "tuning", means)
-    test = ask(model, kit.data.animals(200, seed=83_002), texts, "test", means)
+    tuning = ask_classes(model, kit.data.animals(150, seed=83_001), texts, "tuning", means)
+    test = ask_classes(model, kit.data.animals(200, seed=83_002), texts, "test", means)
     off = ", ".join(ranked(effects(tuning))[:3]) or "none"
     assert GroupBootstrap(test.labels["group"], 0).change(test.right(off), test.right()).low <= 0

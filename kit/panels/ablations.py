@@ -1,0 +1,297 @@
+"""Notebook 11's panel: which parts are replaced, by which means, and what that costs each question."""
+
+import base64
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import ipywidgets as w
+from PIL import Image
+
+from kit.panels.ablation_cases import Ablated, AblationCases, Choice
+from kit.panels.charts import (
+    BARS_WIDTH,
+    CURVE_HEIGHT,
+    CURVE_WIDTH,
+    Svg,
+    bars_height,
+    draw_bars,
+    draw_curves,
+)
+from kit.panels.drawing import FAINT, INK
+from kit.panels.heat_panel import png_bytes
+from kit.panels.panel import Panel, Sentence
+from kit.panels.pictures import FINE, Sheet
+from kit.panels.selection import FIELDS, Selection
+
+THUMB = 84  # pixels of a picture whose answer changed
+ACROSS = "layer l"
+
+
+class Ablations(Panel):
+    """Parts of a whole set of images switched off, and what that costs: accuracies, a curve, pictures.
+
+    Args:
+        model: from `kit.load`.
+        images: what the store was collected from; None draws scenes.
+        store: of these images; None collects one, which takes seconds.
+        references: reference sets to choose from, `kit.edits.Reference`; None collects one.
+        asked: questions, `kit.edits.Asked`; None asks for the attributes of the world.
+        state: a state string as the panel shows it.
+
+    Raises:
+        KitError: no questions, or a state that cannot be read.
+
+    Example:
+        >>> panel = Ablations(model, scenes, store, [reference])       # doctest: +SKIP
+        >>> panel.choose(selector="L0-3.attn", texts=("colour",))      # doctest: +SKIP
+        >>> panel.caption                                              # doctest: +SKIP
+        'With 24 of 50 parts (L0-3.attn) replaced by means over …'
+    """
+
+    def __init__(self, model, images=None, store=None, references=None, asked=None, state: str | None = None):
+        super().__init__()
+        self.cases = AblationCases(model, images, store, references, asked)
+        self.selection = Selection.parse(state) if state is not None else self.cases.first()
+        self._writing = False
+        self._build_controls()
+        self._find_and_draw()
+        self._sync()
+        self._connect()
+
+    @property
+    def caption(self) -> str:
+        """What the replaced parts cost, in one sentence."""
+        return self.found.caption
+
+    @property
+    def state(self) -> dict:
+        """What is looked at, as plain data; `panel.string` is the same as one string."""
+        return self.selection.as_dict()
+
+    @property
+    def string(self) -> str:
+        """The state as one string, which `Ablations(state=…)` and the panel's own field take."""
+        return str(self.selection)
+
+    def finding(self) -> str:
+        return f"{self.cases.model.label}, {len(self.cases.store):,} images: {self.caption}"
+
+    def png(self) -> bytes:
+        return png_bytes(_still(self.found, self.cases, self.selection).quantize(256))
+
+    # --- from hands to state
+
+    def choose(self, **fields) -> None:
+        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
+        if not self._writing:
+            self.guarded(partial(self._change, fields), self._undo)
+            self._sync()
+
+    def _change(self, fields: dict) -> None:
+        with self._quietly():
+            self.selection.change(**fields)
+        self._find_and_draw()
+
+    def _selected(self, _) -> None:
+        """The selection was changed from outside the panel."""
+        if not self._writing and self.selection.as_dict() != self._good:
+            self.choose()
+
+    def _undo(self) -> None:
+        with self._quietly():
+            self.selection.change(**self._good)
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Changes of state or controls that are no hand's."""
+        before, self._writing = self._writing, True
+        try:
+            yield
+        finally:
+            self._writing = before
+
+    def _chosen(self, _=None) -> None:
+        """The controls of parts were moved."""
+        if self._writing:
+            return
+        layers = tuple(self.layers.value) if self.attention.value else None
+        others = ", ".join(t.strip() for t in self.others.value.split(",") if t.strip())
+        choice = Choice(self.mlps.value, self.embed.value, layers, others)
+        self.choose(selector=choice.selector, tokens="cls" if self.cls.value else "")
+
+    def _restore(self, text: str) -> None:
+        if self._writing or text == self.string:
+            return
+        parsed = {}
+        if self.guarded(lambda: parsed.update(Selection.parse(text).as_dict()), self._undo):
+            self.choose(**parsed)
+        else:
+            self._sync()
+
+    # --- from state to screen
+
+    def _find_and_draw(self) -> None:
+        state = self.selection
+        self.found: Ablated = self.cases.find(state)
+        self._draw()
+        self._good = state.as_dict()
+
+    def _draw(self) -> None:
+        found, state = self.found, self.selection
+        sheets = _charts(Svg, found, state, self.cases)
+        self.bars.value, self.curve.value = (
+            sheet.html(alt) for sheet, alt in zip(sheets, (found.bars_alt, found.curve_alt), strict=True)
+        )
+        self.changed.value = _figures(found, self.cases)
+        self.said.text = found.caption
+        self.changed_head.text = _changed_line(found)
+
+    def _sync(self) -> None:
+        """Make every control show the state."""
+        state, choice = self.selection, Choice.read(self.selection.selector)
+        with self._quietly():
+            self.mlps.value, self.embed.value = choice.mlps, choice.embed
+            self.attention.value = choice.layers is not None
+            self.layers.disabled = choice.layers is None
+            if choice.layers is not None:
+                self.layers.value = choice.layers
+            self.others.value, self.cls.value = choice.others, state.tokens == "cls"
+            self.replace.value, self.question.value = state.replace, state.texts[0]
+            self.reference.value = state.image if state.image in self.cases.references else None
+            self.reference.disabled = state.replace == "zero"
+            self.line.value = self.string
+
+    def _build_controls(self) -> None:
+        auto, last = partial(w.Layout, width="auto"), self.cases.model.layers - 1
+        check = lambda text: w.Checkbox(description=text, indent=False, layout=auto())  # noqa: E731
+        self.mlps, self.embed = check("all MLPs"), check("embed")
+        self.cls = check("what heads read at the class token")
+        self.cls.disabled = not self.cases.cls_known
+        self.attention = check("attention of layers")
+        self.layers = w.IntRangeSlider(
+            value=(0, last), min=0, max=last, continuous_update=False, layout=w.Layout(width="230px")
+        )
+        self.layers.tooltip = "first and last layer whose attention is replaced"
+        self.others = w.Text(
+            description="more parts",
+            placeholder="L5.H0, L3.MLP",
+            continuous_update=False,
+            layout=w.Layout(width="300px"),
+        )
+        self.replace = w.ToggleButtons(
+            options=["mean", "zero"], description="replaced by", tooltip="what stands in a part's place"
+        )
+        self.replace.style.button_width = "62px"
+        self.reference = w.Dropdown(
+            description="mean over", options=list(self.cases.references), layout=w.Layout(width="390px")
+        )
+        self.question = w.Dropdown(
+            description="asked", options=list(self.cases.asked), layout=w.Layout(width="190px")
+        )
+        self.line = w.Text(description="state", continuous_update=False, layout=w.Layout(width="100%"))
+        for control in (self.others, self.reference, self.question, self.line, self.replace):
+            control.style.description_width = "initial"
+        self.bars, self.curve, self.changed = w.HTML(), w.HTML(), w.HTML()
+        self.said, self.changed_head = Sentence(look="caption", live=True), Sentence(look="head")
+        self.box.children = self._arranged()
+
+    def _arranged(self) -> list[w.Widget]:
+        """The rows of the panel from top to bottom."""
+        self.changed.add_class("loupe-changed")
+        charts = [w.VBox([self.bars]), w.VBox([self.curve])]
+        for box in charts:
+            box.add_class("loupe-chart")
+        rows = [
+            w.HBox([self.mlps, self.embed, self.cls]),
+            w.HBox([self.attention, self.layers, self.others]),
+            w.HBox([self.replace, self.reference, self.question]),
+            w.HBox(charts),
+        ]
+        for row, look in zip(rows, ("row", "row", "row", "columns"), strict=True):
+            row.add_class(f"loupe-{look}")
+        return [
+            *rows[:3],
+            self._say,
+            self.said,
+            rows[3],
+            self.changed_head,
+            self.changed,
+            self.line,
+            self._trouble,
+        ]
+
+    def _connect(self) -> None:
+        for control in (self.mlps, self.embed, self.cls, self.attention, self.layers, self.others):
+            control.observe(self._chosen, names="value")
+        self.replace.observe(lambda change: self.choose(replace=change.new), names="value")
+        self.reference.observe(self._referred, names="value")
+        self.question.observe(lambda change: self.choose(texts=(change.new,)), names="value")
+        self.line.observe(lambda change: self._restore(change.new), names="value")
+        self.selection.observe(self._selected, names=list(FIELDS))
+
+    def _referred(self, change) -> None:
+        if change.new is not None:
+            self.choose(image=change.new)
+
+
+def _charts(kind, found: Ablated, state: Selection, cases: AblationCases) -> list:
+    """Both charts on sheets of a kind."""
+    name = state.texts[0]
+    bars = kind(BARS_WIDTH, bars_height(found.rows), "Accuracy, as it is and with the parts replaced")
+    draw_bars(bars, found.rows, chosen=name)
+    curve = kind(CURVE_WIDTH, CURVE_HEIGHT, f"‘{name}’ with the attention of layers replaced")
+    row = next(r for r in found.rows if r.name == name)
+    lines = {"as it is": row.before.value, "chance": row.chance}
+    layers = [f"L{n}" for n in range(cases.model.layers)]
+    draw_curves(curve, found.curve, layers, lines, ACROSS, found.point)
+    return [bars, curve]
+
+
+def _changed_line(found: Ablated) -> str:
+    if not found.changed:
+        return "No answer changed."
+    wrong = f"; {found.other} went from one wrong answer to another" if found.other else ""
+    return f"Answers that changed: {found.lost} became wrong, {found.won} right{wrong}."
+
+
+def _figures(found: Ablated, cases: AblationCases) -> str:
+    """The pictures whose answer changed, as HTML."""
+    made = []
+    for each in found.changed:
+        content = base64.b64encode(png_bytes(cases.picture(each.number))).decode()
+        line, words = html.escape(cases.truth(each.number)), f"{each.before} → {each.after}"
+        truth = f"truth: {html.escape(each.truth)}" + (f"; {line}" if line else "")
+        made.append(
+            f'<figure><img src="data:image/png;base64,{content}" alt="{line or "an image of the set"}">'
+            f"<figcaption><b>{html.escape(words)}</b><br>{truth}</figcaption></figure>"
+        )
+    return "".join(made)
+
+
+def _still(found: Ablated, cases: AblationCases, state: Selection) -> Image.Image:
+    """Caption, charts and pictures, for a saved notebook."""
+    charts = [sheet.image for sheet in _charts(Sheet, found, state, cases)]
+    wide, tall = sum(c.width for c in charts) // FINE, max(c.height for c in charts) // FINE
+    sheet = Sheet(wide, 44 + tall + 40 + (THUMB + 12 if found.changed else 0), "")
+    _wrapped(sheet, found.caption, wide)
+    sheet.paste(charts[0], (0, 44))
+    sheet.paste(charts[1], (charts[0].width / FINE, 44))
+    sheet.text((8, 50 + tall), _changed_line(found), FAINT, "la", 13)
+    for number, each in enumerate(found.changed):
+        x, y = 8 + number * wide / 3, 74 + tall
+        picture = (
+            cases.picture(each.number).convert("RGB").resize((THUMB * FINE,) * 2, Image.Resampling.NEAREST)
+        )
+        sheet.paste(picture, (x, y))
+        sheet.text((x + THUMB + 10, y + 14), f"{each.before} -> {each.after}", INK, "la", 13)
+        sheet.text((x + THUMB + 10, y + 36), f"truth: {each.truth}", FAINT, "la", 12)
+    return sheet.image
+
+
+def _wrapped(sheet: Sheet, words: str, wide: float) -> None:
+    """A sentence on one line or two."""
+    half = words if len(words) < wide / 6.6 else words[: round(wide / 6.6)].rpartition(" ")[0]
+    sheet.text((8, 4), half, INK, "la", 14)
+    sheet.text((8, 22), words[len(half) :].strip(), INK, "la", 14)
