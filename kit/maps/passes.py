@@ -99,7 +99,9 @@ def patches(model, tokens: Tensor) -> Tensor:
     return tokens[:, model.prefix_tokens :].unflatten(1, model.grid)
 
 
-def pattern_gradients(model, pixels: Tensor, directions: Tensor, what: str) -> tuple[list[Tensor], list[Tensor]]:
+def pattern_gradients(
+    model, pixels: Tensor, directions: Tensor, what: str
+) -> tuple[list[Tensor], list[Tensor]]:
     """Attention patterns, and how the cosine of each image with its direction changes with them.
 
     The derivative is the tower's own, through everything that comes after: later patterns and norms move.

@@ -150,9 +150,15 @@ class _Walk:
             share = _over(relevance, self.values[node])
             self._give(source, self.values[source] * self._gradient(node, source, share))
         elif target is aten.linear.default:
-            self._give(image[0], linear_relevance(self._value(image[0]), self._value(node.args[1]), relevance))
-        elif target in (aten.matmul.default, aten.mm.default) and len(image) == 1 and image[0] is node.args[0]:
-            self._give(image[0], linear_relevance(self._value(image[0]), self._value(node.args[1]).T, relevance))
+            self._give(
+                image[0], linear_relevance(self._value(image[0]), self._value(node.args[1]), relevance)
+            )
+        elif (
+            target in (aten.matmul.default, aten.mm.default) and len(image) == 1 and image[0] is node.args[0]
+        ):
+            self._give(
+                image[0], linear_relevance(self._value(image[0]), self._value(node.args[1]).T, relevance)
+            )
         elif target is aten.mul.Tensor:
             self._product(image, relevance)
         elif target is aten.add.Tensor:
@@ -256,5 +262,4 @@ def linear_relevance(values: Tensor, weight: Tensor, relevance: Tensor) -> Tenso
 
 def _over(part: Tensor, whole: Tensor) -> Tensor:
     """A quotient; nothing where there is nothing to divide by."""
-    tiny = torch.finfo(whole.dtype).tiny
-    return torch.where(whole.abs() > tiny, part / torch.where(whole.abs() > tiny, whole, 1.0), 0.0)
+    return torch.where(whole.abs() > torch.finfo(whole.dtype).tiny, part / whole, 0.0)
