@@ -147,7 +147,7 @@ class Spans(Panel):
             self.grid.picked = [found.grid.labels.index(state.part)]
 
     def _build_controls(self) -> None:
-        full = w.Layout(width="100%")
+        full = partial(w.Layout, width="100%")
         self.bank = w.Dropdown(
             description="bank", options=self.cases.bank_names, layout=w.Layout(width="300px")
         )
@@ -161,9 +161,9 @@ class Spans(Panel):
             description="score", options=["released", "variance"], tooltip="which text is taken next"
         )
         self.own = w.Text(
-            description="own texts", placeholder="a cat; a red thing", continuous_update=False, layout=full
+            description="own texts", placeholder="a cat; a red thing", continuous_update=False, layout=full()
         )
-        self.line = w.Text(description="state", continuous_update=False, layout=full)
+        self.line = w.Text(description="state", continuous_update=False, layout=full())
         for control in (self.bank, self.texts, self.subset, self.score, self.own, self.line):
             control.style.description_width = "initial"
         self.score.style.button_width = "80px"
