@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as w
+import pandas as pd
 from PIL import Image
 
 from kit.panels.ablation_cases import Ablated, AblationCases, Choice
@@ -23,6 +24,7 @@ from kit.panels.drawing import FAINT, INK
 from kit.panels.heat_panel import png_bytes
 from kit.panels.panel import Panel, Sentence
 from kit.panels.pictures import FINE, Sheet
+from kit.panels.saving import provenance
 from kit.panels.selection import FIELDS, Selection
 
 THUMB = 84  # pixels of a picture whose answer changed
@@ -80,6 +82,25 @@ class Ablations(Panel):
 
     def png(self) -> bytes:
         return png_bytes(_still(self.found, self.cases, self.selection).quantize(256))
+
+    def table(self) -> pd.DataFrame:
+        """Accuracy for each question, before and after, and the curve of the question that is looked at."""
+        name, rows = self.selection.texts[0], []
+        for row in self.found.rows:
+            for when, value in (("before", row.before), ("after", row.after)):
+                rows.append(("question", row.name, when, None, value, row.chance))
+        for curve, values in self.found.curve.items():
+            rows += [("curve", name, curve, f"L{n}", value, None) for n, value in enumerate(values)]
+        columns = ("view", "question", "condition", "layer", "accuracy", "low", "high", "chance")
+        return pd.DataFrame([(*r[:4], r[4].value, r[4].low, r[4].high, r[5]) for r in rows], columns=columns)
+
+    def code(self) -> str:
+        return as_code(self.selection, self.cases)
+
+    def provenance(self) -> str:
+        store, means = self.cases.store, self.selection.image if self.selection.replace == "mean" else None
+        data = f"{store.name}, digest {store.facts['data'][0][:12]}"
+        return provenance(self.cases.model, data, getattr(self.cases.images, "seed", None), means=means)
 
     # --- from hands to state
 
@@ -219,7 +240,7 @@ class Ablations(Panel):
             self.changed_head,
             self.changed,
             self.line,
-            self._trouble,
+            *self._foot(),
         ]
 
     def _connect(self) -> None:
@@ -234,6 +255,25 @@ class Ablations(Panel):
     def _referred(self, change) -> None:
         if change.new is not None:
             self.choose(image=change.new)
+
+
+def as_code(state: Selection, cases: AblationCases) -> str:
+    """Lines that compute what a state shows, without a panel."""
+    name, cls = state.texts[0], ", cls='L*.H*'" if state.tokens else ""
+    tokens = ", tokens='cls'" if cases.cls_known else ""
+    reference = "None" if state.replace == "zero" else f"...  # kit.edits.Reference of {state.image}"
+    return "\n".join(
+        [
+            "import kit",
+            f"model = kit.load({state.model!r})",
+            f"images = ...  # those of the store: {cases.store.name}",
+            f"store = kit.collect(model, images, 'store', {cases.store.name!r}{tokens})",
+            f"reference = {reference}",
+            f"asked = kit.edits.ask(model, store, {name!r})  # or kit.edits.Asked",
+            f"after = asked.after({state.selector!r}, reference{cls})  # cosines, [image, text]",
+            "kit.measures.hits(after, asked.truth).double().mean()",
+        ]
+    )
 
 
 def _charts(kind, found: Ablated, state: Selection, cases: AblationCases) -> list:

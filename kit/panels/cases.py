@@ -13,6 +13,7 @@ from kit.models.images import read_image
 from kit.models.model import Model
 from kit.models.names import shipped_names
 from kit.panels.findings import Finding, find
+from kit.panels.saving import provenance
 from kit.panels.scores import Scores, prompt_directions, score_run
 from kit.panels.selection import Selection
 from kit.panels.truth import Picture, scene_pictures
@@ -35,6 +36,8 @@ class Cases:
     def __init__(self, model: Model, images=None, means=None):
         self.models: dict[str, Model] = {model.label: model}
         self.pictures: dict[str, Picture] = {p.name: p for p in _pictures(images)}
+        self.of_gallery = images is None
+        self.seed: int | None = getattr(gallery() if images is None else images, "seed", None)
         self._runs: OrderedDict = OrderedDict()
         self._scores: OrderedDict = OrderedDict()
         self._totals: OrderedDict = OrderedDict()
@@ -116,6 +119,15 @@ class Cases:
         key = state.model, state.image, state.texts, state.text, state.directions
         means, why = self._means_of(state.model)
         return held, _kept(self._scores, key, lambda: score_run(held, self._dirs(state), state, means, why))
+
+    def provenance(self, state: Selection) -> str:
+        """Model, weights, picture and reference set of a state, in one line."""
+        picture = self.picture(state.image)
+        digest = hashlib.sha256(picture.image.tobytes()).hexdigest()[:12]
+        means = self._means_of(state.model)[0]
+        seed = None if state.image.startswith(UPLOAD) else self.seed
+        data, means = f"{state.image}, pixels {digest}", means and means.name
+        return provenance(self.model(state.model), data, seed, means=means)
 
     def has_means(self, name: str) -> bool:
         """Whether this model has mean parts of a reference set."""

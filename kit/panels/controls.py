@@ -80,9 +80,6 @@ class Controls:
     restore: w.Button = field(default_factory=lambda: _button("all on", "switch every part on"))
     all_tokens: w.Button = field(default_factory=lambda: _button("all tokens", "forget the picked tokens"))
     pin: w.Button = field(default_factory=lambda: _button("pin", "keep this finding below, to compare"))
-    code: w.Button = field(
-        default_factory=lambda: _button("copy as code", "show the lines that compute this")
-    )
     state: w.Text = field(
         default_factory=lambda: _labelled(w.Text(description="state", continuous_update=False), "100%")
     )
@@ -99,10 +96,9 @@ class Controls:
     truth: Sentence = field(default_factory=lambda: Sentence(look="truth"))
     unseen: Sentence = field(default_factory=lambda: Sentence(look="note", live=True))
     busy: Sentence = field(default_factory=lambda: Sentence(look="note", live=True))
-    listing: Sentence = field(default_factory=lambda: Sentence(look="code"))
     pins: w.HTML = field(default_factory=w.HTML)
 
-    def arranged(self, say: Sentence, trouble: Sentence) -> list[w.Widget]:
+    def arranged(self, say: Sentence, foot: list[w.Widget]) -> list[w.Widget]:
         """The rows of the panel from top to bottom."""
         self.face.add_class("loupe-face")
         column = [
@@ -128,11 +124,10 @@ class Controls:
                 self.effect,
                 self.replace,
             ),
-            _box(w.HBox, "row", self.directions, self.pin, self.code, self.busy),
-            self.listing,
+            _box(w.HBox, "row", self.directions, self.pin, self.busy),
             self.pins,
             self.state,
-            trouble,
+            *foot,
         ]
 
     def to_lock(self) -> list[w.Widget]:

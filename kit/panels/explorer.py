@@ -4,6 +4,8 @@ import asyncio
 import base64
 import html
 
+import pandas as pd
+
 from kit.models import load
 from kit.panels.cases import Cases
 from kit.panels.controls import Controls
@@ -11,6 +13,7 @@ from kit.panels.drawing import heat_png, panel_png
 from kit.panels.findings import Finding
 from kit.panels.heat_panel import png_bytes
 from kit.panels.panel import Panel
+from kit.panels.saving import finding_table, pixels_line
 from kit.panels.selection import FIELDS, Selection, split_tokens
 
 PINS = 4
@@ -57,7 +60,7 @@ class Explorer(Panel):
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
         self.controls = Controls()
-        self.box.children = self.controls.arranged(self._say, self._trouble)
+        self.box.children = self.controls.arranged(self._say, self._foot())
         self._connect()
         self._draw()
         self.selection.observe(self._selected, names=list(FIELDS))
@@ -77,6 +80,15 @@ class Explorer(Panel):
 
     def png(self) -> bytes:
         return panel_png(self.found, self.selection, self.cases.seen(self.selection))
+
+    def table(self) -> pd.DataFrame:
+        return finding_table(self.found, self.selection)
+
+    def code(self) -> str:
+        return as_code(self.selection, self.cases.of_gallery)
+
+    def provenance(self) -> str:
+        return self.cases.provenance(self.selection)
 
     def upload(self, content: bytes, filename: str) -> None:
         """Look at an uploaded picture; what cannot be read becomes a sentence in the panel."""
@@ -142,7 +154,6 @@ class Explorer(Panel):
         c.grid_head.strong, c.grid_head.text = "Which parts", f"Which parts: {found.direction}. {found.sums}"
         c.bars_head.strong = "How much"
         c.bars_head.text = f"How much: cosine with each prompt; “it” is {names}"
-        c.listing.text = ""
 
     def _sync(self) -> None:
         """Make every control show the selection."""
@@ -202,7 +213,6 @@ class Explorer(Panel):
         c.restore.on_click(lambda _: self.choose(off=""))
         c.all_tokens.on_click(lambda _: self.choose(tokens=""))
         c.pin.on_click(lambda _: self.guarded(self._pin, self._undo))
-        c.code.on_click(lambda _: self.guarded(self._show_code, self._undo))
 
     def choose(self, **fields) -> None:
         """Change the state as a hand in the panel does; a total effect waits for the next change."""
@@ -298,9 +308,6 @@ class Explorer(Panel):
         ][:PINS]
         self.controls.pins.value = f'<div class="loupe-pins">{"".join(self._pins)}</div>'
 
-    def _show_code(self) -> None:
-        self.controls.listing.text = as_code(self.selection)
-
 
 def _face(picture) -> str:
     """The picture in its colours, for the eye."""
@@ -310,17 +317,12 @@ def _face(picture) -> str:
     return f'<figure><img src="data:image/png;base64,{content}" alt="{words}">{below}</figure>'
 
 
-def as_code(state: Selection) -> str:
-    """Lines that compute what a state shows, without a panel."""
-    picture = (
-        f"kit.world.gallery().images[{state.image.split()[-1]}]"
-        if state.image.startswith("scene")
-        else '"my picture.png"'
-    )
+def as_code(state: Selection, of_gallery: bool) -> str:
+    """Lines that compute what a state shows, without a panel; `images` are those that it was given."""
     lines = [
         "import kit",
         f"model = kit.load({state.model!r})",
-        f"pixels = model.preprocess({picture})",
+        f"pixels = model.preprocess({pixels_line(state.image, of_gallery)})",
         f"vectors = model.encode_text({list(state.texts)!r})",
         f"directions = kit.panels.prompt_directions(vectors, {state.directions!r})",
         "scores = kit.scores(model, pixels, directions)        # [batch, part, text]",

@@ -13,6 +13,7 @@ from kit.panels.group_cases import GroupCases, GroupFinding
 from kit.panels.group_drawing import grid_values, groups_html, groups_png
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.panel import Panel, Sentence
+from kit.panels.saving import provenance
 from kit.panels.selection import Selection
 
 
@@ -82,6 +83,21 @@ class Groups(Panel):
 
     def png(self) -> bytes:
         return groups_png(self.found, self.cases, f"{self.cases.answers.model} · {self.selection.image}")
+
+    def table(self) -> pd.DataFrame:
+        """What becomes of each group, and beneath it the effect of the cue on each part."""
+        effects = self.cases.effects[["part", "cue", "error", "class"]].assign(view="part")
+        effects["off"] = effects["part"].isin(self.found.off)
+        groups = self.found.table.rename_axis("group").reset_index().assign(view="group")
+        return pd.concat([groups, effects], ignore_index=True).set_index("view").reset_index()
+
+    def code(self) -> str:
+        return as_code(self.selection, self.cases.answers)
+
+    def provenance(self) -> str:
+        answers, seed = self.cases.answers, self.cases.seed
+        data = f"{answers.name} ({len(answers):,})"
+        return provenance(self.cases.model, data, seed, means=answers.means_id)
 
     # --- from hands to state
 
@@ -196,7 +212,7 @@ class Groups(Panel):
         row, columns = w.HBox([*self.buttons.values(), self.alike, self.all_on]), w.HBox([left, right])
         row.add_class("loupe-row")
         columns.add_class("loupe-columns")
-        return [row, self._say, self.said, self.truth, columns, self.note, self.line, self._trouble]
+        return [row, self._say, self.said, self.truth, columns, self.note, self.line, *self._foot()]
 
     def _connect(self) -> None:
         for name, button in self.buttons.items():
@@ -209,6 +225,21 @@ class Groups(Panel):
     def _parts_at(self, cells: list[int]) -> str:
         labels = self.cases.layout.labels
         return ", ".join(labels[i] for i in cells if labels[i]) or "none"
+
+
+def as_code(state: Selection, answers: Answers) -> str:
+    """Lines that compute what a state shows, without a panel."""
+    return "\n".join(
+        [
+            "import kit",
+            f"model = kit.load({state.model!r})",
+            f"images, means = ..., ...  # {answers.name}; {answers.means_id}",
+            f"texts = ...  # of the classes {', '.join(answers.classes)}",
+            f"answers = kit.edits.ask_classes(model, images, texts, {answers.name!r}, means)",
+            'groups = kit.measures.GroupBootstrap(answers.labels["group"], seed=0, draws=1000)',
+            f"groups.table(answers.right({state.off or 'none'!r}), answers.right())",
+        ]
+    )
 
 
 def _said(value) -> str:

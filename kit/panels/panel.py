@@ -7,10 +7,12 @@ from pathlib import Path
 
 import anywidget
 import ipywidgets
+import pandas as pd
 import traitlets
 from IPython import get_ipython
 
 from kit.errors import KitError
+from kit.panels import saving
 
 _HERE = Path(__file__).parent
 _of_cell: dict[str, tuple] = {}  # the panel that each cell of the notebook has made
@@ -54,6 +56,8 @@ class Panel:
         self.last_error: BaseException | None = None
         self._say = StyledSentence(look="say")
         self._trouble = Sentence(look="code")
+        self._saver, self._lines = saving.SaveBar(), Sentence(look="code")
+        self._saver.on_msg(lambda _, message, buffers: self._leave(message))
         self.box = ipywidgets.VBox()
         self.box.add_class("loupe")
         _close_the_one_before(self)
@@ -78,7 +82,7 @@ class Panel:
             )
             self._trouble.text = "".join(traceback.format_exception(error))
             return False
-        self._say.text = self._trouble.text = ""
+        self._say.text = self._trouble.text = self._lines.text = ""
         return True
 
     def png(self) -> bytes:
@@ -88,6 +92,50 @@ class Panel:
     def finding(self) -> str:
         """What the panel shows, in one line."""
         raise NotImplementedError
+
+    def table(self) -> pd.DataFrame:
+        """The numbers that the panel shows."""
+        raise NotImplementedError
+
+    def code(self) -> str:
+        """Lines that compute what the panel shows, without a panel."""
+        raise NotImplementedError
+
+    def provenance(self) -> str:
+        """Model, weights, images and seed of what is shown, in one line."""
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> Path:
+        """Write what the panel shows, first under a temporary name.
+
+        Args:
+            path: ends with `.csv` (the numbers), `.png` (the picture), `.html` (both, on a page that opens
+                without a kernel) or `.py` (the lines that compute it). Numbers and lines begin with where
+                they come from, behind a `#`: `pandas.read_csv(path, comment="#")`.
+
+        Returns:
+            The path.
+
+        Raises:
+            KitError: another ending, or a place that cannot be written.
+        """
+        return saving.save(self, path)
+
+    def _leave(self, message: dict) -> None:
+        """A button of the save bar was pressed."""
+        kind, made = message.get("save"), []
+        make = self.code if kind == "copy" else lambda: saving.content(self, str(kind))
+        if not self.guarded(lambda: made.append(make()), lambda: None):
+            return
+        if kind == "copy":
+            self._lines.text = made[0]
+            self._saver.copy(made[0])
+        else:
+            self._saver.hand_out(saving.file_name(self, kind), made[0])
+
+    def _foot(self) -> list[ipywidgets.Widget]:
+        """What every panel ends with: save bar, lines of code, and what went wrong."""
+        return [self._saver, self._lines, self._trouble]
 
     def close(self) -> None:
         """Remove the panel's widgets from kernel and browser."""

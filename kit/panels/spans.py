@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as w
+import pandas as pd
 
 from kit.data.sets import as_set
 from kit.errors import KitError
 from kit.models import load
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.panel import Panel, Sentence
+from kit.panels.saving import provenance
 from kit.panels.span_cases import MOST_TEXTS, OWN, SpanCases, SpanFound, SpanState
 from kit.panels.span_drawing import head_map, span_png, strip, text_list
 from kit.parts import collect
@@ -44,6 +46,7 @@ class Spans(Panel):
         super().__init__()
         model = load(model) if isinstance(model, str) else model
         images = draw(SCENES, SEED, kind="single") if images is None else images
+        self.seed = getattr(images, "seed", None)
         if store is None:
             store = collect(model, images, "store", f"{len(images):,} images", selector="L*.H*")
         self.images = as_set(images)
@@ -76,6 +79,19 @@ class Spans(Panel):
 
     def png(self) -> bytes:
         return span_png(self.found, self.selection)
+
+    def table(self) -> pd.DataFrame:
+        """The texts of every head in the order they were taken, and the true role where it is known."""
+        truth = dict(zip(self.cases.index["name"], self.found.truth))
+        return self.found.table.assign(true_role=self.found.table["part"].map(truth))
+
+    def code(self) -> str:
+        return as_code(self.selection, self.cases)
+
+    def provenance(self) -> str:
+        store, state = self.cases.store, self.selection
+        data = f"{store.name} ({state.images}), digest {store.facts['data'][0][:12]}"
+        return provenance(self.cases.model, data, self.seed, bank=state.bank)
 
     def choose(self, **fields) -> None:
         """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
@@ -131,7 +147,7 @@ class Spans(Panel):
             self.grid.picked = [found.grid.labels.index(state.part)]
 
     def _build_controls(self) -> None:
-        full = w.Layout(width="100%")
+        full = partial(w.Layout, width="100%")
         self.bank = w.Dropdown(
             description="bank", options=self.cases.bank_names, layout=w.Layout(width="300px")
         )
@@ -145,9 +161,9 @@ class Spans(Panel):
             description="score", options=["released", "variance"], tooltip="which text is taken next"
         )
         self.own = w.Text(
-            description="own texts", placeholder="a cat; a red thing", continuous_update=False, layout=full
+            description="own texts", placeholder="a cat; a red thing", continuous_update=False, layout=full()
         )
-        self.line = w.Text(description="state", continuous_update=False, layout=full)
+        self.line = w.Text(description="state", continuous_update=False, layout=full())
         for control in (self.bank, self.texts, self.subset, self.score, self.own, self.line):
             control.style.description_width = "initial"
         self.score.style.button_width = "80px"
@@ -170,7 +186,8 @@ class Spans(Panel):
         for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
             box.add_class(f"loupe-{look}")
         return [
-            rows[0], self.own, self._say, self.said, self.unseen, rows[1], self.ends, self.line, self._trouble
+            rows[0], self.own, self._say, self.said, self.unseen, rows[1], self.ends, self.line,
+            *self._foot(),
         ]  # fmt: skip
 
     def _connect(self) -> None:
@@ -202,3 +219,27 @@ class Spans(Panel):
             self.choose(**parsed)
         else:
             self._sync()
+
+
+def as_code(state: SpanState, cases: SpanCases) -> str:
+    """Lines that compute what a state shows, without a panel."""
+    bank = cases.bank(state)
+    made = {
+        "stickers grammar": "kit.projections.Bank.stickers(model)",
+        "words of the stickers grammar": "kit.projections.Bank.words(model)",
+        "random directions": f"kit.projections.Bank.random(model, {len(bank.texts)})",
+        OWN: f"kit.projections.Bank({bank.texts!r}, model.encode_text({bank.texts!r}))",
+    }
+    column, _, value = state.images.partition(": ")
+    rows = f'(store.labels["{column}"].astype(str) == {value!r}).to_numpy()' if value else "None"
+    return "\n".join(
+        [
+            "import kit",
+            f"model = kit.load({state.model!r})",
+            f"images = ...  # those of the store: {cases.store.name}",
+            f"store = kit.collect(model, images, 'store', {cases.store.name!r}, selector='L*.H*')",
+            f"moments = store.moments({rows}, 'L*.H*')",
+            f"bank = {made.get(state.bank, f'...  # {state.bank}')}",
+            f"kit.textspan(moments, bank, {state.texts}, {state.score!r}).table",
+        ]
+    )

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as w
+import pandas as pd
 
 from kit.panels.drawing import panel_png
 from kit.panels.findings import Finding
 from kit.panels.heat_panel import HeadGrid, HeatPanel, png_bytes
 from kit.panels.panel import Panel, Sentence
+from kit.panels.saving import finding_table, pixels_line
 from kit.panels.selection import FIELDS, Selection, split_tokens
-from kit.panels.tower_cases import DIRECTIONS, OWN, TowerCases
+from kit.panels.tower_cases import APART, CHANCE, DIRECTIONS, OWN, TowerCases
 
 FIRST = "timm/vit_small_patch14_reg4_dinov2"
 
@@ -80,6 +82,15 @@ class Towers(Panel):
         state = self.selection
         marked = Selection(model=self.cases.model(state.model).label, image=state.image, texts=state.texts)
         return panel_png(self.found, marked, self.cases.seen(state))
+
+    def table(self) -> pd.DataFrame:
+        return finding_table(self.found, self.selection)
+
+    def code(self) -> str:
+        return as_code(self.selection, self.cases.of_gallery)
+
+    def provenance(self) -> str:
+        return self.cases.provenance(self.selection)
 
     # --- from hands to state
 
@@ -238,7 +249,7 @@ class Towers(Panel):
         ]
         for row, look in zip(rows, ("row", "row", "columns", "row")):
             row.add_class(f"loupe-{look}")
-        return [rows[0], self._say, self.told, *rows[1:], self.line, self._trouble]
+        return [rows[0], self._say, self.told, *rows[1:], self.line, *self._foot()]
 
     def _connect(self) -> None:
         self.open.on_click(lambda _: self.take_apart(self.name.value))
@@ -267,6 +278,28 @@ class Towers(Panel):
             self.choose(**parsed)
         else:
             self._sync()
+
+
+def as_code(state: Selection, of_gallery: bool) -> str:
+    """Lines that compute what a state shows, without a panel; `images` are those that it was given."""
+    (asked,) = state.texts
+    pixels = pixels_line(state.image, of_gallery)
+    lines = [
+        "import kit",
+        "import torch",
+        f"model = kit.panels.untrained({state.model!r})  # a shipped one as it is",
+        *(["images = kit.world.gallery().images"] if of_gallery and asked == APART else []),
+        f"run = kit.parts.run(model, model.preprocess({pixels}))",
+        {
+            OWN: "direction = run.representation",
+            APART: "direction = run.representation - model.encode_image(model.preprocess(images)).mean(0)",
+            CHANCE: "direction = torch.randn(1, model.embed_dim, generator=torch.Generator().manual_seed(0))",
+        }[asked],
+        "direction = torch.nn.functional.normalize(direction, dim=-1)",
+        "scores = run.scores(direction)                 # [batch, part, text]",
+        f"heat = run.maps(direction, {state.selector!r})  # [batch, head, token, text]",
+    ]
+    return "\n".join(lines)
 
 
 def _face(image, words: str) -> str:

@@ -11,7 +11,8 @@ from kit.errors import KitError, nearest
 from kit.models.memory import check_pass
 from kit.parts.means import Means, collect_means
 from kit.parts.moments import Moments, collect_moments
-from kit.parts.stores import Store, collect_store
+from kit.parts.store_pass import collect_store
+from kit.parts.stores import Store
 
 KEPT = ("means", "moments", "store")
 

@@ -9,9 +9,11 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
+from kit.parts.check import check
 from kit.parts.files import check_weights, load_collected, save_collected
+from kit.parts.frozen import frozen_graph
 from kit.parts.readout import BATCH
-from kit.parts.runs import Run, forward
+from kit.parts.runs import Run
 from kit.parts.sums import sum_up
 from kit.parts.taps import AttentionCall, Taps
 
@@ -117,6 +119,7 @@ def collect_means(model, images, name: str, batch: int, path=None, workers=0) ->
         name, model.name, model.weights_hash, 0, torch.zeros(0), {}, model.preprocessing, (images.digest,)
     )
     of_batch = lambda pixels: _of_batch(model, pixels, empty)  # noqa: E731
+    check(model)  # by a run of its own: the runs below look at every token on their way
     means = sum_up(model, "means", empty, of_batch, images, batch, path, workers)
     outputs = {key: value.float() for key, value in means.outputs.items()}
     return replace(means, parts=means.parts.float(), outputs=outputs)
@@ -124,9 +127,8 @@ def collect_means(model, images, name: str, batch: int, path=None, workers=0) ->
 
 def _of_batch(model, pixels: Tensor, like: Means) -> Means:
     """The means of one batch, in float64."""
-    run = Run.of(model, pixels)
-    sums = _Sums(run.frozen, len(pixels))
-    forward(model, run.frozen, pixels, sums)
+    sums = _Sums(frozen_graph(model), len(pixels))
+    run = Run.of(model, pixels, edit=sums)
     parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
     outputs = {key: value / len(pixels) for key, value in sums.totals.items()}
     return replace(like, count=len(pixels), parts=parts, outputs=outputs)
@@ -145,7 +147,7 @@ class _Sums(Taps):
 
     def value(self, name: str, out: Tensor) -> Tensor:
         if name in self._batch_dim:
-            sums = by_image(out, self._batch_dim[name], self.batch).sum(0)
+            sums = by_image(out.detach(), self._batch_dim[name], self.batch).sum(0)
             self.totals[name] = self.totals.get(name, 0) + sums.double().cpu()
         return out
 

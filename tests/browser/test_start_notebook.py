@@ -196,6 +196,19 @@ def test_bad_input_is_a_sentence_and_the_last_good_state_stays(page):
     wait_for(lambda: caption(page).startswith("L2.H2") and not says(page))
 
 
+def test_what_is_shown_is_saved_by_a_button(page, tmp_path):
+    for kind, begins in (("CSV", b"# model stickers-l8"), ("PNG", b"\x89PNG"), ("HTML", b"<!doctype html>")):
+        with page.expect_download() as download:
+            press(page, kind)
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        assert path.suffix == f".{kind.lower()}" and path.read_bytes().startswith(begins)
+    press(page, "copy as code")
+    listing = page.locator(f"{PANEL} pre.loupe-code", has_text="import kit")
+    listing.wait_for()
+    assert listing.inner_text().strip() == lab.ask(page, "print(panel.code())").strip()
+
+
 def test_a_state_string_brings_the_same_panel_back(page):
     _, grid = canvases(page)
     shown = caption(page)

@@ -41,8 +41,12 @@ def test_answers_after_an_edit_are_those_of_a_slow_loop(stickers, images, answer
 
 
 def test_answers_of_a_total_effect_are_those_of_a_slow_loop(stickers, images, answers):
-    found = total_right(stickers, images, answers, "L1.H2, L5.H0")
-    assert found.tolist() == slow_right(stickers, images, "L1.H2, L5.H0", "total")
+    for off in ("L1.H2, L5.H0", "L1-3.H*"):
+        assert total_right(stickers, images, answers, off).tolist() == slow_right(
+            stickers, images, off, "total"
+        )
+    # what later layers make of it is seen in the answers
+    assert slow_right(stickers, images, "L1-3.H*", "total") != answers.right("L1-3.H*").tolist()
 
 
 def test_ablating_nothing_changes_no_group(answers):

@@ -54,7 +54,7 @@ class Model:
 
     def __init__(self, name="double", trained=True):
         self.name = self.label = name
-        self.pretrained = "random"
+        self.pretrained, self.weights_hash = "random", "0" * 64
         self.trained, self.image_size, self.passes = trained, (32, 32), Counter()
         self._texts = {}
 

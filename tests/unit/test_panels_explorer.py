@@ -227,8 +227,8 @@ def test_pins_and_code(panel):
     click(panel, "L0.H1")
     panel._pin()
     assert panel.controls.pins.value.count("loupe-pin") == 3 and "L0.H1" in panel.controls.pins.value
-    panel._show_code()
-    code = panel.controls.listing.text
+    panel._saver._handle_custom_msg({"save": "copy"}, [])
+    code = panel._lines.text
     assert "kit.scores" in code and "['a cat', 'a dog']" in code
     compile(code, "code", "exec")
 

@@ -42,6 +42,12 @@ def test_it_opens_on_the_head_of_which_one_text_explains_most(panel):
     assert panel.caption.startswith("5 texts of “stickers grammar” explain ")
 
 
+def test_the_state_is_shown_whether_or_not_own_texts_are_asked(panel):
+    assert panel.own.layout.display == "none" and panel.line.layout.display is None
+    panel.choose(bank=OWN, own="a cat; a dog")
+    assert panel.own.layout.display == "" and panel.line.layout.display is None
+
+
 def test_the_texts_are_those_of_the_kit(panel, store, grammar):
     table = kit.textspan(store.moments(), grammar, 5).table
     kept = ["part", "rank", "text", "share"]
