@@ -89,8 +89,8 @@ class SegmentationFile:
         values = self._array(IMAGES, number)  # [3, col, row], or [col, row] where it is grey
         if values.dtype != np.uint8 or not (values.ndim == 2 or (values.ndim == 3 and len(values) == 3)):
             raise KitError(
-                f'picture {self.numbers[number]} of "{self.path.name}" should be [3, col, row] of uint8; it is '
-                f"{list(values.shape)} of {values.dtype}: take the published file."
+                f'picture {self.numbers[number]} of "{self.path.name}" should be [3, col, row] of uint8; it '
+                f"is {list(values.shape)} of {values.dtype}: take the published file."
             )
         return Image.fromarray(np.ascontiguousarray(values.T)).convert("RGB")
 
@@ -149,8 +149,8 @@ def read_imagenet_segmentation(path) -> SegmentationFile:
             cells[key] = file[key]
             if cells[key].ndim != 2 or cells[key].shape[1] != 1 or cells[key].dtype != h5py.ref_dtype:
                 raise KitError(
-                    f'"{key}" of "{path.name}" should be references, [image, 1]; it is {list(cells[key].shape)} '
-                    f"of {cells[key].dtype}: take {FILE} as it is published."
+                    f'"{key}" of "{path.name}" should be references, [image, 1]; it is '
+                    f"{list(cells[key].shape)} of {cells[key].dtype}: take {FILE} as it is published."
                 )
         counts = [len(cell) for cell in cells.values()]
     if counts[0] != counts[1] or counts[0] == 0:

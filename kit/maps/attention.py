@@ -67,7 +67,7 @@ def gradcam(model, pixels: Tensor, directions: Tensor) -> Tensor:
 
 
 def rolled(layers: list[tuple[Tensor, float]], model) -> Tensor:
-    """Rows that the representation reads, of the product of (matrix + identity) times a factor, [batch, token]."""
+    """The rows that are read of the product of (matrix + identity) times a factor, mean, [batch, token]."""
     total = None
     for matrix, factor in layers:
         step = factor * (matrix + torch.eye(matrix.shape[-1]).to(matrix))  # [batch, token, token]

@@ -1,4 +1,4 @@
-"""From a map of tokens to a mask, and from a true mask to what the tower saw of it: once, for every method."""
+"""From a map of tokens to a mask, and from a true mask to what the tower saw: once, for every method."""
 
 from typing import NamedTuple
 
@@ -38,8 +38,9 @@ class Spread(NamedTuple):
 def spread(maps: Tensor, size: tuple[int, int]) -> Spread:
     """Token maps as maps of pixels and masks, each image by itself.
 
-    Enlarged by bilinear interpolation, clipped at zero, stretched to 0-1, and cut at the mean over its pixels.
-    A map without a positive value finds nothing: zeros, and an empty mask.
+    Enlarged by bilinear interpolation, clipped at zero, stretched to 0-1, cut at the mean over its pixels.
+    A map without a positive value finds nothing: zeros, and an empty mask. After the cut values are rounded
+    to 1e-4, so that pixels that only rounding tells apart stay tied, whatever the batch.
 
     Args:
         maps: [batch, row, col], any finite values, prefix tokens left out.
@@ -67,7 +68,8 @@ def spread(maps: Tensor, size: tuple[int, int]) -> Spread:
     low, high = (getattr(large, f"a{end}")((1, 2), keepdim=True) for end in ("min", "max"))
     heat = (large - low) / torch.where(high > low, high - low, 1.0)
     heat = torch.where(high > low, heat.clamp(0, 1), 0.0)
-    return Spread(heat, heat > heat.mean((1, 2), keepdim=True))
+    found = heat > heat.mean((1, 2), keepdim=True)
+    return Spread(heat.round(decimals=4), found)  # what only rounding tells apart is a tie
 
 
 def seen_mask(model, mask, size: tuple[int, int] | None = None, protocol: str = "aligned") -> Tensor:
@@ -106,8 +108,8 @@ def seen_mask(model, mask, size: tuple[int, int] | None = None, protocol: str = 
         )
     if size is not None and tuple(size) != values.shape:
         raise KitError(
-            f"the mask is {values.shape[0]} x {values.shape[1]} pixels, but its picture {size[0]} x {size[1]}; "
-            "give the mask of this very picture, at its own size."
+            f"the mask is {values.shape[0]} x {values.shape[1]} pixels, but its picture {size[0]} x "
+            f"{size[1]}; give the mask of this very picture, at its own size."
         )
     sheet = Image.fromarray(values.astype(np.uint8))
     if protocol == "released":

@@ -64,7 +64,8 @@ def segment(
 
     Args:
         model: from `kit.load`.
-        images: what a pass takes (`kit.data.as_set`), or a set with masks (`kit.data.read_imagenet_segmentation`).
+        images: what a pass takes (`kit.data.as_set`); or a set with masks, such as
+            `kit.data.read_imagenet_segmentation` gives.
         directions: `Directions` or unit rows, [class, embed].
         masks: the object's pixels of each image at its own size: bool [image, row, col], or a list of
             [row, col]; None = what the set or the scenes know (the union of all objects of a scene).
@@ -156,7 +157,7 @@ def _vectors(model, directions) -> Tensor:
     expect_shape(vectors, "class embed", "directions", embed=model.embed_dim)
     if len(vectors) < 2:
         raise KitError(
-            "one class minus the mean of all classes is nothing; give at least two, the others to compare with."
+            "one class minus the mean of all classes is nothing; give at least two, to compare with."
         )
     return vectors.to(model.device, model.dtype)
 

@@ -48,9 +48,9 @@ class Resampled:
         return _around(values.mean(), self._counts @ values / self.images, level)
 
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """Sums of several numbers of each image, [image, number], over the images of each draw, [draw, number].
+        """Sums of numbers of each image, [image, number], over the images of each draw, [draw, number].
 
-        For figures that are no means of images, such as a ratio of two sums.
+        For figures that are no means over images, such as a ratio of two sums.
         """
         if len(values) != self.images:
             raise KitError(f"{len(values)} rows of values, but {self.images} images were drawn again.")

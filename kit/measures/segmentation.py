@@ -33,8 +33,8 @@ class Segmentation:
       object and one minus the map for the rest, are put behind each other, each pixel with both.
 
     Attributes:
-        counts: pixels of each image, int64 [image, count], in the order of `COUNTS`: in the object by mask and
-            by truth, by either; in the rest by both, by either; all.
+        counts: pixels of each image, int64 [image, count], in the order of `COUNTS`: in the object by mask
+            and by truth, by either; in the rest by both, by either; all.
         precision: average precision of each image, float64 [image].
 
     Source:

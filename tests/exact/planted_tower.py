@@ -1,8 +1,8 @@
 """A tower set by hand in which it is known where every map should point.
 
-Red patches speak for the direction, blue ones against it. In each layer the class token reads red patches with
-head 0 and blue ones with head 1; patches carry their colour in the stream. The embedding is red, a constant,
-blue, nothing.
+Red patches speak for the direction, blue ones against it. In each layer the class token reads red patches
+with head 0 and blue ones with head 1; patches carry their colour in the stream. The embedding is red, a
+constant, blue, nothing.
 """
 
 import torch

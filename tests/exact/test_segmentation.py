@@ -122,7 +122,7 @@ def picture_of(mask: np.ndarray) -> Image.Image:
 
 def centred(size) -> np.ndarray:
     """An object in the middle whose edges lie on whole pixels after the resize."""
-    height, width = size
+    width = size[1]
     step = min(size) // 224 or 1
     mask = np.zeros(size, dtype=bool)
     mask[64 * step : 160 * step, width // 2 - 48 * step : width // 2 + 48 * step] = True
@@ -165,7 +165,7 @@ def test_d12_a_batch_of_eight_gives_what_single_images_give(stickers):
         mine, theirs = one.results[name], eight.results[name]
         assert len(mine) == len(theirs) == 9
         assert np.array_equal(mine.counts, theirs.counts)
-        assert np.abs(mine.precision - theirs.precision).max() < 1e-9
+        assert np.abs(mine.precision - theirs.precision).max() < 1e-6
 
 
 def test_d12_each_image_is_stretched_and_cut_by_itself_and_nothing_is_no_number():
@@ -256,7 +256,7 @@ def test_planted_a_tower_that_reads_nothing_gives_no_map(planted):
         assert not spread(METHODS[name](blind, images.double(), where), (32, 32)).found.any(), name
 
 
-@pytest.mark.parametrize("name", ["stickers-l8", "timm/vit_small_patch14_reg4_dinov2", "ViT-B-32"])
+@pytest.mark.parametrize("name", ["stickers-l8", "timm/deit_tiny_distilled_patch16_224"])
 def test_own_maps_are_the_diagonal_of_maps_and_sum_to_the_heads(name):
     model = perturbed(name).double()
     images, directions = pixels_for(model), unit_directions(model, 2)
@@ -320,12 +320,13 @@ def test_relevance_does_not_depend_on_the_other_images_of_a_batch():
             assert torch.allclose(one[0], many[i], atol=1e-10, rtol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["rollout", "GradCAM", "partial LRP", "patch cosine"])
-def test_a_hierarchy_is_refused_by_name_and_taken_by_token_heatmaps(load, name):
+def test_a_hierarchy_is_refused_by_all_but_token_heatmaps(load):
     swin = load("timm/swin_tiny_patch4_window7_224", "random")
     images, directions = pixels_for(swin, 1), unit_directions(swin, 1)
-    with pytest.raises(kit.KitError, match="needs a tower with the same tokens in every layer"):
-        METHODS[name](swin, images, directions)
+    for name in [name for name in METHODS if name != "token heatmap"]:
+        with pytest.raises(kit.KitError, match="needs a tower with the same tokens in every layer"):
+            METHODS[name](swin, images, directions)
+    assert METHODS["token heatmap"](swin, images, directions).shape == (1, 56, 56)
 
 
 @pytest.mark.parametrize(

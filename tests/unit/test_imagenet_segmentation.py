@@ -114,6 +114,6 @@ def test_a_cell_that_is_no_picture_is_named_and_listed(tmp_path):
         kit.KitError, match=r"should be \[3, col, row\] of uint8; it is \[2, 5, 5\] of float64"
     ):
         pictures[0]
-    with pytest.raises(kit.KitError, match='cell 1 of "/value/img" .* leads nowhere'):
+    with pytest.raises(kit.KitError, match=r'cell 1 of "/value/img" .* leads nowhere'):
         pictures[1]
     assert list(pictures.damaged) == [0, 1]
