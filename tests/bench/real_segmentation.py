@@ -29,9 +29,9 @@ layout, with a projection that was fitted into a real CLIP's text space; masks a
 
 Every photograph is asked for each class that covers at least 2 % of what the tower sees; the mask is that of
 the class, the direction the mean of its names' text directions minus the mean of all COCO classes that have
-names. All methods get the same direction and the same way from map to mask (`kit.maps.spread`). Intervals: 95 %,
-over pairs of a photograph and a class, drawn again with seed 0; *ahead* is the mIoU of token heatmaps minus that
-of the row, paired.
+names. All methods get the same direction and the same way from map to mask (`kit.maps.spread`). Intervals:
+95 %, over pairs of a photograph and a class, drawn again with seed 0; *ahead* is the mIoU of token heatmaps
+minus that of the row, paired.
 """
 
 
