@@ -209,9 +209,9 @@ class Segmenter(Panel):
             ),
         ]
         columns = [w.VBox(pair) for pair in zip(heads, (self.heat, self.mask, self.methods))]
-        columns[2].layout = w.Layout(flex="2 1 400px", max_width="520px")
+        columns[2].layout = w.Layout(flex="2 1 345px", max_width="460px")
         for column in columns[:2]:
-            column.layout = w.Layout(flex="1 1 250px", max_width="290px")
+            column.layout = w.Layout(flex="1 1 210px", max_width="270px")
         rows = [w.HBox([self.image, self.text, self.method]), w.HBox(columns)]
         for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
             box.add_class(f"loupe-{look}")

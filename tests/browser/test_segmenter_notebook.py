@@ -1,4 +1,4 @@
-"""A person's path through notebook 15 in JupyterLab: another method, another picture, a class that is not there."""
+"""A person's path through notebook 15 in JupyterLab: another method, another picture, another class, err."""
 
 import time
 from pathlib import Path
