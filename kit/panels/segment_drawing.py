@@ -97,8 +97,8 @@ def methods_html(shown: SegmentFound, state: SegmentState, images: int) -> str:
     note = f"<small>mIoU and mAP over {images:,} images</small>" if over is not None else ""
     label = f"IoU of {len(rows)} methods in this picture"
     return (
-        f'<div class="loupe-wide"><table class="loupe-methods" aria-label="{label}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{note}"
+        f'<div class="loupe-wide"><table class="loupe-methods" aria-label="{label}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{note}"
     )
 
 

@@ -24,14 +24,15 @@ FIGURES = ("pixel accuracy", "mIoU", "mAP")
 INTRODUCTION = """# Masks of photographs, from a classifier
 
 Made by `KIT_REAL_WEIGHTS=… python -m tests.bench.real_segmentation`. It holds figures, no photographs, and
-none of them is a result of a paper: the tower is a ViT-Ti/16 trained on 200 classes of ImageNet, in open_clip's
-layout, with a projection that was fitted into a real CLIP's text space; masks are those of coco128.
+none of them is a result of a paper: the tower is a ViT-Ti/16 trained on 200 classes of ImageNet, in
+open_clip's layout, with a projection that was fitted into a real CLIP's text space; masks are those of
+coco128.
 
-Every photograph is asked for each class that covers at least 2 % of what the tower sees; the mask is that of
-the class, the direction the mean of its names' text directions minus the mean of all COCO classes that have
-names. All methods get the same direction and the same way from map to mask (`kit.maps.spread`). Intervals:
-95 %, over pairs of a photograph and a class, drawn again with seed 0; *ahead* is the mIoU of token heatmaps
-minus that of the row, paired.
+Every photograph is asked for each class that covers at least 2 % of what the tower sees; the mask is that
+of the class, the direction the mean of its names' text directions minus the mean of all COCO classes that
+have names. All methods get the same direction and the same way from map to mask (`kit.maps.spread`).
+Intervals: 95 %, over pairs of a photograph and a class, drawn again with seed 0; *ahead* is the mIoU of
+token heatmaps minus that of the row, paired.
 """
 
 
