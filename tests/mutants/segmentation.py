@@ -29,7 +29,7 @@ MUTANTS = [
         MASKS,
         "align_corners=False)[:, 0].clamp(min=0)",
         "align_corners=False)[:, 0]",
-        ("kit/maps/masks.py::kit.maps.masks.spread",),
+        (f"{EXACT}::test_a_map_is_clipped_before_it_is_cut",),
     ),
     Mutant(
         "the mean of the classes is not taken away",
