@@ -230,10 +230,9 @@ class HeadTokens(Panel):
         where = state.tokens or "the whole picture"
         with self.c.grid.hold_sync():
             self.c.grid.set_layout(found.grid)
-            cells = found.cells.copy()
-            self.c.grid.set_numbers(found.grid.spread(cells).reshape(found.grid.rows, found.grid.cols))
-            self.c.grid.vmax = look.read_limit if state.tokens else found.cell_limit
-            self.c.grid.alt = f"{found.cell_alt} {look.said['readers']}"
+            self.c.grid.set_numbers(found.grid.spread(look.cells).reshape(found.grid.rows, found.grid.cols))
+            self.c.grid.vmax = look.cell_limit
+            self.c.grid.alt = f"Heads for ‘{state.texts[state.text]}’. {look.said['readers']}"
         with self.c.readers.hold_sync():
             self.c.readers.set_numbers(look.reads)
             self.c.readers.row_names, self.c.readers.col_names = list(state.texts), look.readers
@@ -278,7 +277,7 @@ class HeadTokens(Panel):
             self.c.class_token.value = "cls" in split_tokens(state.tokens)
             self._picked_cells = [grid.labels.index(head) for head in look.heads]
             self.c.grid.picked = self._picked_cells
-            tokens = [t - n for t in look.found[0].tokens if t >= n]
+            tokens = [t - n for t in look.tokens if t >= n]
             for heat in self.c.maps:
                 heat.picked = tokens
             here = look.heads[0] in look.readers

@@ -142,7 +142,7 @@ function render({ model, el }) {
     const room = w - 2 - (named && low ? ctx.measureText(label).width + 8 : 0);
     ctx.textAlign = named && low ? "left" : "center";
     if (named) ctx.fillText(fitted(label, w - 6), low ? x + 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + 11);
-    if (ctx.measureText("−.000").width > room || h < 15) return;  // in all cells of a size or in none
+    if (ctx.measureText(number.replace(/\d/g, "0").replace("+", "−")).width > room || h < 15) return;  // in all cells of a size or in none
     ctx.textAlign = named && low ? "right" : "center";
     ctx.fillText(number, named && low ? x + w - 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + h - 4);
   }
@@ -170,7 +170,7 @@ function render({ model, el }) {
       ctx.fillRect(x, y, w, h);
       const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140;
       ctx.fillStyle = light ? "#1b1b1b" : "#f5f5f5";
-      numberAndName(i, label, signed(value, 3).replace("0.", "."), look);
+      numberAndName(i, label, signed(value, vmax < 0.02 ? 4 : 3).replace("0.", "."), look);
     }
     if (get("off").includes(i)) hatch(boxes[i], look.ink);
   }

@@ -49,7 +49,7 @@ class TokenState(Selection):
 
     def of_head(self, name: str) -> Selection:
         """The plain selection of one head."""
-        names = ("model", "image", "texts", "text", "tokens", "directions")
+        names = ("model", "image", "texts", "text", "directions")
         return Selection(selector=name, **{name: getattr(self, name) for name in names})
 
 
@@ -84,6 +84,10 @@ class Look:
         prefix: the same from class token and registers, [prefix].
         limit: end of the colour scale of these maps and of their difference.
         unit: what the maps count.
+        cells: what each part adds to the prompt from the picked tokens, float32 [part]; NaN where tokens
+            are picked and the part is not split by token.
+        cell_limit: end of their scale.
+        tokens: numbers of the picked tokens, prefix tokens first.
         readers: heads that read the picked tokens most (the whole picture where none is picked).
         reads: what each of them adds to each prompt from there, float32 [text, reader].
         read_limit: end of the scale of `reads`.
@@ -100,6 +104,9 @@ class Look:
     prefix: list[np.ndarray]
     limit: float
     unit: str
+    cells: np.ndarray
+    cell_limit: float
+    tokens: list[int]
     readers: list[str]
     reads: np.ndarray
     read_limit: float
@@ -161,9 +168,17 @@ class TokenCases(Cases):
         order = np.argsort(-np.abs(reads).max(1), kind="stable")[:READERS]
         strongest = np.quantile(np.abs(maps[:, n:, state.text]), 0.995) if state.shows == "prompt" else 0.0
         scores = self._scored(state)[1]
+        found = [find(held, scores, state.of_head(head), self.picture(state.image)) for head in heads]
+        cells = found[0].cells.copy()
+        if tokens:
+            cells[:] = np.nan
+            cells[rows] = reads[:, state.text]
         look = Look(
             heads=heads,
-            found=[find(held, scores, state.of_head(head), self.picture(state.image)) for head in heads],
+            found=found,
+            cells=cells,
+            cell_limit=nice(np.abs(reads[:, state.text]).max()) if tokens else found[0].cell_limit,
+            tokens=tokens,
             maps=shown,
             prefix=[values[:n] for values in drawn],
             limit=shared_limit(*shown, at_least=strongest),

@@ -86,6 +86,8 @@ class TokenControls:
         readers.layout = w.Layout(flex="2 1 420px", max_width="660px")
         steps = _box("row", self.play, self.layer)
         film = _box("column", self.film_head, self.film, steps, self.kind, self.film_said)
+        for box in (*self.columns, film):
+            box.add_class("loupe-third")
         return [
             _box("row", self.picture, self.upload_button, self.directions),
             self.prompts,
@@ -93,12 +95,11 @@ class TokenControls:
             self.told,
             self.truth,
             self.unseen,
-            _box("columns", *self.columns),
+            _box("columns", heads, bars),
             _box("row", self.shows, self.beside, self.class_token, self.all_tokens),
             self.gaze,
             self.pair,
-            _box("columns", heads, bars),
-            _box("columns", readers, film),
+            _box("columns", *self.columns, film, readers),
             self.line,
             *foot,
         ]

@@ -20,7 +20,9 @@ def token_png(look: Look, state: TokenState, picture: Picture) -> bytes:
     frames, layers = film.frames[state.film], len(film.heads)
     step = -(-layers // 6)  # six frames at most, the last one among them
     shown = list(range(layers))[::-1][::step][::-1]
-    names = [f"layer {k}" if state.film == "each layer" else f"layers 0-{k}" for k in shown]
+    names = [
+        f"layer {k}" if state.film == "each layer" else f"layers 0-{k}" if k else "layer 0" for k in shown
+    ]
     rows = [
         pictures.maps([picture.image] * len(heats), heats, titles, f"{look.unit}; {state.shows}", "").image,
         _readers(look, state),
@@ -41,7 +43,7 @@ def _readers(look: Look, state: TokenState) -> Image.Image:
     """Prompts by the heads that read most, one number in each cell."""
     left, top, cell = 170, 52, (54, 24)
     fills = colours(look.reads, look.read_limit)
-    where = state.tokens or "the whole picture"
+    where, digits = state.tokens or "the whole picture", 4 if look.read_limit < 0.02 else 3
     width = left + cell[0] * len(look.readers) + 30
     sheet = Sheet(width, top + cell[1] * len(state.texts) + 46, "")
     sheet.text((8, 8), f"Who reads {where}, for which prompt", INK, "la", 13)
@@ -54,8 +56,10 @@ def _readers(look: Look, state: TokenState) -> Image.Image:
             x, fill = left + cell[0] * k, tuple(fills[t, k].tolist())
             sheet.box((x, y, x + cell[0] - 2, y + cell[1] - 2), fill)
             ink = GROUND if np.mean(fill) < 140 else INK
-            sheet.text((x + cell[0] / 2, y + cell[1] / 2), f"{look.reads[t, k]:+.3f}", ink, "mm", 11)
-    sheet.colour_bar((left, top + cell[1] * len(state.texts) + 10), look.read_limit, "what a head adds", 3)
+            sheet.text((x + cell[0] / 2, y + cell[1] / 2), f"{look.reads[t, k]:+.{digits}f}", ink, "mm", 11)
+    sheet.colour_bar(
+        (left, top + cell[1] * len(state.texts) + 10), look.read_limit, "what a head adds", digits
+    )
     return sheet.image
 
 

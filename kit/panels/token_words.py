@@ -17,15 +17,20 @@ def sentences(look, state, picture) -> dict[str, str]:
     }
 
 
+def small(value: float) -> str:
+    """What one token adds: four decimals."""
+    return signed(value, 4)
+
+
 def _readers(look, state, prompt: str) -> str:
     """Who reads the picked tokens most, for which prompt."""
     where = state.tokens or "the whole picture"
     text, column = np.unravel_index(np.abs(look.reads).argmax(), look.reads.shape)
     own = np.abs(look.reads[state.text]).argsort()[::-1][:2]
-    said = " and ".join(f"{look.readers[k]} {signed(look.reads[state.text, k])}" for k in own)
-    most = f"{look.readers[column]}, {signed(look.reads[text, column])} to ‘{state.texts[text]}’"
+    said = " and ".join(f"{look.readers[k]} {small(look.reads[state.text, k])}" for k in own)
+    most = f"{look.readers[column]}, {small(look.reads[text, column])} to ‘{state.texts[text]}’"
     return (
-        f"From {where} all heads add {signed(look.bars[state.text, 0])} to ‘{prompt}’, most of it {said}. "
+        f"From {where} all heads add {small(look.bars[state.text, 0])} to ‘{prompt}’, most of it {said}. "
         f"Strongest reader for any prompt: {most}."
     )
 
@@ -38,7 +43,7 @@ def _gaze(look, state, k: int) -> str:
     adds = np.concatenate([found.prefix, found.heat.reshape(-1)])
     return (
         f"{look.heads[k]} looks most at {token_name(most, n, found.heat.shape)}: {gaze[most]:.0%} of its "
-        f"attention, and {signed(adds[most])} of its {signed(adds.sum())} for the prompt."
+        f"attention, and {small(adds[most])} of its {small(adds.sum())} for the prompt."
     )
 
 
@@ -50,7 +55,7 @@ def _pair(look, state) -> str:
     first, second = (float(values.sum()) for values in look.maps)
     return (
         f"{look.heads[0]} minus {look.heads[1]}: largest at r{place[0]}c{place[1]}, "
-        f"{signed(look.difference[place])}. Sums over the patches: {signed(first)} and {signed(second)}. "
+        f"{small(look.difference[place])}. Sums over the patches: {small(first)} and {small(second)}. "
         f"All three have one colour scale, ±{look.limit:g}."
     )
 
