@@ -11,7 +11,7 @@ from kit.measures.intervals import (
     bootstrap_interval,
     bootstrap_worst_group,
 )
-from kit.measures.maps import average_precision, mass_inside, pointing
+from kit.measures.maps import average_precision, mass_inside, pointing, token_shares
 from kit.measures.roles import Shares, family_bound, variance_share
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "mass_inside",
     "pointing",
     "resampled",
+    "token_shares",
     "variance_share",
     "worst_group",
 ]

@@ -34,7 +34,7 @@ class TokenControls:
         shows = [s for s in SHOWS if s != "own text" or own_texts]
         self.shows = w.ToggleButtons(description="maps of", options=shows)
         self.kind = w.ToggleButtons(description="film", options=FILMS)
-        self.shows.style.button_width = self.kind.style.button_width = "84px"
+        self.shows.style.button_width = self.kind.style.button_width = "92px"
         self.beside = w.ToggleButton(
             description="hold beside", tooltip="keep this head, and look at another beside it", layout=wide()
         )
@@ -44,7 +44,7 @@ class TokenControls:
         self.class_token.disabled = not class_token
         self.all_tokens = w.Button(description="all tokens", tooltip="the whole picture again", layout=wide())
         self.play = w.Play(min=0, max=layers - 1, interval=FRAME, show_repeat=False)
-        self.layer = w.IntSlider(description="layer", min=0, max=layers - 1, layout=w.Layout(width="250px"))
+        self.layer = w.IntSlider(description="layer", min=0, max=layers - 1, layout=w.Layout(width="190px"))
         w.jslink((self.play, "value"), (self.layer, "value"))
         self.line = w.Text(description="state", continuous_update=False, layout=full)
         for control in (

@@ -20,9 +20,8 @@ def token_png(look: Look, state: TokenState, picture: Picture) -> bytes:
     frames, layers = film.frames[state.film], len(film.heads)
     step = -(-layers // 6)  # six frames at most, the last one among them
     shown = list(range(layers))[::-1][::step][::-1]
-    names = [
-        f"layer {k}" if state.film == "each layer" else f"layers 0-{k}" if k else "layer 0" for k in shown
-    ]
+    alone = state.film == "each layer"
+    names = [f"layer {k}" if alone or not k else f"layers 0-{k}" for k in shown]
     rows = [
         pictures.maps([picture.image] * len(heats), heats, titles, f"{look.unit}; {state.shows}", "").image,
         _readers(look, state),
