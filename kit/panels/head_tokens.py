@@ -27,7 +27,8 @@ class HeadTokens(Panel):
         images: scenes of `kit.world`, or pictures (paths, PIL images, arrays); None = the gallery.
         texts: prompts to begin with; None = a few that fit the gallery.
         spans: the texts of each head (`kit.textspan`), so that maps of its own first text can be asked for.
-        bank: the bank that these texts were picked from.
+        bank: the bank that these texts were picked from; for a model that encodes no text, also the only
+            texts that prompts can be.
         state: a state string as the panel shows it, instead of texts.
 
     Raises:
@@ -124,9 +125,11 @@ class HeadTokens(Panel):
 
     def _heads_picked(self, cells: list[int]) -> None:
         """A click looks at a head; with shift it stands beside the first, or goes."""
+        if self._writing:
+            return
         labels, heads = self.look.found[0].grid.labels, self.look.heads
         names = [labels[i] for i in cells if labels[i]]
-        if self._writing or not names:
+        if not names:
             self._sync()
         elif len(names) == 1:
             went = len(heads) == 2 and names[0] in heads and len(self._picked_cells) == 2
@@ -143,7 +146,9 @@ class HeadTokens(Panel):
 
     def _reader_picked(self, cells: list[int]) -> None:
         """A cell of the readers is a head and a prompt."""
-        if self._writing or not cells:
+        if self._writing:
+            return
+        if not cells:
             self._sync()
             return
         text, reader = divmod(cells[-1], len(self.look.readers))
@@ -157,6 +162,8 @@ class HeadTokens(Panel):
             self.choose(selector=self.look.heads[0])
 
     def _tokens_picked(self, heat: HeatPanel, cells: list[int]) -> None:
+        if self._writing:
+            return
         kept = [t for t in split_tokens(self.selection.tokens) if t == "cls"]
         self.choose(tokens=", ".join(kept + [heat.labels[i] for i in cells]))
 

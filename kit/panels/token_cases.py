@@ -12,7 +12,7 @@ from kit.models.model import Model
 from kit.panels import token_words
 from kit.panels.cases import Cases, kept
 from kit.panels.findings import Finding, find, nice
-from kit.panels.scores import token_numbers
+from kit.panels.scores import prompt_directions, token_numbers
 from kit.panels.selection import Selection
 from kit.parts import select
 from kit.projections import Bank, TextSpan
@@ -129,7 +129,8 @@ class TokenCases(Cases):
         model: the model.
         images: as for `Cases`.
         spans: the texts of each head (`kit.textspan`), for maps of its own text; None = none are offered.
-        bank: the bank that they were picked from.
+        bank: the bank that they were picked from; where the model encodes no text, also where the
+            directions of prompts are looked up.
 
     Raises:
         KitError: texts without their bank, or a bank of another model.
@@ -137,6 +138,7 @@ class TokenCases(Cases):
 
     def __init__(self, model: Model, images=None, spans: TextSpan | None = None, bank: Bank | None = None):
         super().__init__(model, images)
+        self.bank = bank
         self.own = {} if spans is None else own_texts(model, spans, bank)
 
     def first_state(self, model: str, texts) -> TokenState:
@@ -192,6 +194,19 @@ class TokenCases(Cases):
             own=[self.own.get(head, ("", None))[0] for head in heads],
         )
         return replace(look, said=token_words.sentences(look, state, self.picture(state.image)))
+
+    def _dirs(self, state: Selection) -> torch.Tensor:
+        model, bank = self.model(state.model), self.bank
+        if model.has_text or bank is None:
+            return super()._dirs(state)
+        for text in state.texts:
+            if text not in bank.texts:
+                raise KitError(
+                    f'"{model.label}" encodes no text, and the bank "{bank.name}" has no "{text}".'
+                    f"{nearest(text, bank.texts)}"
+                )
+        vectors = bank.vectors[[bank.texts.index(text) for text in state.texts]]
+        return prompt_directions(vectors, state.directions)
 
     def _asked(self, state: TokenState):
         """The run of a picture, and scores [part, text] and maps [head, token, text] for all prompts."""

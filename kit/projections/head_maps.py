@@ -56,7 +56,7 @@ class HeadMaps:
         return names.index(name)
 
 
-def head_maps(model, images, directions: Tensor, batch: int = BATCH) -> HeadMaps:
+def head_maps(model, images, directions: Tensor | dict, batch: int = BATCH) -> HeadMaps | dict:
     """What each head adds from each token to a direction that may differ from image to image.
 
     map_i = ⟨c_i, t⟩: c_i is what the head reads from token i and writes, over the length of the whole
@@ -65,11 +65,12 @@ def head_maps(model, images, directions: Tensor, batch: int = BATCH) -> HeadMaps
     Args:
         model: one whose representation reads one row of attention in each layer.
         images: as for `Model.preprocess`, such as `scenes.images`.
-        directions: the direction of each image, unit length, [image, embed].
+        directions: the direction of each image, unit length, [image, embed]; or several by name, which
+            cost one pass all the same.
         batch: images that pass at a time.
 
     Returns:
-        `HeadMaps`.
+        `HeadMaps`; where there are several directions, one for each name.
 
     Raises:
         KitError: another number of directions than images, or a tower without such a row.
@@ -85,8 +86,11 @@ def head_maps(model, images, directions: Tensor, batch: int = BATCH) -> HeadMaps
         >>> maps.values.shape
         torch.Size([2, 36, 65])
     """
-    expect_shape(directions, "image embed", "directions", image=len(images), embed=model.embed_dim)
-    values, attention = [], []
+    named = directions if isinstance(directions, dict) else {"": directions}
+    for vectors in named.values():
+        expect_shape(vectors, "image embed", "directions", image=len(images), embed=model.embed_dim)
+    values: dict[str, list[Tensor]] = {name: [] for name in named}
+    attention = []
     for start in tqdm(range(0, len(images), batch), desc="maps", unit="batch", delay=2):
         some = slice(start, start + batch)
         held = run(model, model.preprocess(images[some]))
@@ -95,10 +99,15 @@ def head_maps(model, images, directions: Tensor, batch: int = BATCH) -> HeadMaps
                 f'"{model.label}" has no one row of attention for a picture; run.maps(directions) gives its '
                 "maps without attention."
             )
-        asked, own = directions[some].unique(dim=0, return_inverse=True)
-        maps = held.maps(asked)  # [batch, head, token, text]
-        values.append(maps[torch.arange(len(own)), :, :, own])
+        for name, vectors in named.items():
+            asked, own = vectors[some].unique(dim=0, return_inverse=True)
+            maps = held.maps(asked)  # [batch, head, token, text]
+            values[name].append(maps[torch.arange(len(own)), :, :, own])
         looks = torch.cat([held.pattern_shares(layer).sum(1) for layer in range(model.layers)], 1)
         attention.append(looks / looks.sum(-1, keepdim=True))
     heads = held.index[held.index["kind"] == "head"].reset_index(drop=True)
-    return HeadMaps(torch.cat(values), torch.cat(attention), heads, held.prefix, held.grid)
+    looks = torch.cat(attention)
+    found = {
+        name: HeadMaps(torch.cat(each), looks, heads, held.prefix, held.grid) for name, each in values.items()
+    }
+    return found if isinstance(directions, dict) else found[""]
