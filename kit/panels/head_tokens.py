@@ -338,6 +338,7 @@ def as_code(state: TokenState, of_gallery: bool) -> str:
     film = f"run.maps(directions, f'L{{k}}.H*')[0, :, :, {state.text}].sum(0)"
     if state.shows == "attention":
         layer, head = heads[0][1:].split(".H")
-        lines.append(f"looks = run.pattern_shares({layer})[0, 0, {head}]                   # [token]")
+        lines.append(f"looks = run.pattern_shares({layer})[0, :, {head}].sum(0)                # [token]")
+        lines.append("looks = looks / looks.sum()")
     lines.append(f"frames = [{film} for k in range(model.layers)]")
     return "\n".join(lines)
