@@ -35,7 +35,7 @@ def token_png(look: Look, state: TokenState, picture: Picture) -> bytes:
     sheet = Image.new("RGB", (max(r.width for r in rows), sum(r.height for r in rows)), GROUND)
     for number, row in enumerate(rows):
         sheet.paste(row, (0, sum(r.height for r in rows[:number])))
-    return png_bytes(sheet.quantize(256))
+    return png_bytes(pictures.few_colours(sheet))
 
 
 def _readers(look: Look, state: TokenState) -> Image.Image:
