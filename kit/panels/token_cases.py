@@ -1,5 +1,6 @@
 """Heads and tokens, as data: who reads a token for which prompt, where heads look, a film of the layers."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from kit.panels.selection import Selection
 from kit.parts import select
 from kit.projections import Bank, TextSpan
 
+SEEN = 256  # findings and films that are kept
 READERS = 10  # heads that the list of readers shows
 SHOWS = ("prompt", "own text", "attention")
 FILMS = ("each layer", "so far")
@@ -139,6 +141,7 @@ class TokenCases(Cases):
     def __init__(self, model: Model, images=None, spans: TextSpan | None = None, bank: Bank | None = None):
         super().__init__(model, images)
         self.bank = bank
+        self._seen: OrderedDict = OrderedDict()  # findings and films, so that a frame costs nothing again
         self.own = {} if spans is None else own_texts(model, spans, bank)
 
     def first_state(self, model: str, texts) -> TokenState:
@@ -161,7 +164,8 @@ class TokenCases(Cases):
         at = [names.index(head) for head in heads]
         tokens = token_numbers(state.tokens, held.prefix, held.grid)
         reads = maps[:, tokens].sum(1) if tokens else maps.sum(1)  # [head, text]
-        film = _film(index, parts[:, state.text], maps[:, :, state.text], held)
+        t, key = state.text, (state.model, state.image, state.texts, state.directions, state.text)
+        film = kept(self._seen, key, lambda: _film(index, parts[:, t], maps[:, :, t], held), SEEN)
         if not 0 <= state.layer < len(film.heads):
             raise KitError(f"no layer {state.layer}: the film has {len(film.heads)}, counted from 0.")
         drawn = [self._drawn(held, state, head, maps[k, :, state.text]) for head, k in zip(heads, at)]
@@ -170,7 +174,11 @@ class TokenCases(Cases):
         order = np.argsort(-np.abs(reads).max(1), kind="stable")[:READERS]
         strongest = np.quantile(np.abs(maps[:, n:, state.text]), 0.995) if state.shows == "prompt" else 0.0
         scores = self._scored(state)[1]
-        found = [find(held, scores, state.of_head(head), self.picture(state.image)) for head in heads]
+        picture = self.picture(state.image)
+        found = [
+            kept(self._seen, (*key, h), lambda h=h: find(held, scores, state.of_head(h), picture), SEEN)
+            for h in heads
+        ]
         cells = found[0].cells.copy()
         if tokens:
             cells[:] = np.nan
@@ -193,7 +201,7 @@ class TokenCases(Cases):
             film=film,
             own=[self.own.get(head, ("", None))[0] for head in heads],
         )
-        return replace(look, said=token_words.sentences(look, state, self.picture(state.image)))
+        return replace(look, said=token_words.sentences(look, state, picture))
 
     def _dirs(self, state: Selection) -> torch.Tensor:
         model, bank = self.model(state.model), self.bank

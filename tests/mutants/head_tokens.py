@@ -43,7 +43,7 @@ MUTANTS = [
         (f"{UNIT}::test_attention_is_a_share_and_does_not_hear_the_prompt",),
     ),
     Mutant(
-        "nothing is kept of a picture's maps for all prompts: another prompt shows the old ones",
+        "other prompts show the maps of those before",
         CASES,
         "(state.model, state.image, state.texts, state.directions), asked)",
         "(state.model, state.image, state.directions), asked)",
