@@ -12,7 +12,7 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels import Ablations, Explorer, Groups, Spans, Towers
+from kit.panels import Ablations, Explorer, Groups, HeadTokens, Spans, Towers
 from kit.panels.saving import BUTTONS, file_name
 
 COUNT = 60
@@ -45,6 +45,7 @@ def panels(stickers, scenes, store):
         "Towers": Towers(stickers),
         "Spans": Spans(stickers, scenes, store),
         "Ablations": Ablations(stickers, scenes, store, [kit.edits.Reference.shipped(stickers)]),
+        "HeadTokens": HeadTokens(stickers, texts=["a cat", "a dog"]),
         "Groups": Groups(stickers, answers, effects, {"two": "L5.H0, L5.H5"}),
     }
     yield made
@@ -53,7 +54,7 @@ def panels(stickers, scenes, store):
         panel.close()
 
 
-NAMES = ["Explorer", "Towers", "Spans", "Ablations", "Groups"]
+NAMES = ["Explorer", "Towers", "Spans", "Ablations", "Groups", "HeadTokens"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -69,7 +70,8 @@ def test_numbers_picture_and_lines_are_saved_with_where_they_come_from(panels, s
     first = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[0]
     assert first == lines.splitlines()[0] == f"# {panel.provenance()}"
     assert stickers.weights_hash[:12] in first and f"model {stickers.label}" in first
-    assert Image.open(panel.save(tmp_path / "a.png")).width > 300
+    picture = Image.open(panel.save(tmp_path / "a.png"))
+    assert picture.width > 300 and picture.text["Source"] == panel.provenance()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "a.png", "a.py"]  # nothing temporary
 
 
