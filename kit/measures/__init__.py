@@ -11,7 +11,7 @@ from kit.measures.intervals import (
     bootstrap_interval,
     bootstrap_worst_group,
 )
-from kit.measures.maps import average_precision, mass_inside, pointing
+from kit.measures.maps import average_precision, mass_inside, pointing, token_shares
 from kit.measures.roles import Shares, family_bound, variance_share
 from kit.measures.segmentation import Segmentation, segmentation_table
 
@@ -38,6 +38,7 @@ __all__ = [
     "pointing",
     "resampled",
     "segmentation_table",
+    "token_shares",
     "variance_share",
     "worst_group",
 ]

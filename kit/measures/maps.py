@@ -92,6 +92,36 @@ def mass_inside(maps: Tensor, inside: Tensor) -> Tensor:
     return (mass * inside).sum(1) / torch.where(total > 0, total, torch.ones_like(total))
 
 
+def token_shares(masks: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Share of each token's pixels that lie on each object.
+
+    Args:
+        masks: bool [batch, object, height, width].
+        grid: rows and columns of tokens; they divide height and width.
+
+    Returns:
+        [batch, object, token], 0-1, tokens row by row.
+
+    Raises:
+        KitError: a grid that does not divide the masks.
+
+    Example:
+        >>> masks = torch.zeros(1, 1, 4, 4, dtype=torch.bool)
+        >>> masks[0, 0, :2, :3] = True
+        >>> token_shares(masks, (2, 2))
+        tensor([[[1.0000, 0.5000, 0.0000, 0.0000]]])
+    """
+    expect_shape(masks, "batch object row col", "masks")
+    (rows, cols), (height, width) = grid, masks.shape[2:]
+    if height % rows or width % cols:
+        raise KitError(
+            f"masks of {height} × {width} pixels do not fall apart into {rows} × {cols} tokens; "
+            "resize them first."
+        )
+    cells = masks.float().unflatten(3, (cols, width // cols)).unflatten(2, (rows, height // rows))
+    return cells.mean((3, 5)).flatten(2)
+
+
 def _check(maps: Tensor, inside: Tensor) -> None:
     expect_shape(maps, "batch token", "maps")
     expect_shape(inside, "batch token", "inside", batch=len(maps), token=maps.shape[1])

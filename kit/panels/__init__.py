@@ -3,6 +3,7 @@
 from kit.panels.ablations import Ablations
 from kit.panels.explorer import Explorer
 from kit.panels.groups import Groups
+from kit.panels.head_tokens import HeadTokens
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
@@ -19,6 +20,7 @@ __all__ = [
     "Explorer",
     "Groups",
     "HeadGrid",
+    "HeadTokens",
     "HeatPanel",
     "Panel",
     "Segmenter",

@@ -1,8 +1,8 @@
 // One block for each prompt: its name, and a bar for each way of counting. A click, or the arrow
 // keys, choose the prompt that the grid and the map are about.
 
-function signed(v) {
-  return (v < 0 ? "−" : "+") + Math.abs(v).toFixed(3);
+function signed(v, digits = 3) {
+  return (v < 0 ? "−" : "+") + Math.abs(v).toFixed(digits);
 }
 
 function render({ model, el }) {
@@ -40,7 +40,7 @@ function render({ model, el }) {
       tick.style.left = `${50 + 50 * Math.max(-1, Math.min(1, mark / (limit || 1)))}%`;
       tick.title = `with every part: ${signed(mark)}`;
     }
-    make(row, "span", "loupe-bar-value", Number.isNaN(value) ? "–" : signed(value));
+    make(row, "span", "loupe-bar-value", Number.isNaN(value) ? "–" : signed(value, limit < 0.02 ? 4 : 3));
   }
 
   function draw() {
@@ -74,8 +74,9 @@ function render({ model, el }) {
     if (focused) root.querySelector("[aria-checked=true]")?.focus();
     const scale = make(root, "div", "loupe-bar loupe-bar-scale");
     make(scale, "span", "loupe-bar-name");
+    const end = limit < 0.02 ? String(Number(limit.toPrecision(2))) : limit.toFixed(2);
     const ends = make(scale, "span", "loupe-bar-ends");
-    [`−${limit.toFixed(2)}`, "0", `+${limit.toFixed(2)}`].forEach((t) => make(ends, "span", "", t));
+    [`−${end}`, "0", `+${end}`].forEach((t) => make(ends, "span", "", t));
     make(scale, "span", "loupe-bar-value", model.get("unit"));
   }
 

@@ -104,7 +104,7 @@ class Cases:
     def _run(self, name: str, image: str):
         """The one pass of a picture through a model, kept."""
         model, picture = self.model(name), self.picture(image)
-        return _kept(
+        return kept(
             self._runs,
             (name, image),
             lambda: run(model, model.preprocess([picture.image]), tokens=True),
@@ -118,7 +118,7 @@ class Cases:
         held = self._run(state.model, state.image)
         key = state.model, state.image, state.texts, state.text, state.directions
         means, why = self._means_of(state.model)
-        return held, _kept(self._scores, key, lambda: score_run(held, self._dirs(state), state, means, why))
+        return held, kept(self._scores, key, lambda: score_run(held, self._dirs(state), state, means, why))
 
     def provenance(self, state: Selection) -> str:
         """Model, weights, picture and reference set of a state, in one line."""
@@ -153,7 +153,7 @@ class Cases:
             held = self._run(state.model, state.image)
             names = ", ".join(held.index["name"].iloc[rows])
             run_again = lambda: ablate(model, held, names, state.replace, "total", means).embedding  # noqa: E731
-            embedding = _kept(self._totals, key, run_again)
+            embedding = kept(self._totals, key, run_again)
             shift = scores.whole - _cosine(held.representation[0], dirs, held.norm[0])
             return _cosine(embedding[0], dirs, held.norm[0]) + shift
 
@@ -172,7 +172,7 @@ def _cosine(embedding, dirs, norm) -> np.ndarray:
     return (dirs.to(embedding) @ embedding / norm).detach().float().cpu().numpy()
 
 
-def _kept(cache: OrderedDict, key, make, most: int = 64):
+def kept(cache: OrderedDict, key, make, most: int = 64):
     """The value of a key, made once; the oldest go."""
     if key not in cache:
         cache[key] = make()

@@ -92,7 +92,7 @@ def find(run, scores: Scores, state: Selection, picture: Picture, total: Callabl
         if total is None
         else _total_bars(total, picked, off)
     )
-    limit = _nice(np.quantile(np.abs(scores.parts), 0.98))
+    limit = nice(np.quantile(np.abs(scores.parts), 0.98))
     found = Finding(
         grid=grid_layout(index),
         cells=cells.astype(np.float32),
@@ -107,7 +107,7 @@ def find(run, scores: Scores, state: Selection, picture: Picture, total: Callabl
         kinds=index["kind"].tolist(),
         cell_limit=limit,
         heat_limit=_heat_limit(scores.maps[:, n:], heat[n:], int(chosen.sum())) or limit,
-        bar_limit=_nice(max(np.nanmax(np.abs(bars)), np.abs(scores.whole).max())),
+        bar_limit=nice(max(np.nanmax(np.abs(bars)), np.abs(scores.whole).max())),
     )
     return words.with_sentences(found, scores, state, picture)
 
@@ -133,10 +133,10 @@ def _heat_limit(maps: np.ndarray, heat: np.ndarray, heads: int) -> float:
     if not maps.size:
         return 0.0
     limit = np.quantile(np.abs(maps), 0.995)
-    return _nice(max(limit, np.quantile(np.abs(heat), 0.97)) if heads > 1 else limit)
+    return nice(max(limit, np.quantile(np.abs(heat), 0.97)) if heads > 1 else limit)
 
 
-def _nice(value: float) -> float:
+def nice(value: float) -> float:
     """The next of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten."""
     if not np.isfinite(value) or value <= 0:
         return 1.0

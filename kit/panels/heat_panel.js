@@ -46,7 +46,7 @@ function render({ model, el }) {
   el.appendChild(root);
   const ctx = canvas.getContext("2d", { willReadFrequently: true });
   const picture = new Image();
-  let grey = null, z = new Float32Array(0), boxes = [], hover = -1, focus = -1, waiting = false;
+  let grey = null, z = new Float32Array(0), boxes = [], hover = -1, focus = -1, waiting = false, room = LEFT;
 
   const get = (name) => model.get(name);
   const isMap = () => get("kind") === "map";
@@ -91,13 +91,13 @@ function render({ model, el }) {
         boxes.push([left + (i % cols) * side, Math.floor(i / cols) * side, side, side]);
       return { left, top: 0, w: side * cols, h: side * rows };
     }
-    const cw = (width - LEFT) / cols;
+    const cw = (width - room) / cols;
     const ch = Math.max(15, Math.min(46, cw * 0.9, get("tall") / rows));
     for (let i = 0; i < rows * cols; i++) {
       const span = spans.length ? spans[i] : 1;
-      boxes.push([LEFT + (i % cols) * cw + GAP / 2, TOP + Math.floor(i / cols) * ch + GAP / 2, cw * span - GAP, ch - GAP]);
+      boxes.push([room + (i % cols) * cw + GAP / 2, TOP + Math.floor(i / cols) * ch + GAP / 2, cw * span - GAP, ch - GAP]);
     }
-    return { left: LEFT, top: TOP, w: cw * cols, h: ch * rows };
+    return { left: room, top: TOP, w: cw * cols, h: ch * rows };
   }
 
   function hatch([x, y, w, h], ink) {
@@ -115,6 +115,12 @@ function render({ model, el }) {
       ctx.stroke();
     }
     ctx.restore();
+  }
+
+  // Left of a grid: the longest name of a row, and at most a third.
+  function forNames(look, width) {
+    ctx.font = `11px ${look.font}`;
+    return Math.max(LEFT, Math.min(width / 3, 10 + Math.max(0, ...get("row_names").map((name) => ctx.measureText(name).width))));
   }
 
   // A name in the room there is: whole, or with each word cut to its first letter, or cut off.
@@ -136,7 +142,7 @@ function render({ model, el }) {
     const room = w - 2 - (named && low ? ctx.measureText(label).width + 8 : 0);
     ctx.textAlign = named && low ? "left" : "center";
     if (named) ctx.fillText(fitted(label, w - 6), low ? x + 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + 11);
-    if (ctx.measureText("−.000").width > room || h < 15) return;  // in all cells of a size or in none
+    if (ctx.measureText(number.replace(/\d/g, "0").replace("+", "−")).width > room || h < 15) return;  // in all cells of a size or in none
     ctx.textAlign = named && low ? "right" : "center";
     ctx.fillText(number, named && low ? x + w - 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + h - 4);
   }
@@ -164,7 +170,7 @@ function render({ model, el }) {
       ctx.fillRect(x, y, w, h);
       const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140;
       ctx.fillStyle = light ? "#1b1b1b" : "#f5f5f5";
-      numberAndName(i, label, signed(value, 3).replace("0.", "."), look);
+      numberAndName(i, label, signed(value, vmax < 0.02 ? 4 : 3).replace("0.", "."), look);
     }
     if (get("off").includes(i)) hatch(boxes[i], look.ink);
   }
@@ -205,7 +211,7 @@ function render({ model, el }) {
     ctx.textAlign = "right";
     get("row_names").forEach((name, r) => {
       const [, y, , h] = boxes[r * cols];
-      ctx.fillText(name, LEFT - 6, y + h / 2 + 4);
+      ctx.fillText(fitted(name, room - 8), room - 6, y + h / 2 + 4);
     });
   }
 
@@ -230,7 +236,7 @@ function render({ model, el }) {
 
   function colourBar(area, width, look) {
     const y = area.top + area.h + 8, vmax = get("vmax"), end = String(Number(vmax.toPrecision(2)));
-    const w = Math.min(150, width * 0.42), x = isMap() ? area.left : LEFT;
+    const w = Math.min(150, width * 0.42), x = isMap() ? area.left : room;
     for (let i = 0; i < w; i++) {
       ctx.fillStyle = `rgb(${colour(((i + 0.5) / w * 2 - 1) * vmax, vmax, look.scale)})`;
       ctx.fillRect(x + i, y, 1.5, 8);
@@ -253,11 +259,11 @@ function render({ model, el }) {
     const text = known
       ? `${get("labels")[i]}  ${Number.isNaN(z[i]) ? get("missing") : signed(z[i], 4)}${get("off").includes(i) ? "  (off)" : ""}`
       : get("unit");
-    const from = x + w + 12, room = width - from;
+    const from = x + w + 12, free = width - from;
     const words = text.split(" "), lines = [""];
     for (const word of words) {
       const longer = lines[lines.length - 1] + (lines[lines.length - 1] ? " " : "") + word;
-      if (ctx.measureText(longer).width > room && lines[lines.length - 1]) lines.push(word);
+      if (ctx.measureText(longer).width > free && lines[lines.length - 1]) lines.push(word);
       else lines[lines.length - 1] = longer;
     }
     lines.slice(0, 2).forEach((line, k) => ctx.fillText(line, from, y + 8 + 13 * k));
@@ -268,7 +274,9 @@ function render({ model, el }) {
     const width = Math.floor(root.clientWidth);
     if (!width || !get("rows")) return;
     z = floats(get("z"));
-    const look = theme(root), area = layout(width), ratio = window.devicePixelRatio || 1;
+    const look = theme(root);
+    room = forNames(look, width);
+    const area = layout(width), ratio = window.devicePixelRatio || 1;
     const height = Math.ceil(area.top + area.h + BAR);
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];

@@ -40,7 +40,7 @@ class Still:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         width, height = (side // FINE for side in self.image.size)
-        data = {"image/png": png_bytes(self.image.quantize(256)), "text/plain": self.says}
+        data = {"image/png": png_bytes(few_colours(self.image)), "text/plain": self.says}
         return data, {"image/png": {"width": width, "height": height}}
 
 
@@ -185,6 +185,11 @@ def _tile(picture, heat, limit: float, side: int) -> Image.Image:
     return Image.fromarray(
         ((90 + 0.6 * grey) * (1 - alpha) + ink * alpha).round().clip(0, 255).astype(np.uint8)
     )
+
+
+def few_colours(image: Image.Image) -> Image.Image:
+    """The picture in 256 colours, spread so that a colour bar keeps its steps beside a busy picture."""
+    return image.quantize(256, Image.Quantize.MAXCOVERAGE)
 
 
 class Sheet:

@@ -9,7 +9,9 @@ from kit.errors import KitError, nearest
 
 MOST_TEXTS = 12
 LONGEST_TEXT = 120
+_COUNTED = {"text": "prompt", "layer": "layer"}
 _TOKENS = re.compile(r"(cls|r\d+c\d+)")
+FIELDS = ("model", "image", "selector", "texts", "text", "tokens", "off", "effect", "replace", "directions")
 # These stay readable in a state string; `|` and `;` separate, so they never do.
 _READABLE = " ,.*!-_'~():"
 
@@ -55,6 +57,8 @@ class Selection(HasTraits):
     replace = Enum(("mean", "zero"), default_value="zero")
     directions = Enum(("contrast", "raw", "reference"), default_value="contrast")
 
+    fields = FIELDS  # in the order in which they are written; the first four are always written
+
     def __init__(self, **values):
         super().__init__()
         self.change(**values)
@@ -64,7 +68,7 @@ class Selection(HasTraits):
         name, value = proposal["trait"].name, proposal["value"]
         if name == "text" and not 0 <= value < len(self.texts):
             raise KitError(f"no prompt {value}: there are {len(self.texts)}, counted from 0.")
-        return _checked(name, value)
+        return _checked(name, value, type(self))
 
     @observe("texts")
     def _keep_text_in_range(self, change):
@@ -72,7 +76,7 @@ class Selection(HasTraits):
 
     def change(self, **values) -> None:
         """Set several fields at once; where one is wrong, none is set."""
-        values = {name: _checked(name, value) for name, value in values.items()}
+        values = {name: _checked(name, value, type(self)) for name, value in values.items()}
         texts = values.get("texts", self.texts)
         values.setdefault("text", min(self.text, len(texts) - 1))
         if not 0 <= values["text"] < len(texts):
@@ -83,18 +87,18 @@ class Selection(HasTraits):
 
     def as_dict(self) -> dict:
         """All fields as plain data."""
-        return {name: getattr(self, name) for name in FIELDS}
+        return {name: getattr(self, name) for name in self.fields}
 
     def __str__(self) -> str:
         texts = ";".join(_quote(t) for t in self.texts)
         fields = [_quote(self.model), _quote(self.image), _quote(self.selector), texts]
-        for name in FIELDS[4:]:
+        for name in self.fields[4:]:
             if getattr(self, name) != type(self).class_traits()[name].default_value:
                 fields.append(f"{name}={_quote(str(getattr(self, name)))}")
         return "|".join(fields)
 
     def __repr__(self) -> str:
-        return f"Selection.parse({str(self)!r})"
+        return f"{type(self).__name__}.parse({str(self)!r})"
 
     @classmethod
     def parse(cls, state: str) -> "Selection":
@@ -110,37 +114,35 @@ class Selection(HasTraits):
                 '"model|picture|parts|prompt;prompt".'
             )
         values = dict(zip(FIELDS, map(unquote, fields[:3])), texts=tuple(map(unquote, fields[3].split(";"))))
+        known = cls.fields[4:]
         for field in fields[4:]:
             name, equals, value = field.partition("=")
-            if not equals or name not in FIELDS[4:]:
+            if not equals or name not in known:
                 raise KitError(
-                    f'"{field}" is no field of a state; known: {", ".join(FIELDS[4:])}.'
-                    f"{nearest(name, FIELDS[4:])}"
+                    f'"{field}" is no field of a state; known: {", ".join(known)}.{nearest(name, known)}'
                 )
             values[name] = unquote(value)
-        if "text" in values:
-            if not values["text"].isdecimal():
-                raise KitError(f'"text={values["text"]}" should be the number of a prompt, from 0.')
-            values["text"] = int(values["text"])
+        for name in [n for n in values if isinstance(cls.class_traits()[n], Int)]:
+            if not values[name].isdecimal():
+                raise KitError(f'"{name}={values[name]}" should be the number of a {_COUNTED[name]}, from 0.')
+            values[name] = int(values[name])
         return cls(**values)
 
 
-FIELDS = ("model", "image", "selector", "texts", "text", "tokens", "off", "effect", "replace", "directions")
-
-
-def _checked(name: str, value):
+def _checked(name: str, value, kind: type[Selection]):
     """The value as it is kept, or the error that says what is wrong with it."""
     if name == "texts":
         return _checked_texts(value)
-    trait = Selection.class_traits().get(name)
-    if trait is None:
+    trait, fields = kind.class_traits().get(name), kind.fields
+    if trait is None or name not in fields:
         raise KitError(
-            f'a selection has no field "{name}"; it has {", ".join(FIELDS)}.{nearest(name, FIELDS)}'
+            f'a selection has no field "{name}"; it has {", ".join(fields)}.{nearest(name, fields)}'
         )
     if isinstance(trait, Enum) and value not in trait.values:
         raise KitError(f'{name} "{value}" is none of {", ".join(trait.values)}.')
-    if not isinstance(value, int if name == "text" else str):
-        raise KitError(f"{name} should be {'a number' if name == 'text' else 'a string'}, but is {value!r}.")
+    counted = isinstance(trait, Int)
+    if not isinstance(value, int if counted else str):
+        raise KitError(f"{name} should be {'a number' if counted else 'a string'}, but is {value!r}.")
     if name in ("selector", "off"):
         return ", ".join(term.strip() for term in value.split(",") if term.strip())
     if name == "tokens":

@@ -1,7 +1,8 @@
 """Parts to words: banks of texts, and the texts that span what each head writes."""
 
 from kit.projections.banks import Bank
+from kit.projections.head_maps import HeadMaps, head_maps
 from kit.projections.respan import reconstructed_cosines
 from kit.projections.textspan import TextSpan, textspan
 
-__all__ = ["Bank", "TextSpan", "reconstructed_cosines", "textspan"]
+__all__ = ["Bank", "HeadMaps", "TextSpan", "head_maps", "reconstructed_cosines", "textspan"]

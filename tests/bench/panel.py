@@ -62,9 +62,9 @@ def measure(name: str, pretrained: str | None, rounds: int) -> str:
             with messages() as sent:
                 change()
             sizes.append(sum(sent))
-        lines.append(f"{_row(what, times[1:])} {max(sizes) / 1000:.1f} | {model.passes.total() - before} |")
+        lines.append(f"{row(what, times[1:])} {max(sizes) / 1000:.1f} | {model.passes.total() - before} |")
     panel.close()
-    return _table(f"{model.label}, in the kernel", rounds, lines, " most kB sent | calls of a tower |")
+    return table(f"{model.label}, in the kernel", rounds, lines, " most kB sent | calls of a tower |")
 
 
 def seen(rounds: int) -> str:
@@ -87,8 +87,8 @@ def seen(rounds: int) -> str:
             page.locator(".loupe .loupe-bar-value").first.wait_for()
             found = _seen_times(page, rounds)
         browser.close()
-    lines = [_row(what, times) for what, times in found.items()]
-    return _table("stickers-l8, seen in JupyterLab and Chromium", rounds, lines, "")
+    lines = [row(what, times) for what, times in found.items()]
+    return table("stickers-l8, seen in JupyterLab and Chromium", rounds, lines, "")
 
 
 def _seen_times(page, rounds: int) -> dict[str, list[float]]:
@@ -112,12 +112,12 @@ def _seen_times(page, rounds: int) -> dict[str, list[float]]:
     return found
 
 
-def _row(what: str, seconds: list[float]) -> str:
+def row(what: str, seconds: list[float]) -> str:
     middle, low, high = (f"{1000 * of(seconds):.1f}" for of in (median, min, max))
     return f"| {what} | {middle} | {low}–{high} |"
 
 
-def _table(heading: str, rounds: int, lines: list[str], more: str) -> str:
+def table(heading: str, rounds: int, lines: list[str], more: str) -> str:
     facts = ", ".join(f"{key} {value}" for key, value in settings(rounds=rounds).items())
     head = f"| change | median ms | range |{more}"
     rule = "|---" * (head.count("|") - 1) + "|"

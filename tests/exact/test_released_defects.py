@@ -10,6 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import kit
+from kit.panels.token_cases import shared_limit
 from kit.parts.files import load_collected
 
 TINY = {"width": 48, "layers": 3, "head_width": 16, "patch_size": 8, "image_size": 32}
@@ -117,3 +118,12 @@ def test_d15_what_is_kept_does_not_grow_with_the_images(stickers, tmp_path):
         kit.collect(stickers, kit.world.draw(n, 3), "moments", "scenes", path=path)
         sizes.append(sum(t.numel() for t in load_collected(path, "moments")[1].values()))
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize("scales", [(1.0, 5.0), (5.0, 1.0), (0.0, 1.0)])
+def test_d16_the_colours_of_two_maps_come_from_both(scales):
+    noise = torch.Generator().manual_seed(0)
+    first, second = (torch.randn(8, 8, generator=noise).numpy() * scale for scale in scales)
+    limit = shared_limit(first, second)  # the released demo took it of map1 - map1
+    assert limit >= max(abs(first).max(), abs(second).max(), abs(first - second).max())
+    assert limit == shared_limit(second, first) < 3 * abs(first - second).max()

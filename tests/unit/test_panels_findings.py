@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from kit.errors import KitError
+from kit.panels import findings
 from kit.panels.drawing import colours, panel_png
-from kit.panels.findings import _nice, find
+from kit.panels.findings import find
 from kit.panels.layout import grid_layout
 from kit.panels.scores import prompt_directions, score_run, token_numbers
 from kit.panels.selection import Selection
@@ -211,7 +212,7 @@ def test_red_is_positive_blue_negative_and_zero_in_between():
     "value, nice", [(0.0731, 0.08), (0.21, 0.3), (1.0, 1.0), (0.0, 1.0), (float("nan"), 1.0)]
 )
 def test_limits_are_round(value, nice):
-    assert _nice(value) == pytest.approx(nice)
+    assert findings.nice(value) == pytest.approx(nice)
 
 
 def test_zero_has_no_sign_of_its_own():

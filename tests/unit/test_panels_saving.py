@@ -12,7 +12,7 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels import Ablations, Explorer, Groups, Spans, Towers
+from kit.panels import Ablations, Explorer, Groups, HeadTokens, Spans, Towers
 from kit.panels.saving import BUTTONS, file_name
 
 COUNT = 60
@@ -45,6 +45,7 @@ def panels(stickers, scenes, store):
         "Towers": Towers(stickers),
         "Spans": Spans(stickers, scenes, store),
         "Ablations": Ablations(stickers, scenes, store, [kit.edits.Reference.shipped(stickers)]),
+        "HeadTokens": HeadTokens(stickers, texts=["a cat", "a dog"]),
         "Groups": Groups(stickers, answers, effects, {"two": "L5.H0, L5.H5"}),
     }
     yield made
@@ -53,7 +54,7 @@ def panels(stickers, scenes, store):
         panel.close()
 
 
-NAMES = ["Explorer", "Towers", "Spans", "Ablations", "Groups"]
+NAMES = ["Explorer", "Towers", "Spans", "Ablations", "Groups", "HeadTokens"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,92 @@
+"""A person's path through notebook 16 in JupyterLab: a token, a head, two heads, the film, an error."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.browser import lab
+from tests.browser.test_start_notebook import fill, says, wait_for
+
+NAME = "16_heads_and_tokens.ipynb"
+ROOT = Path(__file__).parents[2]
+PANEL = (
+    'panel = kit.panels.HeadTokens(model, state="stickers-l8|scene 16|L2.H3|a cat;a dog;a thing on grass")'
+)
+
+
+@pytest.fixture(scope="module")
+def start_page(browser, tmp_path_factory):
+    """Notebook 16's first cells and its panel, without texts of its own; and the page's errors."""
+    folder = tmp_path_factory.mktemp("lab16")
+    notebooks = folder / "notebooks"
+    notebooks.mkdir()
+    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    made = next(c for c in code if "kit.panels.HeadTokens(model, spans" in c.source)
+    made.source = f"{PANEL}\npanel"
+    notebook.cells = [*code[:2], made]
+    nbformat.write(notebook, notebooks / NAME)
+    with lab.server(folder, notebooks) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 1900})
+        complaints = lab.open_notebook(page, address, NAME)
+        try:
+            lab.run_all(page)
+            page.locator(".loupe").first.scroll_into_view_if_needed()
+            page.locator(".loupe-bar-value").first.wait_for()
+            yield page, complaints
+        finally:
+            page.close()
+
+
+@pytest.fixture(scope="module")
+def page(start_page):
+    return start_page[0]
+
+
+def canvas(page, begins: str):
+    return page.locator(f'.loupe-heat canvas[aria-label^="{begins}"]').first
+
+
+def text(page) -> str:
+    return page.locator(".loupe").inner_text()
+
+
+def test_a_click_on_a_token_says_who_reads_it(page):
+    lab.click_cell(page, canvas(page, "L2.H3"), 26)
+    wait_for(lambda: "From r3c2 all heads add" in text(page))
+    reader = lab.ask(page, "print(panel.look.readers[0])")
+    assert reader in canvas(page, "From r3c2").get_attribute("aria-label") or reader in text(page)
+    assert lab.pixel(canvas(page, "From r3c2"), 0) != [247, 247, 247]
+
+
+def test_a_shift_click_holds_two_heads_side_by_side(page):
+    cell = int(lab.ask(page, "print(panel.look.found[0].grid.labels.index('L5.H0'))"))
+    lab.click_cell(page, canvas(page, "Heads"), cell, ("Shift",))
+    wait_for(lambda: "L2.H3 minus L5.H0: largest" in text(page))
+    assert canvas(page, "L2.H3 minus L5.H0").is_visible()
+
+
+def test_arrow_keys_move_to_another_head(page):
+    canvas(page, "Heads").press("ArrowRight")
+    wait_for(lambda: "L2.H3 minus" not in text(page))
+
+
+def test_the_film_steps_by_keyboard_and_plays(page):
+    handle = page.locator(".loupe .widget-slider .noUi-handle")
+    handle.press("ArrowRight")
+    wait_for(lambda: "Layer 1 of 0–5" in text(page))
+    page.locator(".loupe .jupyter-widget-play button, .loupe .widget-play button").first.click()
+    wait_for(lambda: "Layer 5 of 0–5" in text(page))
+
+
+def test_a_bad_state_becomes_a_sentence_and_no_tower_has_run(page):
+    before = lab.ask(page, "print(panel.selection)")
+    fill(page, "state", "stickers-l8|scene 16|L4.MLP|a cat")
+    wait_for(lambda: "L4.MLP is no head" in says(page))
+    assert lab.ask(page, "print(panel.selection)") == before
+    assert lab.ask(page, "print(model.passes['image'], panel.last_error)") == "1 None"
+
+
+def test_no_console_error(start_page):
+    assert start_page[1] == []
