@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "edits": BASE | {"world", "models", "data", "parts"},
     "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
-    "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
+    "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
+    "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures", "retrieval"},
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
     "cli": BASE | {"pass_command"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
