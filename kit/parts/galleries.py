@@ -96,6 +96,7 @@ class Gallery:
         self._means = self._mean_of_arrays()
         self.means = self._spread(*(each[None] for each in self._means))[0]  # [space, embed]
         self._lengths: dict[bool, Tensor] = {}
+        self._last: tuple = (None, None)  # the space that was asked for last, of many questions
 
     def __len__(self) -> int:
         return len(self.store)
@@ -242,18 +243,37 @@ class Gallery:
             space: one of `spaces`.
             how: `"product"`, `"raw"` (unit length) or `"centred"` (unit length about the mean).
         """
-        place, centred = self.place(space), _known(how) == "centred"
-        if place < len(self.heads):
-            root = _root(self._gram[place])
-            found = torch.cat([heads[:, place] @ root for heads, _, _ in self._chunks(centred=centred)])
-        else:
-            found = torch.cat(
-                [
-                    self._together_wide(*chunk)[:, place - len(self.heads)]
-                    for chunk in self._chunks(centred=centred)
-                ]
-            )
-        return found if how == "product" else torch.nn.functional.normalize(found, dim=1)
+        key = self.place(space), _known(how)
+        if self._last[0] != key:
+            found = self._written(key[0], how == "centred")
+            found = found if how == "product" else torch.nn.functional.normalize(found, dim=1)
+            self._last = key, found
+        return self._last[1]
+
+    def _written(self, place: int, centred: bool) -> Tensor:
+        """The images in the space at one place, its own arrays alone read, [image, dim]."""
+        arrays, rows, found = self.store.arrays, self.store.rows, []
+        layer = place - len(self.heads)
+        mine = [place] if layer < 0 else np.flatnonzero(self._layer == layer).tolist()
+        others = [(p, at) for p, (at, its) in enumerate(self._rest) if its == layer]
+        means = self._means
+        for some in np.array_split(rows, max(1, len(rows) // 4096)):
+            norm = torch.from_numpy(arrays["scalars"][some, 0])[:, None]
+            if layer == self._layers:
+                one = torch.from_numpy(arrays["embedding"][some]) / norm
+                found.append(one - means[2] if centred else one)
+                continue
+            heads = torch.from_numpy(arrays["heads"][some[:, None], mine]) / norm[:, None]
+            heads = heads - means[0][mine] if centred else heads
+            if layer < 0:
+                found.append(heads[:, 0] @ _root(self._gram[place]))
+                continue
+            one = heads.flatten(1) @ self._gain[mine].flatten(0, 1)
+            for p, at in others:
+                rest = torch.from_numpy(arrays["others"][some, at]) / norm
+                one = one + (rest - means[1][p] if centred else rest)
+            found.append(one)
+        return torch.cat(found)
 
     def lengths(self, centred: bool) -> Tensor:
         """Length of every image in every space, about the mean or not; worked out once, [image, space]."""
