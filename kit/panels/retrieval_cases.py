@@ -314,8 +314,8 @@ def _with_words(found: RetrievalFound, state: RetrievalState, images: int) -> Re
         mine, its = table.loc[("head", what)], table.loc[(FULL, what)]
         caption += (
             f" Over many queries: {mine['value']:.2f} [{mine['low']:.2f}, {mine['high']:.2f}] in "
-            f"{head.part}, {its['value']:.2f} [{its['low']:.2f}, {its['high']:.2f}] by the full model, chance "
-            f"{mine['chance']:.2f}."
+            f"{head.part}, {its['value']:.2f} [{its['low']:.2f}, {its['high']:.2f}] by the full model, "
+            f"chance {mine['chance']:.2f}."
         )
     cells = "; ".join(f"{n} {found.cells[p]:+.2f}" for n, p in zip(found.grid.labels, found.grid.parts) if n)
     return replace(found, caption=caption, alt=f"For each head, {found.unit}: {cells}.")

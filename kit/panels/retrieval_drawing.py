@@ -54,7 +54,7 @@ def face(image, words: str) -> str:
 
 def chart_height(found: RetrievalFound) -> int:
     """How tall the chart of precision is."""
-    return TOP + found.precision["attribute"].nunique() * (4 * BAR + BETWEEN) + 44
+    return TOP + found.precision["attribute"].nunique() * (4 * BAR + BETWEEN) + 56
 
 
 def draw_precision(sheet, found: RetrievalFound, attribute: str) -> None:

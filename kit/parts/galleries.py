@@ -19,6 +19,7 @@ from kit.parts.stores import Store
 FULL = "full model"
 HOWS = ("product", "raw", "centred")
 AT_ONCE = 1 << 20  # numbers of the store that are worked on at a time: few enough for a processor's cache
+KEPT = 1 << 23  # numbers of the vectors that are kept
 SAME = 1e-5  # relative distance of two representations of one picture: rounding of another batch size
 LAYER_KINDS = ("head", "mlp", "branch")
 
@@ -96,7 +97,7 @@ class Gallery:
         self._means = self._mean_of_arrays()
         self.means = self._spread(*(each[None] for each in self._means))[0]  # [space, embed]
         self._lengths: dict[bool, Tensor] = {}
-        self._last: tuple = (None, None)  # the space that was asked for last, of many questions
+        self._kept: dict[tuple, Tensor] = {}  # vectors of spaces, for the next question about them
 
     def __len__(self) -> int:
         return len(self.store)
@@ -244,11 +245,12 @@ class Gallery:
             how: `"product"`, `"raw"` (unit length) or `"centred"` (unit length about the mean).
         """
         key = self.place(space), _known(how)
-        if self._last[0] != key:
+        if key not in self._kept:
             found = self._written(key[0], how == "centred")
-            found = found if how == "product" else torch.nn.functional.normalize(found, dim=1)
-            self._last = key, found
-        return self._last[1]
+            while self._kept and sum(v.numel() for v in self._kept.values()) + found.numel() > KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = found if how == "product" else torch.nn.functional.normalize(found, dim=1)
+        return self._kept[key]
 
     def _written(self, place: int, centred: bool) -> Tensor:
         """The images in the space at one place, its own arrays alone read, [image, dim]."""
