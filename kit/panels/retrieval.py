@@ -17,11 +17,13 @@ from kit.panels.panel import Panel, Sentence
 from kit.panels.retrieval_cases import IMAGE, RetrievalCases, RetrievalFound, RetrievalState
 from kit.panels.retrieval_drawing import face, precision_svg, retrieval_png, strip
 from kit.panels.saving import provenance
+from kit.panels.span_drawing import thumb
 from kit.panels.truth import truth_line
 from kit.parts import collect
 from kit.world import draw
 
 SCENES, SEED = 1000, 81_401  # where no store is given
+THUMBS = 4096  # small pictures that are kept
 HOWS = [("centred cosine", "centred"), ("raw cosine", "raw"), ("inner product", "product")]
 
 
@@ -62,7 +64,7 @@ class Retrieval(Panel):
             )
         self.cases = RetrievalCases(model, store, labels)
         self.selection = self.cases.first_state() if state is None else RetrievalState.parse(state)
-        self._writing = False
+        self._writing, self._thumbs = False, {}
         self.found: RetrievalFound = self.cases.find(self.selection)
         self._build_controls()
         self._draw()
@@ -137,6 +139,14 @@ class Retrieval(Panel):
     def _picture(self, number: int) -> Image.Image:
         return read_image(self.images[int(self.cases.store.rows[number])])
 
+    def _thumb(self, number: int) -> str:
+        """A small picture, made once."""
+        if number not in self._thumbs:
+            self._thumbs[number] = thumb(self._picture(number))
+            while len(self._thumbs) > THUMBS:
+                self._thumbs.pop(next(iter(self._thumbs)))
+        return self._thumbs[number]
+
     def _query_picture(self) -> Image.Image:
         upload = self.cases.uploads.get(self.selection.query)
         return self._picture(self.cases.query(self.selection).number) if upload is None else upload.image
@@ -164,7 +174,7 @@ class Retrieval(Panel):
         self.face.value = face(self._query_picture(), self._told())
         self.chart.value = precision_svg(found, state.attribute)
         for view, row in zip(self.strips, found.rows):
-            view.value = strip(row, [self._picture(n) for n in row.numbers], state.attribute)
+            view.value = strip(row, [self._thumb(n) for n in row.numbers], state.attribute)
 
     def _sync(self) -> None:
         """Make every control show the state."""
@@ -207,7 +217,8 @@ class Retrieval(Panel):
         self.face.add_class("loupe-face")
         self.face.add_class("loupe-query")
         left, right = w.VBox([grid_head, self.grid]), w.VBox([chart_head, self.chart])
-        right.layout = w.Layout(flex="1 1 380px", max_width="470px")
+        left.layout = w.Layout(flex="1 1 280px", max_width="380px")
+        right.layout = w.Layout(flex="1 1 310px", max_width="440px")
         rows = [
             w.HBox([self.number, self.another, self.upload_button, self.attribute, self.how, self.other]),
             w.HBox([self.face, left, right]),

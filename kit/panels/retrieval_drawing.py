@@ -12,7 +12,7 @@ from kit.panels.retrieval_cases import RetrievalFound, RetrievalState, Row
 from kit.panels.span_drawing import thumb
 
 FILLS = {"head": ACCENT, "random head": SERIES[1], "layer": FAINT, "full model": INK}
-CHART, LEFT, RIGHT, TOP = 430, 84, 44, 40
+CHART, LEFT, RIGHT, TOP = 430, 84, 44, 12
 BAR, BETWEEN = 6, 9
 MARK = (213, 94, 0)  # Okabe and Ito's vermilion: the attribute is shared
 
@@ -22,10 +22,10 @@ def titles(row: Row) -> tuple[str, str]:
     return {"full model": "full model"}.get(row.space, row.space), "" if row.space == row.part else row.part
 
 
-def strip(row: Row, images: list, attribute: str) -> str:
-    """One row of nearest pictures as HTML; those that share the attribute are framed and marked."""
+def strip(row: Row, thumbs: list[str], attribute: str) -> str:
+    """One row of nearest pictures (`thumb`) as HTML; those that share the attribute are framed and marked."""
     tiles = []
-    for number, value, shared, image in zip(row.numbers, row.values, row.shared, images):
+    for number, value, shared, small in zip(row.numbers, row.values, row.shared, thumbs):
         hit = attribute in shared
         words = ", ".join(shared) or "nothing that is asked"
         alt = html.escape(f"image {number}, {value:+.2f}, shares {words}")
@@ -33,7 +33,7 @@ def strip(row: Row, images: list, attribute: str) -> str:
         told = f"<b>✓ {html.escape(attribute)}</b>" if hit else ""
         tiles.append(
             f'<figure{" class=loupe-hit" if hit else ""} title="{alt}"><img alt="{alt}" '
-            f'src="data:image/webp;base64,{thumb(image)}"><figcaption>{told}<span>{others}</span>'
+            f'src="data:image/webp;base64,{small}"><figcaption>{told}<span>{others}</span>'
             f"</figcaption></figure>"
         )
     kind, name = titles(row)
@@ -65,18 +65,18 @@ def draw_precision(sheet, found: RetrievalFound, attribute: str) -> None:
     for share in (0, 0.25, 0.5, 0.75, 1):
         sheet.line([(place(share), TOP - 4), (place(share), bottom)], LINE)
         sheet.text((place(share), bottom + 4), f"{share:g}", FAINT, "ma", 11)
-    table = found.precision.set_index(["attribute", "space"])
+    table = {(row.attribute, row.space): row for row in found.precision.itertuples()}
     for n, name in enumerate(names):
         y = TOP + n * (4 * BAR + BETWEEN)
         sheet.text((LEFT - 8, y + 2 * BAR), name, INK if name == attribute else FAINT, "rm", 12)
         for k, (space, fill) in enumerate(FILLS.items()):
-            row, top = table.loc[(name, space)], y + k * BAR
-            sheet.box((LEFT, top, max(LEFT + 1, place(row["value"])), top + BAR - 1), fill)
-            ends = [(place(row[side]), top + BAR / 2 - 0.5) for side in ("low", "high")]
+            row, top = table[name, space], y + k * BAR
+            sheet.box((LEFT, top, max(LEFT + 1, place(row.value)), top + BAR - 1), fill)
+            ends = [(place(end), top + BAR / 2 - 0.5) for end in (row.low, row.high)]
             sheet.line(ends, MARK if fill == INK else INK, 1)
-        chance = place(table.loc[(name, "head"), "chance"])
+        chance = place(table[name, "head"].chance)
         sheet.line([(chance, y - 2), (chance, y + 4 * BAR + 1)], MARK, 2)
-        value = table.loc[(name, "head"), "value"]
+        value = table[name, "head"].value
         sheet.text((CHART - RIGHT + 6, y + 2 * BAR), f"{value:.2f}", ACCENT, "lm", 11)
     x = 8
     for space, fill in FILLS.items():
@@ -96,11 +96,11 @@ def precision_svg(found: RetrievalFound, attribute: str) -> str:
 
 def precision_alt(found: RetrievalFound) -> str:
     """The chart in words."""
-    told = [
-        f"{name}: " + ", ".join(f"{row.space} {row.value:.2f}" for row in rows.itertuples())
-        for name, rows in found.precision.groupby("attribute", sort=False)
-    ]
-    return f"Precision of the ten nearest. {'; '.join(told)}."
+    told: dict[str, list[str]] = {}
+    for row in found.precision.itertuples():
+        told.setdefault(row.attribute, []).append(f"{row.space} {row.value:.2f}")
+    words = "; ".join(f"{name}: {', '.join(each)}" for name, each in told.items())
+    return f"Precision of the ten nearest. {words}."
 
 
 def retrieval_png(found: RetrievalFound, state: RetrievalState, query, images: dict) -> bytes:
@@ -112,7 +112,7 @@ def retrieval_png(found: RetrievalFound, state: RetrievalState, query, images: d
         images: number -> picture, of all that are shown.
     """
     grid, cell = found.grid, 40
-    head = max(chart_height(found), 60 + cell * grid.rows + 40)
+    head = max(22 + chart_height(found), 60 + cell * grid.rows + 40)
     side, gap, wide = 84, 10, 1080
     sheet = Image.new("RGB", (wide, 40 + head + len(found.rows) * (side + 22) + 16), GROUND)
     pen = ImageDraw.Draw(sheet)
@@ -123,7 +123,7 @@ def retrieval_png(found: RetrievalFound, state: RetrievalState, query, images: d
     chart = Sheet(CHART, chart_height(found), "")
     draw_precision(chart, found, state.attribute)
     small = chart.image.resize((CHART, chart_height(found)), Image.Resampling.LANCZOS)
-    sheet.paste(small, (wide - CHART - 8, 40))
+    sheet.paste(small, (wide - CHART - 8, 62))
     write(pen, (wide - CHART + 76, 42), "precision of the ten nearest, whiskers 95 %", 12, FAINT)
     for n, row in enumerate(found.rows):
         y = 40 + head + n * (side + 22)
