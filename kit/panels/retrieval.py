@@ -1,7 +1,5 @@
 """Notebook 14's panel: pictures nearest to a query in one head's space, beside three other spaces."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as w
@@ -13,11 +11,12 @@ from kit.errors import KitError
 from kit.models import load
 from kit.models.images import read_image
 from kit.panels.heat_panel import HeadGrid
-from kit.panels.panel import Panel, Sentence
+from kit.panels.panel import Sentence
 from kit.panels.retrieval_cases import IMAGE, RetrievalCases, RetrievalFound, RetrievalState
 from kit.panels.retrieval_drawing import face, precision_svg, retrieval_png, strip
 from kit.panels.saving import provenance
 from kit.panels.span_drawing import thumb
+from kit.panels.state_panel import StatePanel
 from kit.panels.truth import truth_line
 from kit.parts import collect
 from kit.world import draw
@@ -27,7 +26,7 @@ THUMBS = 4096  # small pictures that are kept
 HOWS = [("centred cosine", "centred"), ("raw cosine", "raw"), ("inner product", "product")]
 
 
-class Retrieval(Panel):
+class Retrieval(StatePanel):
     """A query, the head grid, and the nearest pictures by a head, a random head, its layer, the whole model.
 
     Only an upload runs the image tower, once; everything else is arithmetic on the store.
@@ -64,22 +63,8 @@ class Retrieval(Panel):
             )
         self.cases = RetrievalCases(model, store, labels)
         self.selection = self.cases.first_state() if state is None else RetrievalState.parse(state)
-        self._writing, self._thumbs = False, {}
-        self.found: RetrievalFound = self.cases.find(self.selection)
-        self._build_controls()
-        self._draw()
-        self._sync()
-        self._connect()
-
-    @property
-    def caption(self) -> str:
-        """The finding in a few sentences."""
-        return self.found.caption
-
-    @property
-    def state(self) -> dict:
-        """What is looked at, as plain data; `str(panel.selection)` is the same as one string."""
-        return self.selection.as_dict()
+        self._thumbs: dict[int, str] = {}
+        self._begin()
 
     def finding(self) -> str:
         return f"{self.selection.model}: {self.caption}"
@@ -107,32 +92,18 @@ class Retrieval(Panel):
         data = f"{store.name}, digest {store.facts['data'][0][:12]}"
         return provenance(self.cases.model, data, self.seed, query=state.query, compared=state.how)
 
-    def choose(self, **fields) -> None:
-        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
-        if not self._writing:
-            self.guarded(partial(self._change, fields), lambda: None)
-            self._sync()
-
     def upload(self, content: bytes, filename: str) -> None:
         """Take an uploaded picture as the query: one run of the tower."""
         name: list[str] = []
-        if self.guarded(lambda: name.append(self.cases.add_upload(content, filename)), lambda: None):
+        if self.guarded(lambda: name.append(self.cases.add_upload(content, filename)), self._undo):
             self.choose(query=name[0])
 
     def _change(self, fields: dict) -> None:
-        new = self.selection.changed(**fields)
-        found = self.cases.find(new)
-        self.selection, self.found = new, found
-        self._draw()
+        self.selection = self.selection.changed(**fields)
+        self._show()
 
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Changes of controls that are no hand's."""
-        before, self._writing = self._writing, True
-        try:
-            yield
-        finally:
-            self._writing = before
+    def _undo(self) -> None:
+        self.selection = RetrievalState(**self._good)
 
     # --- pictures
 
@@ -163,8 +134,9 @@ class Retrieval(Panel):
 
     # --- from state to screen
 
-    def _draw(self) -> None:
-        found, state = self.found, self.selection
+    def _find_and_draw(self) -> None:
+        found: RetrievalFound = self.cases.find(self.selection)
+        self.found, state = found, self.selection
         with self.grid.hold_sync():
             self.grid.set_layout(found.grid)
             cells = found.grid.spread(found.cells).reshape(found.grid.rows, found.grid.cols)
@@ -205,7 +177,7 @@ class Retrieval(Panel):
         self.said = Sentence(look="caption", live=True)
         self.grid = HeadGrid(missing="not asked of this query")
         self.face, self.chart = w.HTML(), w.HTML()
-        self.strips = [w.HTML() for _ in self.found.rows]
+        self.strips = [w.HTML() for _ in range(4)]
         self.box.children = self._arranged()
 
     def _arranged(self) -> list[w.Widget]:
@@ -249,15 +221,6 @@ class Retrieval(Panel):
         if labels and labels[-1] != self.selection.part:
             self.choose(part=labels[-1])
         elif not self._writing:
-            self._sync()
-
-    def _restore(self, text: str) -> None:
-        if self._writing or text == str(self.selection):
-            return
-        parsed: dict = {}
-        if self.guarded(lambda: parsed.update(RetrievalState.parse(text).as_dict()), lambda: None):
-            self.choose(**parsed)
-        else:
             self._sync()
 
 
