@@ -19,7 +19,9 @@ _PUBLIC = {
     "textspan": "kit.projections",
     "family": "kit.cards.family",
 }
-_MODULES = ("data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "world")
+_MODULES = (
+    "data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "retrieval", "world"
+)  # fmt: skip
 
 __all__ = ["KitError", *_PUBLIC, *_MODULES]
 

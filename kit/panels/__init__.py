@@ -7,6 +7,7 @@ from kit.panels.head_tokens import HeadTokens
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
+from kit.panels.retrieval import Retrieval
 from kit.panels.scores import prompt_directions
 from kit.panels.segmenter import Segmenter
 from kit.panels.selection import Selection
@@ -23,6 +24,7 @@ __all__ = [
     "HeadTokens",
     "HeatPanel",
     "Panel",
+    "Retrieval",
     "Segmenter",
     "Selection",
     "Spans",

@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
     "maps": BASE | {"world", "models", "data", "parts", "measures"},
-    "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps"},
+    "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
+    "panels": BASE
+    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
     "cli": BASE | {"pass_command"},
     "pass_command": BASE | {"world", "models", "data", "parts"},

@@ -1,0 +1,93 @@
+"""A person's path through notebook 14 in JupyterLab: pick a head, another query, compare raw, upload, err."""
+
+import io
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+from tests.browser import lab
+from tests.browser.test_heads_notebook import choose
+from tests.browser.test_start_notebook import caption, fill, says, wait_for
+
+NAME = "14_retrieval_by_head.ipynb"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def start_page(browser, tmp_path_factory):
+    """The cells of notebook 14 that its panel needs, run; and the page's errors."""
+    folder = tmp_path_factory.mktemp("lab14")
+    notebooks = folder / "notebooks"
+    notebooks.mkdir()
+    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
+    wanted = ("import kit\n", "gallery = Gallery(store)", "kit.panels.Retrieval(")
+    notebook.cells = [
+        c for c in notebook.cells if c.cell_type == "markdown" or any(w in c.source for w in wanted)
+    ]
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert len(code) == len(wanted)
+    code[1].source = code[1].source.replace("draw(1000", "draw(150")
+    code[2].source = "panel = " + code[2].source + "\npanel"
+    nbformat.write(notebook, notebooks / NAME)
+    with lab.server(folder, notebooks) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 1200})
+        complaints = lab.open_notebook(page, address, NAME)
+        try:
+            lab.run_all(page)
+            page.locator(".loupe").first.scroll_into_view_if_needed()
+            yield page, complaints
+        finally:
+            page.close()
+
+
+@pytest.fixture(scope="module")
+def page(start_page):
+    return start_page[0]
+
+
+def test_a_click_on_a_head_shows_its_nearest_pictures(page):
+    runs = lab.ask(page, "print(model.passes.total())")
+    cell = int(lab.ask(page, "print(panel.found.grid.labels.index('L5.H0'))"))
+    lab.click_cell(page, page.locator(".loupe-heat canvas").first, cell)
+    wait_for(lambda: "in L5.H0" in caption(page))
+    rows = page.locator(".loupe-near")
+    assert rows.count() == 4 and "L5.H0" in rows.first.inner_text()
+    assert page.locator(".loupe-near img").count() == 32
+    assert lab.ask(page, "print(model.passes.total())") == runs
+
+
+def test_marks_follow_the_attribute(page):
+    choose(page, "mark", "background")
+    wait_for(lambda: "have its background" in caption(page))
+    expected = lab.ask(page, "print(sum('background' in s for s in panel.found.rows[0].shared))")
+    assert page.locator(".loupe-near").first.locator(".loupe-hit").count() == int(expected) > 0
+
+
+def test_another_query_and_another_comparison(page):
+    page.get_by_role("button", name="next image").click()
+    wait_for(lambda: "nearest to image 2," in caption(page))
+    choose(page, "compare by", "inner product")
+    wait_for(lambda: lab.ask(page, "print(panel.selection.how)") == "product")
+    choose(page, "compare by", "centred cosine")
+
+
+def test_an_upload_is_a_query(page):
+    held = io.BytesIO()
+    Image.new("RGB", (80, 60), (30, 120, 220)).save(held, "PNG")
+    file = {"name": "blue.png", "mimeType": "image/png", "buffer": held.getvalue()}
+    page.locator('.loupe input[type="file"]').set_input_files(file)
+    wait_for(lambda: "nearest to upload" in caption(page))
+    assert "blue.png" in page.locator(".loupe-query").inner_text()
+
+
+def test_a_bad_state_becomes_a_sentence_and_the_last_one_stays(page):
+    before = caption(page)
+    fill(page, "state", "nonsense")
+    wait_for(lambda: "is not a state" in says(page))
+    assert caption(page) == before
+
+
+def test_no_console_error(start_page):
+    assert start_page[1] == []
