@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "measures": BASE,  # no model, no plotting
     "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
-    "cli": BASE | {"pass_command"},
+    "sweep": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
+    "cli": BASE | {"pass_command", "sweep"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
 }
