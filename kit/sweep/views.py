@@ -1,6 +1,5 @@
 """How each stage looks on the page: its tables and charts, from its JSON alone."""
 
-from html import escape
 
 from kit.sweep import svg
 from kit.sweep.ablation import CROSSED, OWN

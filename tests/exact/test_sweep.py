@@ -1,84 +1,298 @@
 """A whole sweep on a tiny CLIP and tiny folders: its figures are those of direct calls, and it resumes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch.nn.functional import normalize
 
 import kit
 from kit.cli import main
-from kit.data import WATERBIRDS_SIZES, class_vectors, imagenet_classes, read_imagenet, read_waterbirds
-from kit.edits import Asked, Reference, ask_classes, cue_effects, ranked
+from kit.data import WATERBIRDS_SIZES, class_vectors, imagenet_classes
+from kit.edits import Asked, Reference, ask_classes
 from kit.errors import KitError
 from kit.measures import GroupBootstrap, changes, hits
 from kit.parts import Run, load_store
 from kit.projections import Bank, reconstructed_cosines
-from kit.sweep import Settings, measured, read_report, stages, sweep
+from kit.sweep import Settings, estimate, measured, read_report, stages, sweep
 from kit.sweep.ablation import CROSSED, OWN
-from kit.sweep.work import halves
-from tests.unit import tiny_models
-from tests.unit.test_papers import birds, picture, wnid, write
+from kit.sweep.settings import rows
+from kit.sweep.work import Work, halves
+from tests.exact.sweep_doubles import CLASSES, planted, tiny, write_imagenet, write_waterbirds
 
-CLASSES = (0, 65, 281, 999)
-CONFIG = {
-    "embed_dim": 24,
-    "vision_cfg": dict(tiny_models.VISION),
-    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
-}
 SETTINGS = Settings(candidates="present", last=1, draws=10, batch=8)
 
 
-def load_tiny(folder, seed: int = 1):
-    """A tiny CLIP with the vocabulary of every CLIP, from a file of weights."""
-    file = folder / "tiny.safetensors"
-    state = tiny_models.clip(CONFIG, seed).state_dict()
-    save_file({name: value.contiguous() for name, value in state.items()}, file)
-    return kit.load("ViT-B-16", str(file), config=CONFIG, like="laion2b_s34b_b88k", device="cpu")
+@pytest.fixture(scope="module", autouse=True)
+def fewer_texts():
+    """Every tenth of the 2,200 texts of the tagged bank: encoding all takes most of the time."""
+    patch = pytest.MonkeyPatch()
+    from kit.projections import banks, photographs
 
-
-def write_imagenet(folder):
-    for place, y in enumerate(CLASSES):
-        for number in range(6):
-            write(
-                folder / "val" / wnid(y) / f"ILSVRC2012_val_{100 * number + place:08d}.JPEG",
-                60 * place,
-                number,
-            )
-    return folder
-
-
-def write_waterbirds(folder):
-    """Both splits that are read; the hue tells the bird, and in part the place."""
-    rows = []
-    for split, count in ((1, 5), (2, 6)):
-        for y, place in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            for number in range(count):
-                rows.append((f"{y + 87:03d}.Bird/Bird_{split}{y}{place}{number}.jpg", y, split, place))
-                write(folder / rows[-1][0], 120 * y + 40 * place, 10 * split + number)
-    birds(folder, rows)
-    return folder
+    some = photographs.tagged_texts()[::10]
+    patch.setattr(banks, "tagged_texts", lambda: some)
+    patch.setattr(photographs, "tagged_texts", lambda: some)
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="module")
 def given(tmp_path_factory):
-    """The model and the two folders."""
+    """The model, the two folders, and where everything lies."""
     root = tmp_path_factory.mktemp("sets")
-    return load_tiny(root), write_imagenet(root / "imagenet"), write_waterbirds(root / "birds"), root
+    imagenet, waterbirds = write_imagenet(root / "imagenet"), write_waterbirds(root / "birds")
+    return tiny(root, imagenet, waterbirds), imagenet, waterbirds, root
 
 
 @pytest.fixture(scope="module")
 def done(given):
-    """A sweep that nothing interrupted, and the lines that it said."""
+    """A sweep that nothing interrupted, the lines that it said, and how often the tower ran."""
     model, imagenet, waterbirds, root = given
-    said = []
+    said, before = [], model.passes["image"]
     found = sweep(model, root / "out", imagenet, waterbirds, settings=SETTINGS, say=said.append)
-    return found, said
+    return found, said, model.passes["image"] - before
 
 
-def test_x(done):
-    print(json.dumps(done[0].report, indent=1)[:6000])
-    print(done[1])
-    assert not done[0].failed
+def store_of(done, model, name: str):
+    return load_store(model, next((done[0].folder / "stores").glob(f"{name}-*")))
+
+
+def plain(report: dict) -> dict:
+    """A report without what differs between two equal runs."""
+    found = json.loads(json.dumps(report))
+    for stage in found["stages"].values():
+        stage.pop("seconds", None)
+    return found
+
+
+def test_every_stage_with_data_is_done_and_the_rest_is_said(done):
+    found, said, _ = done
+    status = {name: stage["status"] for name, stage in found.report["stages"].items()}
+    assert status["ablation"] == status["spans"] == status["cues"] == "done" and not found.failed
+    assert status["segmentation"] == "not run"
+    assert "--segmentation" in found.report["stages"]["segmentation"]["why"]
+    assert read_report(found.folder) == found.report
+    assert any("Images to pass: 24 of imagenet, 24 of waterbirds val" in line for line in said)
+    assert any(line.startswith("Disk: about") for line in said)
+    page = (found.folder / "report.html").read_text()
+    assert page.count("<svg") == page.count('role="img" aria-label="') >= 4
+    assert "http" not in page and "<script" not in page  # nothing is fetched
+    assert "whole set" in page and "published" in page.lower()
+
+
+def test_ablation_is_that_of_direct_calls(given, done):
+    model, store = given[0], store_of(done, given[0], "imagenet")
+    directions = class_vectors(model, imagenet_classes()["class_name"].iloc[list(CLASSES)])
+    truth = np.array([CLASSES.index(y) for y in store.labels["y"]])
+    names = [str(y) for y in CLASSES]
+    half, asked = halves(len(store), 0), Asked(store, directions, truth, names)
+    own, crossed = Reference.of(store), [Reference.of(store, half != h) for h in (0, 1)]
+    edits = {
+        "nothing": ("none", None), "all MLPs": ("L*.MLP", None), "embed": ("embed", None),
+        "all MLPs and embed": ("L*.MLP, embed", None), "class token to itself": ("none", "L*.H*"),
+        "all of these": ("L*.MLP, embed", "L*.H*"), "layers 0 to 0": ("L0.attn", None),
+        "layers 0 to 1": ("L0-1.attn", None), "layers 0 to last": ("L0-1.attn", None),
+        "layers 1 to last": ("L1.attn", None),
+    }  # fmt: skip
+    right = {CROSSED: {}, OWN: {}}
+    for name, (parts, cls) in edits.items():
+        each = [hits(asked.after(parts, means, cls), asked.truth).numpy() for means in crossed]
+        right[CROSSED][name] = np.where(half == 0, *each).astype(float)
+        right[OWN][name] = hits(asked.after(parts, own, cls), asked.truth).numpy().astype(float)
+    tables = done[0].report["stages"]["ablation"]["result"]["tables"]
+    for whose, columns in right.items():
+        wanted = {row["name"]: row for row in rows(changes(columns, 0))}
+        found = {row["name"]: row for kind in tables[whose].values() for row in kind}
+        assert found == wanted
+    values = {row["name"]: row["value"] for kind in tables[CROSSED].values() for row in kind}
+    assert values["nothing"] > 0.8 and values["layers 0 to last"] < values["nothing"]  # something to see
+    assert len(set(values.values())) >= 3
+    assert tables[CROSSED] != tables[OWN]
+
+
+def test_texts_in_place_of_heads_are_those_of_direct_calls(given, done):
+    model, store = given[0], store_of(done, given[0], "imagenet")
+    result = done[0].report["stages"]["spans"]["result"]
+    directions = class_vectors(model, imagenet_classes()["class_name"].iloc[list(CLASSES)])
+    truth = torch.tensor([CLASSES.index(y) for y in store.labels["y"]])
+    half, bank = halves(len(store), 0), Bank.photographs(model).centred()
+    assert result["counts"] == [1, 2, 5, 10, 16] and result["heads"] == "L-1:.H*"
+    for m in result["counts"]:
+        right = np.zeros(len(store))
+        for h in (0, 1):
+            spans = kit.textspan(store.moments(half != h, "L1.H*"), bank, m)
+            found = reconstructed_cosines(store, spans, directions, half == h)
+            early = store.ablated("L0.H*", directions, store.means(half != h, "L0.H*"), half == h)
+            found = found + early - store.cosines(directions, half == h)
+            right[half == h] = hits(found, truth[half == h]).numpy()
+        row = next(r for r in result["accuracy"]["photographs, centred"] if r["texts"] == str(m))
+        assert row["value"] == pytest.approx(right.mean(), abs=1e-6)
+    listed = kit.textspan(store.moments(selector="L1.H*"), bank, 5).table
+    said = {one["part"]: one["texts"] for one in result["said"]}
+    assert said == {part: list(own["text"]) for part, own in listed.groupby("part", sort=False)}
+    whole = next(r for r in result["baselines"] if r["name"] == "nothing replaced")
+    assert whole["value"] == done[0].report["stages"]["ablation"]["result"]["tables"][OWN]["table"][0]["value"]
+
+
+def test_groups_are_those_of_direct_calls(given, done):
+    model, result = given[0], done[0].report["stages"]["cues"]["result"]
+    test, other = (store_of(done, model, name) for name in ("waterbirds-test", "imagenet"))
+    work = Work(model, done[0].folder, {"imagenet": given[1], "waterbirds": given[2]}, SETTINGS)
+    vectors = class_vectors(model, ["landbird", "waterbird"])
+    texts = {"landbird": vectors[:1], "waterbird": vectors[1:]}
+    answers = ask_classes(model, test, texts, "test", work.means(other))
+    groups = GroupBootstrap(answers.labels["group"], 0, WATERBIRDS_SIZES["train"])
+    assert result["means"] == "ImageNet val" and result["before"] == rows(groups.table(answers.right()))
+    assert {row["name"] for row in result["before"]} >= {"worst group", "average", "average by training shares"}
+    for one in result["sets"].values():
+        edits = {"heads": ", ".join(one["heads"]), "all MLPs": "L*.MLP"}
+        edits["attention of all layers but the last 1"] = "L0.H*"
+        edits["all of these, as released"] = ", ".join(edits.values())
+        assert list(one["edits"]) == list(edits)
+        for name, selector in edits.items():
+            assert one["edits"][name] == rows(groups.table(answers.right(selector), answers.right()))
+
+
+def test_the_head_that_carries_the_cue_comes_out(given, tmp_path):
+    settings = Settings(candidates="present", last=1, draws=5)
+    model = planted(tmp_path, given[2])
+    result = sweep(model, tmp_path / "out", waterbirds=given[2], settings=settings)
+    result = result.report["stages"]["cues"]["result"]
+    assert result["sets"]["chosen by effect"]["heads"] == ["L1.H0"]
+    worst = {edit: table[4] for edit, table in result["sets"]["chosen by effect"]["edits"].items()}
+    assert worst["heads"]["name"] == "worst group" and worst["heads"]["before"] < 0.2
+    assert worst["heads"]["accuracy"] > 0.8 and worst["heads"]["change_low"] > 0
+    without = planted(tmp_path, given[2], carries=False)
+    result = sweep(without, tmp_path / "out", waterbirds=given[2], settings=settings)
+    result = result.report["stages"]["cues"]["result"]
+    assert not result["sets"] and not result["choice"]["candidates"]
+
+
+class Killed(BaseException):
+    """What a kill does: no handler of the kit sees it."""
+
+
+def killed(patch, where, name: str, after: int) -> list:
+    """Let a function work so many times, and be killed then; what it was called with."""
+    calls, real = [], getattr(where, name)
+
+    def counted(*args, **kwargs):
+        if len(calls) == after:
+            raise Killed
+        calls.append(args)
+        return real(*args, **kwargs)
+
+    patch.setattr(where, name, counted)
+    return calls
+
+
+def test_a_sweep_that_was_killed_goes_on_and_reports_the_same(given, done, tmp_path):
+    model, imagenet, waterbirds, _ = given
+    again = lambda: sweep(model, tmp_path, imagenet, waterbirds, settings=SETTINGS)  # noqa: E731
+    started = model.passes["image"]
+    for where, name, after in ((Run, "of", 3), (stages, "make", 1)):  # in the first pass; between stages
+        with pytest.MonkeyPatch.context() as patch:
+            killed(patch, where if where is Run else kit.sweep.runner, name, after)
+            with pytest.raises(Killed):
+                again()
+    assert len(list((tmp_path / "stages").glob("*.json"))) == 1 and not (tmp_path / "report.json").exists()
+    texts = model.passes["text"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages.ablation, "answered", None)  # what is done is not done again
+        found = again()
+    assert plain(found.report) == plain(done[0].report)
+    # beside the batches that are timed and the one that was lost, no image passed twice
+    assert model.passes["image"] - started <= done[2] + 6 and model.passes["text"] == texts
+    before = model.passes["image"]
+    assert plain(again().report) == plain(found.report) and model.passes["image"] == before
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_changed_weights_and_changed_data_are_noticed(given, done, tmp_path):
+    model, imagenet, waterbirds, root = given
+    out = tmp_path / "out"
+    shutil.copytree(done[0].folder, out)
+    other, said = tiny(tmp_path, imagenet, waterbirds, seed=2), []
+    settings = Settings(candidates="present", last=1, draws=10, batch=8)
+    new = sweep(other, out, waterbirds=waterbirds, settings=settings, say=said.append)
+    assert any("The folder holds results of weights" in line for line in said)
+    assert new.report["model"]["weights"] != done[0].report["model"]["weights"]
+    assert new.report["stages"]["cues"]["result"] != done[0].report["stages"]["cues"]["result"]
+    work = Work(model, done[0].folder, {"imagenet": imagenet}, settings)
+    assert all(stages.made(stage, work) for stage in stages.STAGES if stage.uses == ("imagenet",))
+    for changed in (Settings(candidates="all", last=1, draws=10), Settings("present", 20, 1, 10)):
+        work = Work(model, done[0].folder, {"imagenet": imagenet}, changed)
+        assert not any(stages.made(stage, work) for stage in stages.STAGES)
+
+
+def test_one_stage_that_fails_does_not_lose_the_others(given, done, tmp_path, monkeypatch):
+    def broken(*args):
+        raise KitError("the reason of this failure.")
+
+    monkeypatch.setattr(stages.spans, "figure", broken)
+    out = tmp_path / "out"
+    shutil.copytree(done[0].folder, out)
+    (out / "stages" / "spans.json").unlink()
+    words = Settings(candidates="present", last=1, draws=10, batch=8)
+    found = sweep(given[0], out, given[1], given[2], settings=words)
+    assert found.failed == ["spans"] and "the reason of this failure." in (out / "report.html").read_text()
+    assert found.report["stages"]["cues"] == done[0].report["stages"]["cues"]
+
+
+def test_the_estimate_of_the_disk_is_what_stores_take(given, done):
+    work = Work(given[0], done[0].folder, {"imagenet": given[1], "waterbirds": given[2]}, SETTINGS)
+    for name in work.sets:
+        arrays = work.store(name).arrays.values()
+        assert estimate.store_bytes(work, name) * len(work.sets[name]) == sum(a.nbytes for a in arrays)
+    assert estimate.estimate(work).images == {} and estimate.estimate(work).texts == 0
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        ([], "no data set was given, so there is nothing to measure"),
+        (["--imagenet", "no/such"], 'there is no folder "no'),
+        (["--waterbirds", "tests"], 'there is no metadata.csv in "tests"'),
+        (["--imagenet", "tests", "--candidates", "some"], 'no candidates "some"; there are all and present.'),
+        (["--imagenet", "tests", "--draws", "0"], "draws=0 is no positive number"),
+        (["--imagenet", "{imagenet}", "--words", "no.txt"], 'no text file at "no.txt"'),
+        (["--segmentation", "no.mat"], "no.mat"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(words, says, given, tmp_path, capsys):
+    words = [word.format(imagenet=given[1]) for word in words]
+    assert main(["sweep", "stickers-l8", *words, "--out", str(tmp_path / "out")]) == 2
+    assert says in capsys.readouterr().err and not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_report_of_somebody_is_not_trusted(done, tmp_path, monkeypatch):
+    good = json.dumps(done[0].report)
+    file = tmp_path / "report.json"
+    wrong = {
+        "no JSON": "{", "not a number": good.replace('"notebook": 11', '"notebook": NaN'),
+        'has the schema "other"': good.replace("loupe-sweep-1", "other", 1).replace("'", '"'),
+        '"notebook" of the type str': good.replace('"notebook": 11', '"notebook": "11"'),
+        'the status "odd"': good.replace('"status": "done"', '"status": "odd"', 1),
+        '"result" of the type list': good.replace('"result": {', '"result": [], "other": {', 1),
+        "should be an object, but is list": good.replace('"model": {', '"model": [], "other": {', 1),
+        "has the schema": "[]",
+    }  # fmt: skip
+    for says, text in wrong.items():
+        file.write_text(text)
+        with pytest.raises(KitError) as caught:
+            read_report(tmp_path)
+        says = says.replace("not a number", "no JSON").replace('has the schema "other"', "has the schema 'other'")
+        says = says.replace('"result" of the type list', '"result"').replace("should be an object, but is list", '"model"')
+        assert says in str(caught.value), (says, str(caught.value))
+    monkeypatch.setenv("KIT_REPORT", str(done[0].folder))
+    for stage in ("ablation", "spans", "cues"):
+        assert "ViT-B-16" in repr(measured(stage)) and "<table" in measured(stage)._repr_html_()
+    broken = json.loads(good)
+    broken["stages"]["ablation"]["result"]["tables"] = {}
+    file.write_text(json.dumps(broken))
+    monkeypatch.setenv("KIT_REPORT", str(tmp_path))
+    with pytest.raises(KitError, match="the report lacks what the table"):
+        measured("ablation")
+    monkeypatch.setenv("KIT_REPORT", "")
+    assert "so nothing is shown" in repr(measured("cues"))
