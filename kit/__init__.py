@@ -19,7 +19,7 @@ _PUBLIC = {
     "textspan": "kit.projections",
     "family": "kit.cards.family",
 }
-_MODULES = ("data", "edits", "measures", "models", "panels", "parts", "projections", "sweep", "world")
+_MODULES = ("data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "sweep", "world")
 
 __all__ = ["KitError", *_PUBLIC, *_MODULES]
 

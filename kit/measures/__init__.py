@@ -13,12 +13,14 @@ from kit.measures.intervals import (
 )
 from kit.measures.maps import average_precision, mass_inside, pointing
 from kit.measures.roles import Shares, family_bound, variance_share
+from kit.measures.segmentation import Segmentation, segmentation_table
 
 __all__ = [
     "Agreement",
     "GroupBootstrap",
     "Interval",
     "Resampled",
+    "Segmentation",
     "Shares",
     "WorstGroup",
     "accuracy",
@@ -35,6 +37,7 @@ __all__ = [
     "mass_inside",
     "pointing",
     "resampled",
+    "segmentation_table",
     "variance_share",
     "worst_group",
 ]

@@ -47,6 +47,15 @@ class Resampled:
             raise KitError(f"{len(values)} values, but {self.images} images were drawn again.")
         return _around(values.mean(), self._counts @ values / self.images, level)
 
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of numbers of each image, [image, number], over the images of each draw, [draw, number].
+
+        For figures that are no means over images, such as a ratio of two sums.
+        """
+        if len(values) != self.images:
+            raise KitError(f"{len(values)} rows of values, but {self.images} images were drawn again.")
+        return self._counts.astype(np.float64) @ np.asarray(values, dtype=np.float64)
+
 
 @lru_cache(maxsize=8)
 def resampled(images: int, seed: int) -> Resampled:

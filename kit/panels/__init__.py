@@ -7,6 +7,7 @@ from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
 from kit.panels.scores import prompt_directions
+from kit.panels.segmenter import Segmenter
 from kit.panels.selection import Selection
 from kit.panels.spans import Spans
 from kit.panels.tower_cases import examine, untrained
@@ -20,6 +21,7 @@ __all__ = [
     "HeadGrid",
     "HeatPanel",
     "Panel",
+    "Segmenter",
     "Selection",
     "Spans",
     "Towers",

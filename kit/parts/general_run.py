@@ -5,6 +5,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.parts.frozen import Source
 from kit.parts.general import Leaves, Replay
@@ -149,6 +150,11 @@ class GeneralRun(Run):
                 "position": {s.name: layout(places[s.node], s.attention) for s in sources},
             }
         return self.frozen.layouts
+
+    def own_maps(self, directions: Tensor, selector: str | None = None) -> Tensor:
+        maps = self.maps(directions, selector, normalize=False).sum(1)  # [batch, token, text]
+        expect_shape(directions, "batch embed", "directions", batch=len(self.pixels))
+        return maps.diagonal(dim1=0, dim2=2).T
 
     def _sources(self, directions: Tensor, selector: str | None) -> Tensor:
         if not self.tokens:

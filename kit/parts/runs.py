@@ -148,6 +148,27 @@ class Run:
             raise KitError(f'no token split by "{by}"; there are by="source" and by="position".')
         return values / self.norm[:, None, None, None] if normalize else values
 
+    def own_maps(self, directions: Tensor, selector: str | None = None) -> Tensor:
+        """Score of the selected heads together, split over source tokens, each image for its own direction.
+
+        Args:
+            directions: one for each image, [batch, embed].
+            selector: as for `maps`.
+
+        Returns:
+            [batch, token], not divided by the length of the representation.
+        """
+        directions = self._directions(directions)
+        expect_shape(directions, "batch embed", "directions", batch=len(self.pixels))
+        tokens = self.prefix + self.grid[0] * self.grid[1]
+        total = self.representation.new_zeros(len(self.pixels), tokens)
+        for source, heads in self._head_groups(selector):
+            share = _picked(self.pattern_shares(source.layer), 2, heads)  # [batch, slot, head, token]
+            value = _picked(self._attention[source.layer][1], 1, heads)  # [batch, head, token, head_dim]
+            gain = torch.einsum("phfe,be->bphf", _picked(source.gain, 1, heads), directions)
+            total += torch.einsum("bphj,bphj->bj", share, torch.einsum("bhjf,bphf->bphj", value, gain))
+        return total
+
     def pattern_shares(self, layer: int) -> Tensor:
         """How much the representation's slots read each token, [batch, slot, head, source token]."""
         if not self.tokens:

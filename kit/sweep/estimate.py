@@ -15,6 +15,8 @@ from kit.sweep.work import Work
 NUMBER = 4  # bytes of a float32
 RESAMPLED = 2000 * 8  # bytes that intervals take of each image
 FEW = 16  # texts, and images, that are timed
+STORED = ("imagenet", "waterbirds val", "waterbirds test")
+METHODS = 12  # passes that all methods together take of a picture with a mask, roughly
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def estimate(work: Work) -> Estimate:
     todo = [s for s in STAGES if s.needs in work.folders and not s.why_not and made(s, work) is None]
     sets = dict.fromkeys(name for stage in todo for name in stage.uses if name in work.sets)
     left = {name: len(work.sets[name]) for name in sets if not work.has_store(name)}
-    disk = sum(count * store_bytes(work, name) for name, count in left.items())
+    disk = sum(count * store_bytes(work, name) for name, count in left.items() if name in STORED)
     texts = work.bank_texts() if todo else 0
     count = max((len(work.sets[name]) for name in sets), default=0)
     widest = len(work.classes) if "imagenet" in sets else 2
@@ -83,7 +85,9 @@ def estimate(work: Work) -> Estimate:
         + 3 * AT_ONCE * widest
     )
     memory = max(pass_memory(work.model, work.settings.batch), arithmetic + count * RESAMPLED) if todo else 0
-    seconds = sum(n * _image_seconds(work, name) for name, n in left.items())
+    seconds = sum(
+        n * _image_seconds(work, name) * (1 if name in STORED else METHODS) for name, n in left.items()
+    )
     return Estimate(left, disk, memory, seconds, texts, texts * _text_seconds(work) if texts else 0.0)
 
 

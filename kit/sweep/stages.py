@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kit.errors import KitError
-from kit.sweep import ablation, cues, spans
+from kit.sweep import ablation, cues, segments, spans, tokens
 from kit.sweep.settings import kit_version, replace_text
 from kit.sweep.work import Work
 
@@ -46,6 +46,15 @@ STAGES = (
         "cues", "Waterbirds with heads switched off (table 3)", 13, "waterbirds",
         ("imagenet", "waterbirds val", "waterbirds test"), cues.run,
     ),
+    Stage(
+        "retrieval", "Retrieval by head (figure 4)", 14, "waterbirds", ("waterbirds test",), None,
+        "this version of the kit has no retrieval by head.",
+    ),
+    Stage(
+        "segmentation", "Masks from token heatmaps (table 4)", 15, "segmentation", ("segmentation",),
+        segments.run,
+    ),
+    Stage("tokens", "Heads and tokens (figure 6)", 16, "imagenet", ("imagenet",), tokens.run),
 )  # fmt: skip
 
 

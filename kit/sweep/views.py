@@ -1,5 +1,6 @@
 """How each stage looks on the page: its tables and charts, from its JSON alone."""
 
+from html import escape
 
 from kit.sweep import svg
 from kit.sweep.ablation import CROSSED, OWN
@@ -154,4 +155,74 @@ def _set(name: str, one: dict, before: dict) -> list[str]:
     ]
 
 
-VIEWS = {"ablation": of_ablation, "spans": of_spans, "cues": of_cues}
+def of_retrieval(result: dict, report: dict) -> list[str]:
+    """Precision in the space of a head, and beside it."""
+    found = [
+        paragraph(
+            f"{result['images']:,} test images of Waterbirds: share of the {result['nearest']} nearest that "
+            "have the query's label. The head of a label is chosen on one half, figures are of the other."
+        )
+    ]
+    for how, table_ in result["tables"].items():
+        rows = [
+            [r["attribute"], r["space"], r["part"], percent(r), points(r), f"{100 * r['chance']:.1f}"]
+            for r in table_
+        ]
+        head = ["label", "space", "which", "precision, %", "minus the full model, points", "chance, %"]
+        found += [heading(f"{how[0].upper()}{how[1:]} cosine"), table(head, rows, 3)]
+    return found
+
+
+def of_segmentation(result: dict, report: dict) -> list[str]:
+    """Figures of each method on the same images."""
+    rows = [
+        [
+            r["name"],
+            f"{100 * r['pixel accuracy']:.2f}",
+            percent(r, "mIoU", ("mIoU_low", "mIoU_high")),
+            f"{100 * r['mAP']:.2f}",
+            points(r, "ahead", ("ahead_low", "ahead_high")),
+        ]
+        for r in result["table"]
+    ]
+    head = ["method", "pixel accuracy, %", "mIoU, %", "mAP, %", "token heatmap ahead in mIoU, points"]
+    note = (
+        f"{result['images']:,} images ({result['skipped']} could not be read), {result['candidates']:,} "
+        "classes to answer; every map goes the same way to a mask, and true masks through the same crop."
+    )
+    bars = [
+        {"name": r["name"], "value": r["mIoU"], "low": r["mIoU_low"], "high": r["mIoU_high"]}
+        for r in result["table"]
+    ]
+    alt = "mIoU: " + ", ".join(f"{b['name']} {percent(b)} %" for b in bars) + "."
+    return [paragraph(note), table(head, rows), chart(svg.bars(bars, "mIoU, %", alt), "mIoU by method.")]
+
+
+def of_tokens(result: dict, report: dict) -> list[str]:
+    """Pictures with the maps of a few heads."""
+    heads, pictures = result["heads"], result["pictures"]
+    rows = [[p["class"], *(f"{value:+.4f}" for value in own)] for p, own in zip(pictures, result["scores"])]
+    names = "; ".join(f"{h['part']}: “{h['text']}”" for h in heads)
+    alt = f"{len(pictures)} pictures ({', '.join(p['class'] for p in pictures)}) beside maps of {names}."
+    image = f'<img src="data:image/png;base64,{escape(result["png"])}" alt="{escape(alt)}">'
+    caption = (
+        f"From left to right: the picture as the model saw it, then {names}. Red patches add to the text, "
+        f"blue ones take away; one scale for all maps, its ends are ±{result['limit']:.2g} of a cosine."
+    )
+    head = ["picture", *(f"{h['part']}: {h['text']}" for h in heads)]
+    return [
+        faint(f"Bank: {result['bank']}. Of each property the head whose first text explains most of it."),
+        chart(image, caption),
+        heading("What each head adds to the cosine, over all tokens"),
+        table(head, rows),
+    ]
+
+
+VIEWS = {
+    "ablation": of_ablation,
+    "spans": of_spans,
+    "cues": of_cues,
+    "retrieval": of_retrieval,
+    "segmentation": of_segmentation,
+    "tokens": of_tokens,
+}

@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kit.data import class_templates, class_vectors, imagenet_classes, read_imagenet, read_waterbirds
+from kit.data import (
+    class_templates,
+    class_vectors,
+    imagenet_classes,
+    read_imagenet,
+    read_imagenet_segmentation,
+    read_waterbirds,
+)
 from kit.errors import KitError
 from kit.parts import Means, Store, collect, load_store
 from kit.parts.class_token import check_cls
@@ -60,6 +67,9 @@ class Work:
         if where := self.folders.get("waterbirds"):
             for split in ("val", "test"):
                 yield f"waterbirds {split}", self._some(read_waterbirds(where, split))
+
+        if where := self.folders.get("segmentation"):
+            yield "segmentation", self._some(read_imagenet_segmentation(where))
 
     def _some(self, images):
         """The images, or as many of them as are asked for, spread evenly."""
@@ -154,6 +164,9 @@ class Work:
             names = [str(n) for n in imagenet_classes()["class_name"].iloc[self.classes]]
             todo += self.texts.missing(names, templates)
             todo += self.texts.missing([each.text for each in tagged_texts()])
+        if "segmentation" in self.folders:
+            every = [str(n) for n in imagenet_classes()["class_name"]]
+            todo += self.texts.missing(every, templates)
         if "waterbirds" in self.folders:
             todo += self.texts.missing(list(BIRDS), templates)
         return todo

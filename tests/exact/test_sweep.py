@@ -132,7 +132,9 @@ def test_texts_in_place_of_heads_are_those_of_direct_calls(given, done):
     said = {one["part"]: one["texts"] for one in result["said"]}
     assert said == {part: list(own["text"]) for part, own in listed.groupby("part", sort=False)}
     whole = next(r for r in result["baselines"] if r["name"] == "nothing replaced")
-    assert whole["value"] == done[0].report["stages"]["ablation"]["result"]["tables"][OWN]["table"][0]["value"]
+    assert (
+        whole["value"] == done[0].report["stages"]["ablation"]["result"]["tables"][OWN]["table"][0]["value"]
+    )
 
 
 def test_groups_are_those_of_direct_calls(given, done):
@@ -144,7 +146,11 @@ def test_groups_are_those_of_direct_calls(given, done):
     answers = ask_classes(model, test, texts, "test", work.means(other))
     groups = GroupBootstrap(answers.labels["group"], 0, WATERBIRDS_SIZES["train"])
     assert result["means"] == "ImageNet val" and result["before"] == rows(groups.table(answers.right()))
-    assert {row["name"] for row in result["before"]} >= {"worst group", "average", "average by training shares"}
+    assert {row["name"] for row in result["before"]} >= {
+        "worst group",
+        "average",
+        "average by training shares",
+    }
     for one in result["sets"].values():
         edits = {"heads": ", ".join(one["heads"]), "all MLPs": "L*.MLP"}
         edits["attention of all layers but the last 1"] = "L0.H*"
@@ -282,8 +288,12 @@ def test_a_report_of_somebody_is_not_trusted(done, tmp_path, monkeypatch):
         file.write_text(text)
         with pytest.raises(KitError) as caught:
             read_report(tmp_path)
-        says = says.replace("not a number", "no JSON").replace('has the schema "other"', "has the schema 'other'")
-        says = says.replace('"result" of the type list', '"result"').replace("should be an object, but is list", '"model"')
+        says = says.replace("not a number", "no JSON").replace(
+            'has the schema "other"', "has the schema 'other'"
+        )
+        says = says.replace('"result" of the type list', '"result"').replace(
+            "should be an object, but is list", '"model"'
+        )
         assert says in str(caught.value), (says, str(caught.value))
     monkeypatch.setenv("KIT_REPORT", str(done[0].folder))
     for stage in ("ablation", "spans", "cues"):

@@ -22,9 +22,10 @@ MAY_IMPORT = {
     "edits": BASE | {"world", "models", "data", "parts"},
     "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
-    "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
+    "maps": BASE | {"world", "models", "data", "parts", "measures"},
+    "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps"},
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
-    "sweep": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
+    "sweep": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps"},
     "cli": BASE | {"pass_command", "sweep"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
