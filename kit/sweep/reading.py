@@ -48,7 +48,7 @@ def read_report(folder: str | Path) -> dict:
         raise KitError(f'"{path.name}" is no JSON that can be read ({error}); make it anew.') from None
     if not isinstance(found, dict) or found.get("schema") != SCHEMA:
         said = found.get("schema") if isinstance(found, dict) else type(found).__name__
-        raise KitError(f'"{path.name}" has the schema {said!r:.40}, not "{SCHEMA}"; make it with this kit.')
+        raise KitError(f'"{path.name}" has the schema "{said!s:.40}", not "{SCHEMA}"; make it with this kit.')
     check(found, SHAPE, "the report")
     check(found["model"], MODEL, "its model")
     for row in found["published"]:

@@ -56,7 +56,7 @@ def tiny(folder, imagenet, waterbirds, seed: int = 1):
     images, flying = read_imagenet(imagenet), read_waterbirds(waterbirds, "val")
     named = class_vectors(model, imagenet_classes()["class_name"].iloc[list(CLASSES)])
     wanted = named[[CLASSES.index(y) for y in images.labels["y"]]]
-    wanted = torch.cat([wanted, class_vectors(model, BIRDS)[flying.labels["y"].to_numpy()]])
+    wanted = torch.cat([wanted, class_vectors(model, BIRDS)[flying.labels["y"].tolist()]])
     pixels = torch.cat([model.preprocess([s[n] for n in range(len(s))]) for s in (images, flying)])
     visual = copy.deepcopy(module.visual)
     visual.proj = None
@@ -86,7 +86,7 @@ def planted(folder, waterbirds, carries: bool = True):
     model = load_state(folder, module, "bare")
     images = read_waterbirds(waterbirds, "val")
     heads = kit.collect(model, images, "store", "bare").arrays["heads"]
-    read = torch.from_numpy(heads[:]).double()  # [image, part, coordinate]
+    read = torch.tensor(heads).double()  # [image, part, coordinate]
     one, other = class_vectors(model, BIRDS).double()
     visual = module.visual
     fold = visual.ln_post.weight.double()[:, None] * visual.proj.double()
@@ -98,7 +98,19 @@ def planted(folder, waterbirds, carries: bool = True):
         own = read[:, 2 + head]  # heads of layer 1 come after the two of layer 0
         probe = _probe(own, signs)
         out[:, 16 * head : 16 * (head + 1)] = (size * along[:, None] * probe[None]).float()
+    pixels = model.preprocess([images[n] for n in range(len(images))])
+    _balance(visual, pixels, along.float(), (other - one).float())
     return load_state(folder, module, f"planted {carries}")
+
+
+def _balance(visual, pixels: Tensor, along: Tensor, difference: Tensor) -> None:
+    """Constants of layer 1 such that pictures lie evenly on both sides of landbird and waterbird."""
+    bias = visual.transformer.resblocks[1].attn.out_proj.bias
+    for _ in range(4):  # the norm makes it not quite linear
+        before = float((visual(pixels) @ difference).mean())
+        bias += 0.1 * along
+        slope = (float((visual(pixels) @ difference).mean()) - before) / 0.1
+        bias -= (0.1 + before / slope) * along
 
 
 def _probe(read: Tensor, signs: Tensor) -> Tensor:
