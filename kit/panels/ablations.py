@@ -2,8 +2,6 @@
 
 import base64
 import html
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as w
@@ -22,16 +20,17 @@ from kit.panels.charts import (
 )
 from kit.panels.drawing import FAINT, INK
 from kit.panels.heat_panel import png_bytes
-from kit.panels.panel import Panel, Sentence
+from kit.panels.panel import Sentence
 from kit.panels.pictures import FINE, Sheet
 from kit.panels.saving import provenance
 from kit.panels.selection import FIELDS, Selection
+from kit.panels.state_panel import StatePanel
 
 THUMB = 84  # pixels of a picture whose answer changed
 ACROSS = "layer l"
 
 
-class Ablations(Panel):
+class Ablations(StatePanel):
     """Parts of a whole set of images switched off, and what that costs: accuracies, a curve, pictures.
 
     Args:
@@ -56,26 +55,7 @@ class Ablations(Panel):
         super().__init__()
         self.cases = AblationCases(model, images, store, references, asked)
         self.selection = Selection.parse(state) if state is not None else self.cases.first()
-        self._writing = False
-        self._build_controls()
-        self._find_and_draw()
-        self._sync()
-        self._connect()
-
-    @property
-    def caption(self) -> str:
-        """What the replaced parts cost, in one sentence."""
-        return self.found.caption
-
-    @property
-    def state(self) -> dict:
-        """What is looked at, as plain data; `panel.string` is the same as one string."""
-        return self.selection.as_dict()
-
-    @property
-    def string(self) -> str:
-        """The state as one string, which `Ablations(state=…)` and the panel's own field take."""
-        return str(self.selection)
+        self._begin()
 
     def finding(self) -> str:
         return f"{self.cases.model.label}, {len(self.cases.store):,} images: {self.caption}"
@@ -104,35 +84,6 @@ class Ablations(Panel):
 
     # --- from hands to state
 
-    def choose(self, **fields) -> None:
-        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
-        if not self._writing:
-            self.guarded(partial(self._change, fields), self._undo)
-            self._sync()
-
-    def _change(self, fields: dict) -> None:
-        with self._quietly():
-            self.selection.change(**fields)
-        self._find_and_draw()
-
-    def _selected(self, _) -> None:
-        """The selection was changed from outside the panel."""
-        if not self._writing and self.selection.as_dict() != self._good:
-            self.choose()
-
-    def _undo(self) -> None:
-        with self._quietly():
-            self.selection.change(**self._good)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Changes of state or controls that are no hand's."""
-        before, self._writing = self._writing, True
-        try:
-            yield
-        finally:
-            self._writing = before
-
     def _chosen(self, _=None) -> None:
         """The controls of parts were moved."""
         if self._writing:
@@ -142,22 +93,11 @@ class Ablations(Panel):
         choice = Choice(self.mlps.value, self.embed.value, layers, others)
         self.choose(selector=choice.selector, tokens="cls" if self.cls.value else "")
 
-    def _restore(self, text: str) -> None:
-        if self._writing or text == self.string:
-            return
-        parsed = {}
-        if self.guarded(lambda: parsed.update(Selection.parse(text).as_dict()), self._undo):
-            self.choose(**parsed)
-        else:
-            self._sync()
-
     # --- from state to screen
 
     def _find_and_draw(self) -> None:
-        state = self.selection
-        self.found: Ablated = self.cases.find(state)
+        self.found: Ablated = self.cases.find(self.selection)
         self._draw()
-        self._good = state.as_dict()
 
     def _draw(self) -> None:
         found, state = self.found, self.selection

@@ -1,7 +1,5 @@
 """Notebook 13's panel: heads that are switched off by a click, and what becomes of each group."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as w
@@ -12,12 +10,13 @@ from kit.errors import KitError
 from kit.panels.group_cases import GroupCases, GroupFinding
 from kit.panels.group_drawing import grid_values, groups_html, groups_png
 from kit.panels.heat_panel import HeadGrid
-from kit.panels.panel import Panel, Sentence
+from kit.panels.panel import Sentence
 from kit.panels.saving import provenance
 from kit.panels.selection import Selection
+from kit.panels.state_panel import StatePanel
 
 
-class Groups(Panel):
+class Groups(StatePanel):
     """Heads on a grid, coloured by the effect of the cue; groups before and after those that are off.
 
     A click, or space, switches a part off or on: it is replaced by its mean in the sum (the direct effect),
@@ -57,26 +56,8 @@ class Groups(Panel):
         self.selection.change(off=first)
         if state is not None:
             self.selection.change(**self._parsed(state))
-        self._writing, self._like, self._number = False, self.selection.off, -1
-        self._build_controls()
-        self._find_and_draw()
-        self._sync()
-        self._connect()
-
-    @property
-    def caption(self) -> str:
-        """What became of the groups, in one sentence."""
-        return self.found.caption
-
-    @property
-    def state(self) -> dict:
-        """What is looked at, as plain data; `panel.string` is the same as one string."""
-        return self.selection.as_dict()
-
-    @property
-    def string(self) -> str:
-        """The state as one string, which `Groups(..., state=…)` and the panel's own field take."""
-        return str(self.selection)
+        self._like, self._number = self.selection.off, -1
+        self._begin()
 
     def finding(self) -> str:
         return f"{self.cases.answers.model}, {self.selection.image}: {self.caption}"
@@ -121,13 +102,7 @@ class Groups(Panel):
         self._sync()
 
     def _change(self, fields: dict) -> None:
-        with self._quietly():
-            self.selection.change(**{**fields, "off": self.cases.named(fields["off"])})
-        self._find_and_draw()
-
-    def _undo(self) -> None:
-        with self._quietly():
-            self.selection.change(**self._good)
+        super()._change({**fields, "off": self.cases.named(fields["off"])})
 
     def _parsed(self, state: str) -> dict:
         """The fields of a state string of this panel's own model and images."""
@@ -141,24 +116,6 @@ class Groups(Panel):
                 )
         return {"off": self.cases.named(asked["off"])}
 
-    def _restore(self, text: str) -> None:
-        if self._writing or text == self.string:
-            return
-        parsed: dict = {}
-        if self.guarded(lambda: parsed.update(self._parsed(text)), self._undo):
-            self.choose(**parsed)
-        else:
-            self._sync()
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Changes of state or controls that are no hand's."""
-        before, self._writing = self._writing, True
-        try:
-            yield
-        finally:
-            self._writing = before
-
     # --- from state to screen
 
     def _find_and_draw(self) -> None:
@@ -169,7 +126,6 @@ class Groups(Panel):
             self.grid.set_numbers(grid_values(self.cases, found))
         self.bars.value = groups_html(found.table, found.bars_alt)
         self.said.text, self.truth.text = found.caption, found.truth
-        self._good = self.selection.as_dict()
 
     def _sync(self) -> None:
         """Make every control show the state."""

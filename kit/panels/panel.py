@@ -111,7 +111,8 @@ class Panel:
         Args:
             path: ends with `.csv` (the numbers), `.png` (the picture), `.html` (both, on a page that opens
                 without a kernel) or `.py` (the lines that compute it). Numbers and lines begin with where
-                they come from, behind a `#`: `pandas.read_csv(path, comment="#")`.
+                they come from, behind a `#`: `pandas.read_csv(path, comment="#")`; pictures say it in their
+                metadata, pages at the end.
 
         Returns:
             The path.

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import io
 import os
 import re
 from importlib.metadata import PackageNotFoundError, version
@@ -10,6 +11,8 @@ from pathlib import Path
 import anywidget
 import pandas as pd
 import traitlets
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from kit.errors import KitError
 
@@ -82,12 +85,20 @@ def content(panel, suffix: str) -> bytes:
     if suffix == ".csv":
         return f"# {panel.provenance()}\n{panel.table().to_csv(index=False)}".encode()
     if suffix == ".png":
-        return panel.png()
+        return _marked(panel.png(), panel.provenance())
     if suffix == ".html":
         return page(panel).encode()
     if suffix == ".py":
         return f"# {panel.provenance()}\n{panel.code()}\n".encode()
     raise KitError(f'no "{suffix}" can be saved; name a file that ends with one of {", ".join(TYPES)}.')
+
+
+def _marked(png: bytes, source: str) -> bytes:
+    """A picture that says in its metadata where it comes from."""
+    info, held = PngInfo(), io.BytesIO()
+    info.add_itxt("Source", source)
+    Image.open(io.BytesIO(png)).save(held, "PNG", pnginfo=info)
+    return held.getvalue()
 
 
 def page(panel) -> str:

@@ -1,7 +1,5 @@
 """Notebook 12's panel: what each head says, for a bank of texts, and whether that is so."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import ipywidgets as w
@@ -11,17 +9,18 @@ from kit.data.sets import as_set
 from kit.errors import KitError
 from kit.models import load
 from kit.panels.heat_panel import HeadGrid
-from kit.panels.panel import Panel, Sentence
+from kit.panels.panel import Sentence
 from kit.panels.saving import provenance
 from kit.panels.span_cases import MOST_TEXTS, OWN, SpanCases, SpanFound, SpanState
 from kit.panels.span_drawing import head_map, span_png, strip, text_list
+from kit.panels.state_panel import StatePanel
 from kit.parts import collect
 from kit.world import draw
 
 SCENES, SEED = 1000, 81_001  # where no store is given
 
 
-class Spans(Panel):
+class Spans(StatePanel):
     """Layers by heads with the property that each head's first text tells, and the texts of one head.
 
     Args:
@@ -57,22 +56,7 @@ class Spans(Panel):
             )
         self.cases = SpanCases(model, store, banks)
         self.selection = self.cases.first_state() if state is None else SpanState.parse(state)
-        self._writing = False
-        self.found: SpanFound = self.cases.find(self.selection)
-        self._build_controls()
-        self._draw()
-        self._sync()
-        self._connect()
-
-    @property
-    def caption(self) -> str:
-        """The finding in a few sentences."""
-        return self.found.caption
-
-    @property
-    def state(self) -> dict:
-        """What is looked at, as plain data; `str(panel.selection)` is the same as one string."""
-        return self.selection.as_dict()
+        self._begin()
 
     def finding(self) -> str:
         return f"{self.selection.model}: {self.caption}"
@@ -93,31 +77,20 @@ class Spans(Panel):
         data = f"{store.name} ({state.images}), digest {store.facts['data'][0][:12]}"
         return provenance(self.cases.model, data, self.seed, bank=state.bank)
 
-    def choose(self, **fields) -> None:
-        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
-        if not self._writing:
-            self.guarded(partial(self._change, fields), lambda: None)
-            self._sync()
+    # --- from hands to state
 
     def _change(self, fields: dict) -> None:
-        new = self.selection.changed(**fields)
-        found = self.cases.find(new)
-        self.selection, self.found = new, found
-        self._draw()
+        self.selection = self.selection.changed(**fields)
+        self._show()
 
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Changes of controls that are no hand's."""
-        before, self._writing = self._writing, True
-        try:
-            yield
-        finally:
-            self._writing = before
+    def _undo(self) -> None:
+        self.selection = SpanState(**self._good)
 
     # --- from state to screen
 
-    def _draw(self) -> None:
-        found, state = self.found, self.selection
+    def _find_and_draw(self) -> None:
+        found: SpanFound = self.cases.find(self.selection)
+        self.found, state = found, self.selection
         with self.grid.hold_sync():
             self.grid.set_layout(found.grid)
             cells = found.grid.spread(found.shares).reshape(found.grid.rows, found.grid.cols)
@@ -209,15 +182,6 @@ class Spans(Panel):
         if labels and labels[-1] != self.selection.part:
             self.choose(part=labels[-1])
         elif not self._writing:
-            self._sync()
-
-    def _restore(self, text: str) -> None:
-        if self._writing or text == str(self.selection):
-            return
-        parsed = {}
-        if self.guarded(lambda: parsed.update(SpanState.parse(text).as_dict()), lambda: None):
-            self.choose(**parsed)
-        else:
             self._sync()
 
 

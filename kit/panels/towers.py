@@ -12,15 +12,16 @@ import pandas as pd
 from kit.panels.drawing import panel_png
 from kit.panels.findings import Finding
 from kit.panels.heat_panel import HeadGrid, HeatPanel, png_bytes
-from kit.panels.panel import Panel, Sentence
+from kit.panels.panel import Sentence
 from kit.panels.saving import finding_table, pixels_line
 from kit.panels.selection import FIELDS, Selection, split_tokens
+from kit.panels.state_panel import StatePanel
 from kit.panels.tower_cases import APART, CHANCE, DIRECTIONS, OWN, TowerCases
 
 FIRST = "timm/vit_small_patch14_reg4_dinov2"
 
 
-class Towers(Panel):
+class Towers(StatePanel):
     """A tower by name, its verdict, the layer × head grid, and the map of what a head reads.
 
     Args:
@@ -48,26 +49,12 @@ class Towers(Panel):
         if wanted is None:
             self.selection.selector = self.cases.loudest(self.selection)
         self._drawn: tuple[str, str] = "", ""
-        self._writing = False
-        self._build_controls()
-        self._find_and_draw()
-        self._sync()
-        self._connect()
-
-    @property
-    def caption(self) -> str:
-        """What the selected parts add, in one sentence."""
-        return self.found.caption
+        self._begin()
 
     @property
     def verdict(self) -> str:
         """How the tower came apart, in one or two sentences."""
         return self.cases.verdict(self.selection)
-
-    @property
-    def state(self) -> dict:
-        """What is looked at, as plain data; `panel.string` is the same as one string."""
-        return self.selection.as_dict()
 
     @property
     def string(self) -> str:
@@ -106,8 +93,7 @@ class Towers(Panel):
         if self._writing:
             return
         with self._waiting():
-            self.guarded(partial(self._change, fields), self._undo)
-        self._sync()
+            super().choose(**fields)
 
     def upload(self, content: bytes, filename: str) -> None:
         """Look at an uploaded picture; what cannot be read becomes a sentence in the panel."""
@@ -120,31 +106,12 @@ class Towers(Panel):
             self.selection.change(**fields)
             if "model" in fields and "selector" not in fields:
                 self.selection.change(tokens="", selector=self.cases.loudest(self.selection))
-        self._find_and_draw()
+        self._show()
         self.cases.keep_only(self.selection.model)  # only now: where something failed, the one before stays
-
-    def _selected(self, _) -> None:
-        """The selection was changed from outside the panel."""
-        if not self._writing and self.selection.as_dict() != self._good:
-            self.choose()
-
-    def _undo(self) -> None:
-        with self._quietly():
-            self.selection.change(**self._good)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Changes of state or controls that are no hand's."""
-        before, self._writing = self._writing, True
-        try:
-            yield
-        finally:
-            self._writing = before
 
     def _find_and_draw(self) -> None:
         self.found: Finding = self.cases.find(self.selection)
         self._draw()
-        self._good = self.selection.as_dict()
 
     @contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -269,15 +236,6 @@ class Towers(Panel):
 
     def _tokens_at(self, cells: list[int]) -> str:
         return ", ".join(split_tokens(", ".join(self.heat.labels[i] for i in cells)))
-
-    def _restore(self, text: str) -> None:
-        if self._writing or text == self.string:
-            return
-        parsed = {}
-        if self.guarded(lambda: parsed.update(Selection.parse(text).as_dict()), self._undo):
-            self.choose(**parsed)
-        else:
-            self._sync()
 
 
 def as_code(state: Selection, of_gallery: bool) -> str:

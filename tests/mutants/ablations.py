@@ -83,7 +83,7 @@ MUTANTS = [
     ),
     Mutant(
         "a wrong state is kept on the screen's controls",
-        PANEL,
+        "kit/panels/state_panel.py",
         "            self.selection.change(**self._good)",
         "            pass",
         (f"{UNIT}::test_what_cannot_be_is_a_sentence_and_the_last_state_stays",),

@@ -79,8 +79,8 @@ MUTANTS = [
     Mutant(
         "a wrong wish loses the last state",
         PANEL,
-        "        self.selection, self.found = new, found\n",
-        "        self.found = found\n",
-        ("tests/unit/test_panels_spans.py::test_a_state_string_brings_everything_back",),
+        "        self.selection = SpanState(**self._good)",
+        "        pass",
+        ("tests/unit/test_panels_spans.py::test_what_cannot_be_is_a_sentence_and_the_last_state_stays",),
     ),
 ]

@@ -106,7 +106,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the state of before is not brought back",
-        PANEL,
+        "kit/panels/state_panel.py",
         "            self.selection.change(**self._good)",
         "            pass",
         by("test_one_picture_cannot_be_set_apart"),

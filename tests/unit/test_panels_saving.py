@@ -69,7 +69,8 @@ def test_numbers_picture_and_lines_are_saved_with_where_they_come_from(panels, s
     first = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[0]
     assert first == lines.splitlines()[0] == f"# {panel.provenance()}"
     assert stickers.weights_hash[:12] in first and f"model {stickers.label}" in first
-    assert Image.open(panel.save(tmp_path / "a.png")).width > 300
+    picture = Image.open(panel.save(tmp_path / "a.png"))
+    assert picture.width > 300 and picture.text["Source"] == panel.provenance()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "a.png", "a.py"]  # nothing temporary
 
 
