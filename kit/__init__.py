@@ -19,7 +19,10 @@ _PUBLIC = {
     "textspan": "kit.projections",
     "family": "kit.cards.family",
 }
-_MODULES = ("data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "sweep", "world")
+_MODULES = (
+    "data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "retrieval",
+    "sweep", "world",
+)  # fmt: skip
 
 __all__ = ["KitError", *_PUBLIC, *_MODULES]
 

@@ -12,6 +12,7 @@ from kit.measures.intervals import (
     bootstrap_worst_group,
 )
 from kit.measures.maps import average_precision, mass_inside, pointing
+from kit.measures.retrieval import chance_precision, precision_at_k, shuffled_precision
 from kit.measures.roles import Shares, family_bound, variance_share
 from kit.measures.segmentation import Segmentation, segmentation_table
 
@@ -29,6 +30,7 @@ __all__ = [
     "bootstrap_gap",
     "bootstrap_interval",
     "bootstrap_worst_group",
+    "chance_precision",
     "changes",
     "confusions",
     "family_bound",
@@ -36,8 +38,10 @@ __all__ = [
     "in_percent",
     "mass_inside",
     "pointing",
+    "precision_at_k",
     "resampled",
     "segmentation_table",
+    "shuffled_precision",
     "variance_share",
     "worst_group",
 ]

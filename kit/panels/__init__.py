@@ -6,6 +6,7 @@ from kit.panels.groups import Groups
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
+from kit.panels.retrieval import Retrieval
 from kit.panels.scores import prompt_directions
 from kit.panels.segmenter import Segmenter
 from kit.panels.selection import Selection
@@ -21,6 +22,7 @@ __all__ = [
     "HeadGrid",
     "HeatPanel",
     "Panel",
+    "Retrieval",
     "Segmenter",
     "Selection",
     "Spans",

@@ -85,7 +85,7 @@ def strip(images: list, found: SpanFound) -> str:
         return ""
     words = html.escape(found.listed["text"].iloc[0])
     tiles = [
-        f'<figure><img src="data:image/webp;base64,{_thumb(image)}" alt="scene with {value:+.3f}">'
+        f'<figure><img src="data:image/webp;base64,{thumb(image)}" alt="scene with {value:+.3f}">'
         f"<figcaption>{value:+.3f}</figcaption></figure>".replace("-0", "−0")
         for image, value in zip(images, found.values)
     ]
@@ -96,12 +96,13 @@ def strip(images: list, found: SpanFound) -> str:
     )
 
 
-def _thumb(image) -> str:
+def thumb(image, side: int = THUMB) -> str:
+    """A small picture as base64 of WebP."""
     if not isinstance(image, Image.Image):
         array = image.permute(1, 2, 0).cpu().numpy() if hasattr(image, "permute") else np.asarray(image)
         image = Image.fromarray(np.ascontiguousarray(array))
     held, small = io.BytesIO(), image.convert("RGB")
-    small.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
     small.save(held, "WEBP", quality=80)
     return base64.b64encode(held.getvalue()).decode()
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kit.errors import KitError
-from kit.sweep import ablation, cues, segments, spans, tokens
+from kit.sweep import ablation, cues, retrieval, segments, spans, tokens
 from kit.sweep.settings import kit_version, replace_text
 from kit.sweep.work import Work
 
@@ -47,8 +47,8 @@ STAGES = (
         ("imagenet", "waterbirds val", "waterbirds test"), cues.run,
     ),
     Stage(
-        "retrieval", "Retrieval by head (figure 4)", 14, "waterbirds", ("waterbirds test",), None,
-        "this version of the kit has no retrieval by head.",
+        "retrieval", "Retrieval by head (figure 4)", 14, "waterbirds", ("waterbirds test",),
+        retrieval.run,
     ),
     Stage(
         "segmentation", "Masks from token heatmaps (table 4)", 15, "segmentation", ("segmentation",),

@@ -1,5 +1,6 @@
 """The synthetic world of stickers: scenes drawn from a seed, with complete ground truth."""
 
+from kit.world.attributes import attributes
 from kit.world.captions import captions_for, truth, words
 from kit.world.gallery import gallery
 from kit.world.phrases import prompts
@@ -11,6 +12,7 @@ __all__ = [
     "VALUES",
     "VERSION",
     "Scenes",
+    "attributes",
     "captions_for",
     "draw",
     "gallery",

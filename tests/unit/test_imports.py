@@ -23,9 +23,12 @@ MAY_IMPORT = {
     "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
     "maps": BASE | {"world", "models", "data", "parts", "measures"},
-    "panels": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps"},
+    "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
+    "panels": BASE
+    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
-    "sweep": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps"},
+    "sweep": BASE
+    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
     "cli": BASE | {"pass_command", "sweep"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
