@@ -55,8 +55,9 @@ def compared(answers: Answers, groups: GroupBootstrap, heads: list[str], work: W
     """A set of heads beside random ones of the same layers and sizes.
 
     Returns:
-        `drawn`: worst group of each random set; `over`: worst group with the heads off minus the 95 %
-        quantile of these, with its interval; the same `made as large`; `why not`, where none can be drawn.
+        `worst`: worst group of each random set, as it is and made as large as the chosen one; `over`: worst
+        group with the heads off minus the 95 % quantile of these, with its interval; `why not`, where none
+        can be drawn.
     """
     settings = work.settings
     try:
@@ -65,8 +66,8 @@ def compared(answers: Answers, groups: GroupBootstrap, heads: list[str], work: W
         return {"why not": str(error)}
     after, place = answers.right(", ".join(heads)), groups.rows.index(WORST)
     kinds = {
-        "drawn": [answers.right(list(draw)) for draw in found],
-        "made as large": [answers.right(list(d), list(s)) for d, s in zip(found, stretch)],
+        "random heads": [answers.right(list(draw)) for draw in found],
+        "random heads, made as large": [answers.right(list(d), list(s)) for d, s in zip(found, stretch)],
     }
     worst = {k: [round(float(groups.values(r)[place]), 6) for r in some] for k, some in kinds.items()}
     over = {k: _interval(groups.worst_over(after, some)) for k, some in kinds.items()}

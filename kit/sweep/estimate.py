@@ -16,7 +16,7 @@ NUMBER = 4  # bytes of a float32
 RESAMPLED = 2000 * 8  # bytes that intervals take of each image
 FEW = 16  # texts, and images, that are timed
 STORED = ("imagenet", "waterbirds val", "waterbirds test")
-METHODS = 12  # passes that all methods together take of a picture with a mask, roughly
+METHODS = 25  # passes that all methods together take of a picture with a mask, roughly
 
 
 @dataclass(frozen=True)

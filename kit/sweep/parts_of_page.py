@@ -21,12 +21,11 @@ def warning(words: str) -> str:
 
 def table(head: list[str], rows: list[list[str]], left: int = 1) -> str:
     """A table of words; cells from the `left`-th on are figures."""
-    lines = ["".join(f"<th>{escape(cell)}</th>" for cell in head)]
-    for row in rows:
-        cells = (
-            f"<td{' class=n' if n >= left else ''}>{escape(str(cell))}</td>" for n, cell in enumerate(row)
-        )
-        lines.append("".join(cells))
+    lines = []
+    for tag, row in [("th", head), *(("td", row) for row in rows)]:
+        words = (escape(str(cell)).replace("\n", "<br>") for cell in row)
+        kinds = (" class=n" if n >= left else "" for n in range(len(row)))
+        lines.append("".join(f"<{tag}{kind}>{cell}</{tag}>" for kind, cell in zip(kinds, words)))
     return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 

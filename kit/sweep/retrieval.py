@@ -1,5 +1,7 @@
 """Notebook 14 on real data: what is near an image in the space of one head (figure 4), counted by labels."""
 
+from functools import partial
+
 import numpy as np
 
 from kit.retrieval import retrieval_table
@@ -22,14 +24,13 @@ def run(work: Work) -> dict:
     store, seed = work.store("waterbirds test"), work.settings.seed
     labels = store.labels[["class_name", "place"]].rename(columns={"class_name": "bird"})
     labels = labels.assign(place=labels["place"].map({0: "land", 1: "water"}))
-    kept = np.sort(np.random.default_rng(seed).permutation(len(store))[:MOST])
-    labels = labels.mask(~np.isin(np.arange(len(labels)), kept))  # images without a value are left out
-    k = min(NEAREST, max(1, len(kept) // 8))
-    found = {
-        how: retrieval_table(work.model, store, labels, how=how, k=k, seed=seed) for how in ("centred", "raw")
-    }
+    kept = np.isin(np.arange(len(store)), np.random.default_rng(seed).permutation(len(store))[:MOST])
+    labels = labels.where(np.repeat(kept[:, None], 2, axis=1))  # images without a value are left out
+    k = min(NEAREST, max(1, int(kept.sum()) // 8))
+    find = partial(retrieval_table, work.model, store, labels, k=k, seed=seed)
+    found = {how: find(how=how) for how in ("centred", "raw")}
     return {
-        "images": len(kept),
+        "images": int(kept.sum()),
         "nearest": k,
         "tables": {how: rows(table, "row") for how, table in found.items()},
     }

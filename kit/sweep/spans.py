@@ -114,7 +114,7 @@ def listed(work: Work, heads: Heads, counts: list[int]) -> tuple[list[dict], dic
 def _head(part: str, own: pd.DataFrame) -> dict:
     """What one head says."""
     first = own[own["rank"] <= READ]
-    told = first["property"].value_counts()
+    told = first.groupby("property", sort=False).size().sort_values(ascending=False, kind="stable")
     return {
         "part": part,
         "texts": list(first["text"]),

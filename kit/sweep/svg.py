@@ -4,8 +4,8 @@ from html import escape
 
 KINDS = ("var(--s0)", "var(--s1)", "var(--s2)", "var(--s3)")  # Okabe-Ito, see the page's style
 DASHES = ("", "7 4", "2 3", "9 3 2 3")
-WIDTH, HEIGHT = 560, 330
-LEFT, RIGHT, TOP, BOTTOM = 56, 150, 20, 48
+WIDTH, HEIGHT = 600, 344
+LEFT, RIGHT, TOP, BOTTOM = 44, 190, 34, 48
 
 
 def curves(found: dict[str, list[dict]], names: list[str], across: str, up: str, alt: str, lines=None) -> str:

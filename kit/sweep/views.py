@@ -22,7 +22,8 @@ def of_ablation(result: dict, report: dict) -> list[str]:
     ]
     if result["no class token"]:
         found.append(faint("This tower has no class token that heads read."))
-    line = {"as it is": crossed["table"][0]["value"]}
+    value = crossed["table"][0]["value"]
+    line = {f"as it is {100 * value:.1f}": value}
     kinds = {kind: crossed[kind] for kind in ("layers 0 to l", "layers l to last")}
     places = [str(n) for n in range(result["layers"])]
     every = kinds["layers 0 to l"][-1]
@@ -35,7 +36,7 @@ def of_ablation(result: dict, report: dict) -> list[str]:
 def of_spans(result: dict, report: dict) -> list[str]:
     """Figure 3 and the table of heads."""
     counts, accuracy = [str(m) for m in result["counts"]], result["accuracy"]
-    lines = {row["name"]: row["value"] for row in result["baselines"]}
+    lines = {f"{row['name']} {100 * row['value']:.1f}": row["value"] for row in result["baselines"]}
     said = ", ".join(f"{bank} {percent(rows[-1])} %" for bank, rows in accuracy.items())
     alt = f"Accuracy by number of texts. With {counts[-1]} texts: {said}."
     curve = svg.curves(accuracy, counts, "texts for each head", "accuracy, %", alt, lines)
@@ -50,13 +51,16 @@ def of_spans(result: dict, report: dict) -> list[str]:
     )
     rows = [[r["name"], percent(r), points(r)] for r in result["baselines"]]
     gaps = [
-        [bank, *(points(r, "value", ENDS) for r in rows_)] for bank, rows_ in result["minus random"].items()
+        [bank, *(points(r, "value", ENDS).replace(" [", "\n[", 1) for r in own)]
+        for bank, own in result["minus random"].items()
     ]
     return [
         heading("Figure 3"),
         paragraph(note),
+        '<div class="pair">',
         chart(curve, "Accuracy."),
         chart(shares, "Variance of a head that its texts explain, mean over heads, texts of all images."),
+        "</div>",
         table(["baseline", "accuracy, %", "change, points"], rows),
         heading("Accuracy minus that of random directions, points, paired"),
         table(["bank", *(f"{m} texts" for m in counts)], gaps),
@@ -66,7 +70,7 @@ def of_spans(result: dict, report: dict) -> list[str]:
 
 def _said(result: dict) -> list[str]:
     """What each head says."""
-    head = ["head", "first texts", "most of them tell", "20 texts explain, %", "margin of the first"]
+    head = ["head", "first texts", "told most often", "20 texts explain, %", "margin of the first"]
     rows = [
         [
             one["part"],
@@ -129,7 +133,7 @@ def _set(name: str, one: dict, before: dict) -> list[str]:
         [
             row["name"],
             percent(before[row["name"]], "accuracy"),
-            *(f"{percent(e[n], 'accuracy')} ({100 * e[n]['change']:+.1f})" for e in edits.values()),
+            *(f"{percent(e[n], 'accuracy')}\n{100 * e[n]['change']:+.1f}" for e in edits.values()),
         ]
         for n, row in enumerate(next(iter(edits.values())))
     ]
@@ -139,7 +143,7 @@ def _set(name: str, one: dict, before: dict) -> list[str]:
     bars = [{"name": edit, "value": w["accuracy"], **{k: w[k] for k in ENDS}} for edit, w in worst.items()]
     random, ticks, said = one["random"], [], ""
     if "worst" in random:
-        drawn = sorted(random["worst"]["drawn"])
+        drawn = sorted(random["worst"]["random heads"])
         bound = drawn[int(0.95 * (len(drawn) - 1))]
         ticks = [(bound, f"95 % of {len(drawn)} random sets of heads like these end below")]
         said = "; ".join(f"{kind} {points(v, 'value', ENDS)}" for kind, v in random["over"].items())
@@ -148,6 +152,7 @@ def _set(name: str, one: dict, before: dict) -> list[str]:
     means = "; ".join(f"{w['means']}: {percent(w, 'accuracy')}" for w in one["whose means"])
     return [
         heading(f"{name[0].upper() + name[1:]}: {', '.join(one['heads'])}"),
+        faint("In each cell the accuracy with its interval, below it the change in points."),
         table(head, rows),
         chart(svg.bars(bars, "accuracy of the worst group, %", alt, ticks), "Worst group after each edit."),
         paragraph(said or f"No random sets: {random['why not']}"),

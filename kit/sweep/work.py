@@ -16,6 +16,7 @@ from kit.data import (
     read_imagenet,
     read_imagenet_segmentation,
     read_waterbirds,
+    readable,
 )
 from kit.errors import KitError
 from kit.parts import Means, Store, collect, load_store
@@ -124,10 +125,11 @@ class Work:
 
     @cached_property
     def classes(self) -> list[int]:
-        """Classes of ImageNet that can be answered."""
-        every = range(len(imagenet_classes()))
-        present = set(self.sets["imagenet"].labels["y"])
-        return [y for y in every if self.settings.candidates == "all" or y in present]
+        """Classes of ImageNet that can be answered; all where no folder tells which are present."""
+        every = list(range(len(imagenet_classes())))
+        if self.settings.candidates == "all" or "imagenet" not in self.sets:
+            return every
+        return sorted(set(self.sets["imagenet"].labels["y"].tolist()))
 
     @cached_property
     def classifier(self) -> Tensor:
@@ -160,13 +162,11 @@ class Work:
         from kit.projections.photographs import tagged_texts
 
         templates, todo = list(class_templates()), 0
-        if "imagenet" in self.folders:
-            names = [str(n) for n in imagenet_classes()["class_name"].iloc[self.classes]]
+        if "imagenet" in self.folders or "segmentation" in self.folders:
+            names = [readable(n) for n in imagenet_classes()["class_name"].iloc[self.classes]]
             todo += self.texts.missing(names, templates)
+        if "imagenet" in self.folders:
             todo += self.texts.missing([each.text for each in tagged_texts()])
-        if "segmentation" in self.folders:
-            every = [str(n) for n in imagenet_classes()["class_name"]]
-            todo += self.texts.missing(every, templates)
         if "waterbirds" in self.folders:
             todo += self.texts.missing(list(BIRDS), templates)
         return todo

@@ -155,7 +155,7 @@ def check_groups(result: dict, model, folder, given, means: str) -> None:
         assert list(one["edits"]) == list(edits)
         for name, selector in edits.items():
             assert one["edits"][name] == rows(groups.table(answers.right(selector), answers.right()))
-        assert len(one["random"]["worst"]["drawn"]) == 10
+        assert len(one["random"]["worst"]["random heads"]) == 10
 
 
 def test_groups_are_those_of_direct_calls(given, done):
