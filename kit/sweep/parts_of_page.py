@@ -34,6 +34,12 @@ def chart(drawing: str, caption: str) -> str:
     return f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
+def colour_bar(*ends: str) -> str:
+    """Blue over white to red, with the values at its ends and middle."""
+    words = "".join(f"<span>{escape(end)}</span>" for end in ends)
+    return f'<div class="colours" aria-hidden="true"><i></i><div>{words}</div></div>'
+
+
 def percent(row: dict, key: str = "value", ends=("low", "high")) -> str:
     """A share in per cent with its interval.
 

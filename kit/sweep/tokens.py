@@ -15,7 +15,6 @@ from kit.sweep.work import Work
 IMAGES, HEADS = 4, 6
 SIDE, GAP = 144, 6  # pixels
 STOPS = [[33, 102, 172], [146, 197, 222], [247, 247, 247], [244, 165, 130], [178, 24, 43]]
-GROUND = (255, 255, 255)
 
 
 def run(work: Work) -> dict:
@@ -67,7 +66,7 @@ def _place(part: str) -> tuple[int, ...]:
 def _sheet(pictures: list[Image.Image], maps: np.ndarray, limit: float) -> bytes:
     """Pictures down, heads across, maps laid over grey pictures, as PNG bytes."""
     across, down = 1 + len(maps), len(pictures)
-    sheet = Image.new("RGB", (across * (SIDE + GAP) - GAP, down * (SIDE + GAP) - GAP), GROUND)
+    sheet = Image.new("RGBA", (across * (SIDE + GAP) - GAP, down * (SIDE + GAP) - GAP), (0, 0, 0, 0))
     for row, picture in enumerate(pictures):
         small = picture.resize((SIDE, SIDE))
         sheet.paste(small, (0, row * (SIDE + GAP)))

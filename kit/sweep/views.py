@@ -4,7 +4,7 @@ from html import escape
 
 from kit.sweep import svg
 from kit.sweep.ablation import CROSSED, OWN
-from kit.sweep.parts_of_page import chart, faint, heading, paragraph, percent, points, table, warning
+from kit.sweep.parts_of_page import chart, colour_bar, faint, heading, paragraph, percent, points, table, warning
 
 ENDS = ("low", "high")
 
@@ -217,7 +217,7 @@ def of_tokens(result: dict, report: dict) -> list[str]:
     head = ["picture", *(f"{h['part']}: {h['text']}" for h in heads)]
     return [
         faint(f"Bank: {result['bank']}. Of each property the head whose first text explains most of it."),
-        chart(image, caption),
+        chart(image + colour_bar(f"-{result['limit']:.2g}", "0", f"+{result['limit']:.2g}"), caption),
         heading("What each head adds to the cosine, over all tokens"),
         table(head, rows),
     ]

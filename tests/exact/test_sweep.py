@@ -1,5 +1,6 @@
 """A whole sweep on a tiny CLIP and tiny folders: its figures are those of direct calls, and it resumes."""
 
+import base64
 import json
 import shutil
 
@@ -12,14 +13,17 @@ from kit.cli import main
 from kit.data import WATERBIRDS_SIZES, class_vectors, imagenet_classes
 from kit.edits import Asked, Reference, ask_classes
 from kit.errors import KitError
+from kit.maps import segment
 from kit.measures import GroupBootstrap, changes, hits
 from kit.parts import Run, load_store
 from kit.projections import Bank, reconstructed_cosines
+from kit.retrieval import retrieval_table
 from kit.sweep import Settings, estimate, measured, read_report, stages, sweep
 from kit.sweep.ablation import CROSSED, OWN
 from kit.sweep.settings import rows
 from kit.sweep.work import Work, halves
 from tests.exact.sweep_doubles import CLASSES, planted, tiny, write_imagenet, write_waterbirds
+from tests.unit.test_imagenet_segmentation import write as write_masks
 
 SETTINGS = Settings(candidates="present", last=1, draws=10, batch=8)
 
@@ -160,6 +164,40 @@ def check_groups(result: dict, model, folder, given, means: str) -> None:
 
 def test_groups_are_those_of_direct_calls(given, done):
     check_groups(done[0].report["stages"]["cues"]["result"], given[0], done[0].folder, given, "imagenet")
+
+
+def test_retrieval_is_that_of_a_direct_call(given, done):
+    result = done[0].report["stages"]["retrieval"]["result"]
+    store = store_of(done, given[0], "waterbirds-test")
+    labels = store.labels[["class_name", "place"]].rename(columns={"class_name": "bird"})
+    for how, found in result["tables"].items():
+        wanted = retrieval_table(given[0], store, labels, how=how, k=result["nearest"])
+        assert found == rows(wanted, "row")
+
+
+def test_masks_are_those_of_a_direct_call(given, done, tmp_path):
+    write_masks(tmp_path / "gtsegs_ijcv.mat")
+    model, settings = given[0], Settings(candidates="present", last=1, draws=10, batch=8)
+    found = sweep(model, done[0].folder.parent / "masks", given[1], None, tmp_path, settings)
+    assert not found.failed, found.report["stages"]
+    result = found.report["stages"]["segmentation"]["result"]
+    vectors = class_vectors(model, imagenet_classes()["class_name"].iloc[list(CLASSES)])
+    wanted = segment(model, kit.data.read_imagenet_segmentation(tmp_path), vectors).table()
+    assert result["table"] == rows(wanted) and result["images"] == 3
+    assert result["table"][0]["name"] == "token heatmap"
+
+
+def test_token_maps_add_up_to_what_heads_write(given, done):
+    model, result = given[0], done[0].report["stages"]["tokens"]["result"]
+    bank, store = Bank.photographs(model).centred(), store_of(done, model, "imagenet")
+    names = [picture["name"] for picture in result["pictures"]]
+    assert len(names) == 4 and result["heads"]
+    for number, head in enumerate(result["heads"]):
+        vector = bank.vectors[[bank.texts.index(head["text"])]]
+        wanted = store.scores(vector, [store.files.index(n) for n in names], head["part"])[:, 0, 0]
+        found = torch.tensor([row[number] for row in result["scores"]])
+        assert torch.allclose(found, wanted, atol=2e-6)
+    assert base64.b64decode(result["png"]).startswith(b"\x89PNG")
 
 
 def test_the_head_that_carries_the_cue_comes_out(given, tmp_path):
