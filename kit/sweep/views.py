@@ -4,7 +4,17 @@ from html import escape
 
 from kit.sweep import svg
 from kit.sweep.ablation import CROSSED, OWN
-from kit.sweep.parts_of_page import chart, colour_bar, faint, heading, paragraph, percent, points, table, warning
+from kit.sweep.parts_of_page import (
+    chart,
+    colour_bar,
+    faint,
+    heading,
+    paragraph,
+    percent,
+    points,
+    table,
+    warning,
+)
 
 ENDS = ("low", "high")
 
