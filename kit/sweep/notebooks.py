@@ -54,7 +54,7 @@ def measured(stage: str) -> Measured:
     """What a sweep with real data found in one stage, for a notebook.
 
     Args:
-        stage: "ablation", "spans" or "cues".
+        stage: "ablation", "spans", "cues", "retrieval", "segmentation" or "tokens".
 
     Raises:
         KitError: no such stage; a report that cannot be read.
@@ -77,7 +77,7 @@ def measured(stage: str) -> Measured:
         return Measured(None, f"{about} {entry['status']}: {entry['why']}")
     try:
         return Measured(TABLES[stage](entry["result"]), about)
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise KitError(
             f'the report lacks what the table of "{stage}" is made of ({error}); make it anew.'
         ) from error
@@ -117,4 +117,39 @@ def _cues(result: dict) -> pd.DataFrame:
     return pd.DataFrame(found).T
 
 
-TABLES = {"ablation": _ablation, "spans": _spans, "cues": _cues}
+def _retrieval(result: dict) -> pd.DataFrame:
+    rows = result["tables"]["centred"]
+    columns = {
+        "space": [f"{row['space']}: {row['part']}" for row in rows],
+        "precision, %": [_figure(row, "value", "low", "high") for row in rows],
+        "minus the full model": [_figure(row, "change", "change_low", "change_high") for row in rows],
+    }
+    return pd.DataFrame(columns, [str(row["attribute"]) for row in rows])
+
+
+def _segmentation(result: dict) -> pd.DataFrame:
+    found = {
+        str(row["name"]): {
+            "pixel accuracy, %": f"{100 * number(row['pixel accuracy']):.2f}",
+            "mIoU, %": _figure(row, "mIoU", "mIoU_low", "mIoU_high"),
+            "mAP, %": f"{100 * number(row['mAP']):.2f}",
+        }
+        for row in result["table"]
+    }
+    return pd.DataFrame(found).T
+
+
+def _tokens(result: dict) -> pd.DataFrame:
+    heads = [f"{head['part']}: {head['text']}" for head in result["heads"]]
+    values = [[f"{number(value):+.4f}" for value in row] for row in result["scores"]]
+    return pd.DataFrame(values, [str(picture["class"]) for picture in result["pictures"]], heads)
+
+
+TABLES = {
+    "ablation": _ablation,
+    "spans": _spans,
+    "cues": _cues,
+    "retrieval": _retrieval,
+    "segmentation": _segmentation,
+    "tokens": _tokens,
+}

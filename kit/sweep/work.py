@@ -56,8 +56,12 @@ class Work:
         if settings.words is not None and not settings.words.is_file():
             raise KitError(f'no text file at "{settings.words}"; name a file with one text on each line.')
         model.encode_text(["a"])  # says why where there is no text tower
-        if not (frozen_graph(model).index["kind"] == "head").any():
-            raise KitError(f'"{model.name}" has no attention heads that are parts; the sweep is about heads.')
+        frozen = frozen_graph(model)
+        if not (frozen.plain and (frozen.index["kind"] == "head").any()):
+            raise KitError(
+                f'"{model.name}" has no attention heads that write into one stream of tokens, and the sweep '
+                "is about these; take a plain vision transformer, such as ViT-B-16."
+            )
         self.sets = dict(self._read())
         self.texts = Texts(model, self.out / "texts")
 

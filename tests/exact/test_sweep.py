@@ -335,7 +335,7 @@ def test_a_report_of_somebody_is_not_trusted(done, tmp_path, monkeypatch):
     with pytest.raises(KitError, match='has the schema "list"'):
         read_report(tmp_path)
     monkeypatch.setenv("KIT_REPORT", str(done[0].folder))
-    for stage in ("ablation", "spans", "cues"):
+    for stage in ("ablation", "spans", "cues", "retrieval", "tokens"):
         assert "ViT-B-16" in repr(measured(stage)) and "<table" in measured(stage)._repr_html_()
     broken = json.loads(good)
     broken["stages"]["ablation"]["result"]["tables"] = {}
