@@ -14,6 +14,7 @@ from kit.panels.truth import Picture, scene_pictures
 
 FIELDS = ("model", "image", "text", "method")
 MOST = 12  # pictures, and classes: every one is asked of every other
+AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -111,11 +112,13 @@ class SegmentCases:
 
     def _made(self, pixels: torch.Tensor, directions: Directions) -> dict[tuple[str, str], torch.Tensor]:
         """Maps of all pictures for each class and method, [picture, row, col]."""
-        mean, made = directions.vectors.mean(0), {}
-        for name in tqdm(self.asked, desc=f"{len(self.methods)} methods", unit="class"):
-            own = directions.vectors[directions.names.index(name)] - mean
-            for method in self.methods:
-                made[name, method] = METHODS[method](self.model, pixels, own.expand(len(pixels), -1)).cpu()
+        rows = [directions.names.index(name) for name in self.asked]
+        own = (directions.vectors[rows] - directions.vectors.mean(0)).repeat_interleave(len(pixels), 0)
+        many, made = pixels.repeat(len(rows), 1, 1, 1), {}  # every picture for every class
+        for method in tqdm(self.methods, desc=f"{len(many)} maps", unit="method"):
+            pieces = [METHODS[method](self.model, *p) for p in zip(many.split(AT_ONCE), own.split(AT_ONCE))]
+            by_class = torch.cat(pieces).cpu().unflatten(0, (len(rows), -1))  # [class, picture, row, col]
+            made |= {(name, method): maps for name, maps in zip(self.asked, by_class)}
         return made
 
     def first_state(self) -> SegmentState:
@@ -173,7 +176,7 @@ class SegmentCases:
         fit, size = shown.fits[state.method], shown.found.mean()
         best = max(shown.fits, key=lambda name: np.nan_to_num(shown.fits[name]))
         there = state.text in shown.picture.things
-        told = f"the {shown.whose}" if there else f"what is there, the {shown.whose},"
+        told = f"the {shown.whose}" if there else f"what is there, the {shown.whose}"
         caption = (
             f"{state.method}, asked for ‘{state.text}’: {size:.0%} of the picture, IoU {fit:.2f} with {told}"
         )

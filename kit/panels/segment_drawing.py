@@ -66,10 +66,12 @@ def mask_html(shown: SegmentFound, state: SegmentState) -> str:
     held = io.BytesIO()  # WebP: a fifth of the time that a PNG takes, on every click
     mask_image(shown.picture.image, shown.found, shown.true).save(held, "WEBP", quality=92, method=1)
     drawn = base64.b64encode(held.getvalue()).decode()
-    alt = f"mask of {state.method} for {state.text}, IoU {shown.fits[state.method]:.2f}"
+    alt = html.escape(
+        f"mask of {state.method} for {state.text}, IoU {shown.fits[state.method]:.2f}", quote=True
+    )
     keys = "".join(f'<span><i class="loupe-{name}"></i>{html.escape(words)}</span>' for name, _, words in KEY)
     return (
-        f'<figure class="loupe-mask"><img src="data:image/webp;base64,{drawn}" alt="{html.escape(alt, quote=True)}">'
+        f'<figure class="loupe-mask"><img src="data:image/webp;base64,{drawn}" alt="{alt}">'
         f"<figcaption>{keys}<span>line: the true outline</span></figcaption></figure>"
     )
 
@@ -79,24 +81,24 @@ def methods_html(shown: SegmentFound, state: SegmentState, images: int) -> str:
     over = shown.overall
     head = "<th scope='col'>method</th><th scope='col' colspan='2'>IoU here</th>"
     if over is not None:
-        head += "".join(f"<th scope='col'>{name}</th>" for name in ("mIoU", "95 %", "mAP", "accuracy"))
+        head += "".join(f"<th scope='col'>{name}</th>" for name in ("mIoU", "95 %", "mAP"))
     rows = []
     for name, fit in shown.fits.items():
         chosen = ' class="loupe-this" aria-current="true"' if name == state.method else ""
         value = "–" if np.isnan(fit) else f"{fit:.2f}"
-        bar = f"<b style='width:{60 * np.nan_to_num(fit):.0f}px'></b>"
+        bar = f"<b style='width:{40 * np.nan_to_num(fit):.0f}px'></b>"
         cells = f"<th scope='row'>{html.escape(name)}</th><td>{value}</td><td class='loupe-fit'>{bar}</td>"
         if over is not None:
             row = over.loc[name]
             ends = f"{row['mIoU_low']:.2f}–{row['mIoU_high']:.2f}"
-            told = (f"<b>{row['mIoU']:.2f}</b>", ends, f"{row['mAP']:.2f}", f"{row['pixel accuracy']:.2f}")
+            told = (f"<b>{row['mIoU']:.2f}</b>", ends, f"{row['mAP']:.2f}")
             cells += "".join(f"<td>{value}</td>" for value in told)
         rows.append(f"<tr{chosen}>{cells}</tr>")
-    note = f"<small>mIoU, mAP and pixel accuracy over {images:,} images</small>" if over is not None else ""
+    note = f"<small>mIoU and mAP over {images:,} images</small>" if over is not None else ""
     label = f"IoU of {len(rows)} methods in this picture"
     return (
-        f'<table class="loupe-methods" aria-label="{label}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>{note}"
+        f'<div class="loupe-wide"><table class="loupe-methods" aria-label="{label}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>{note}"
     )
 
 

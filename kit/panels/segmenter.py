@@ -1,9 +1,6 @@
 """Notebook 15's panel: a picture, a class, a method; its map, its mask, and how well that fits."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 
 import ipywidgets as w
 import numpy as np
@@ -12,13 +9,14 @@ import pandas as pd
 from kit.maps import Segmented
 from kit.models.directions import Directions
 from kit.panels.heat_panel import HeatPanel
-from kit.panels.panel import Panel, Sentence
+from kit.panels.panel import Sentence
 from kit.panels.saving import provenance
 from kit.panels.segment_cases import SegmentCases, SegmentFound, SegmentState
 from kit.panels.segment_drawing import mask_html, methods_html, segment_png
+from kit.panels.state_panel import StatePanel
 
 
-class Segmenter(Panel):
+class Segmenter(StatePanel):
     """One picture asked for one class by one method: map, mask with the true outline, IoU of all methods.
 
     All maps are made when the panel is made; no tower runs on a click. A class that is not in the picture can
@@ -54,22 +52,9 @@ class Segmenter(Panel):
         super().__init__()
         self.cases = SegmentCases(model, scenes, directions, asked, overall)
         self.selection = self.cases.first_state() if state is None else SegmentState.parse(state)
-        self.found: SegmentFound = self.cases.find(self.selection)
-        self._writing, self._drawn = False, None
-        self._build_controls()
-        self._draw()
-        self._sync()
-        self._connect()
-
-    @property
-    def caption(self) -> str:
-        """The finding in a few sentences."""
-        return self.found.caption
-
-    @property
-    def state(self) -> dict:
-        """What is looked at, as plain data; `str(panel.selection)` is the same as one string."""
-        return self.selection.as_dict()
+        self.found: SegmentFound
+        self._drawn: tuple[str, str] | None = None  # picture and truth that the canvas has
+        self._begin()
 
     def finding(self) -> str:
         return f"{self.cases.model.label}, {self.selection.image}: {self.caption}"
@@ -97,7 +82,8 @@ class Segmenter(Panel):
                 "# scenes and directions (all classes) as the panel was given them",
                 f"model = kit.load({cases.model.name!r})",
                 f"number = {int(state.image.split()[-1])}  # {self.found.picture.line}",
-                f"own = directions.vectors[directions.names.index({state.text!r})] - directions.vectors.mean(0)",
+                f"row = directions.names.index({state.text!r})",
+                "own = directions.vectors[row] - directions.vectors.mean(0)",
                 "pixels = model.preprocess(scenes.images[number : number + 1])",
                 f"maps = METHODS[{state.method!r}](model, pixels, own[None])",
                 f"objects = {self._objects()}  # {self.found.whose}",
@@ -118,17 +104,12 @@ class Segmenter(Panel):
 
     # --- from hands to state
 
-    def choose(self, **fields) -> None:
-        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
-        if not self._writing:
-            self.guarded(partial(self._change, fields), lambda: None)
-            self._sync()
-
     def _change(self, fields: dict) -> None:
-        new = replace(self.selection, **fields)
-        found = self.cases.find(new)
-        self.selection, self.found = new, found
-        self._draw()
+        self.selection = replace(self.selection, **fields)
+        self._show()
+
+    def _undo(self) -> None:
+        self.selection = SegmentState(**self._good)
 
     def _picked(self, change) -> None:
         """Another picture is first asked for its own object."""
@@ -136,28 +117,11 @@ class Segmenter(Panel):
         own = [thing for thing in picture.things if thing in self.cases.asked]
         self.choose(image=change.new, **({"text": own[0]} if own else {}))
 
-    def _restore(self, text: str) -> None:
-        if self._writing or text == str(self.selection):
-            return
-        parsed: dict = {}
-        if self.guarded(lambda: parsed.update(SegmentState.parse(text).as_dict()), lambda: None):
-            self.choose(**parsed)
-        else:
-            self._sync()
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Changes of controls that are no hand's."""
-        before, self._writing = self._writing, True
-        try:
-            yield
-        finally:
-            self._writing = before
-
     # --- from state to screen
 
-    def _draw(self) -> None:
-        found, state = self.found, self.selection
+    def _find_and_draw(self) -> None:
+        self.found = found = self.cases.find(self.selection)
+        state = self.selection
         with self.heat.hold_sync():
             self.heat.vmax, self.heat.alt = float(np.abs(found.heat).max()) or 1.0, found.alt
             self.heat.set_numbers(found.heat)
@@ -208,9 +172,9 @@ class Segmenter(Panel):
             ),
         ]
         columns = [w.VBox(pair) for pair in zip(heads, (self.heat, self.mask, self.methods))]
-        columns[2].layout = w.Layout(flex="2 1 400px", max_width="520px")
+        columns[2].layout = w.Layout(flex="2 1 345px", max_width="460px")
         for column in columns[:2]:
-            column.layout = w.Layout(flex="1 1 250px", max_width="290px")
+            column.layout = w.Layout(flex="1 1 210px", max_width="270px")
         rows = [w.HBox([self.image, self.text, self.method]), w.HBox(columns)]
         for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
             box.add_class(f"loupe-{look}")

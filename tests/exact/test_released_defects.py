@@ -1,7 +1,8 @@
 """Defects of the papers' released code that a fresh start could repeat, by their numbers.
 
-D1 and D2 stand in test_textspan.py; D3, D12 and D16 in test_segmentation.py; D10 in test_moments.py and tests/unit/test_papers.py; D11 and D17 with
-the cues and ablations of notebooks 11 and 13.
+D1 and D2 stand in test_textspan.py; D3 and D12 in test_segmentation.py; D10 in test_moments.py and
+tests/unit/test_papers.py; D11 and D17 with the cues and ablations of notebooks 11 and 13; D16 in
+tests/unit/test_panels_segmenter.py.
 """
 
 import pytest

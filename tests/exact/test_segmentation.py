@@ -178,6 +178,11 @@ def test_d12_each_image_is_stretched_and_cut_by_itself_and_nothing_is_no_number(
     assert torch.isfinite(together.heat).all() and not together.found[2:].any()
 
 
+def test_a_map_is_clipped_before_it_is_cut():
+    found = spread(torch.tensor([[[0.0, 1.0], [-100.0, 0.1]]]), (2, 2)).found
+    assert found[0].tolist() == [[False, True], [False, False]]
+
+
 def test_d13_one_vector_is_the_class_minus_the_mean_of_all_in_single_precision(stickers):
     scenes, seen = kit.world.draw(3, 5), []
     names = stickers.encode_text(["a cat", "a dog", "a ship"])

@@ -1,0 +1,82 @@
+"""A person's path through notebook 15 in JupyterLab: another method, another picture, another class, err."""
+
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.browser import lab
+from tests.browser.test_start_notebook import caption, fill, picture_of, says, wait_for
+
+NAME = "15_a_segmenter_from_a_classifier.ipynb"
+ROOT = Path(__file__).parents[2]
+WANTED = ("import kit", "directions = Directions(", "result = segment(", "kit.panels.Segmenter(")
+
+
+@pytest.fixture(scope="module")
+def start_page(browser, tmp_path_factory):
+    """The cells of notebook 15 that its panel needs, on few scenes; and the page's errors."""
+    folder = tmp_path_factory.mktemp("lab15")
+    notebooks = folder / "notebooks"
+    notebooks.mkdir()
+    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
+    notebook.cells = [
+        c for c in notebook.cells if c.cell_type == "code" and any(w in c.source for w in WANTED)
+    ]
+    assert len(notebook.cells) == len(WANTED)
+    notebook.cells[1].source = notebook.cells[1].source.replace("draw(120", "draw(12")
+    shown = notebook.cells[-1].source.rsplit("\n", 1)
+    notebook.cells[-1].source = f"{shown[0]}\npanel = {shown[1]}\npanel"
+    nbformat.write(notebook, notebooks / NAME)
+    with lab.server(folder, notebooks) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        complaints = lab.open_notebook(page, address, NAME)
+        try:
+            lab.run_all(page)
+            page.locator(".loupe").first.scroll_into_view_if_needed()
+            yield page, complaints
+        finally:
+            page.close()
+
+
+@pytest.fixture(scope="module")
+def page(start_page):
+    return start_page[0]
+
+
+def choose(page, label: str, value: str) -> None:
+    page.locator(".loupe").get_by_label(label, exact=True).select_option(label=value)
+
+
+def test_another_method_redraws_map_and_mask_and_no_tower_runs(page, record_property):
+    heat, mask = page.locator(".loupe-heat canvas").first, page.locator(".loupe-mask img")
+    before, source = picture_of(heat), mask.get_attribute("src")
+    ran = lab.ask(page, "print(dict(model.passes))")
+    begin = time.monotonic()
+    choose(page, "method", "rollout")
+    wait_for(lambda: caption(page).startswith("rollout, asked for"))
+    wait_for(lambda: mask.get_attribute("src") != source)
+    record_property("seconds_of_a_click_seen", round(time.monotonic() - begin, 3))
+    wait_for(lambda: picture_of(heat) != before)
+    assert page.locator(".loupe-methods tr.loupe-this th").inner_text() == "rollout"
+    assert lab.ask(page, "print(dict(model.passes))") == ran
+
+
+def test_another_picture_is_asked_for_its_own_object(page):
+    choose(page, "picture", "scene 2: cat and dog")
+    wait_for(lambda: "asked for ‘cat’" in caption(page))
+    choose(page, "class", "dog")
+    wait_for(lambda: "asked for ‘dog’" in caption(page) and "with the dog" in caption(page))
+    assert "scene 2|dog|rollout" in page.locator(".loupe").get_by_label("state", exact=True).input_value()
+
+
+def test_a_bad_state_becomes_a_sentence_and_the_last_one_stays(page):
+    before = caption(page)
+    fill(page, "state", "stickers-l8|scene 0|blorb|rollout")
+    wait_for(lambda: 'no class "blorb" here' in says(page))
+    assert caption(page) == before and lab.ask(page, "print(panel.last_error)") == "None"
+
+
+def test_no_console_error(start_page):
+    assert start_page[1] == []

@@ -1,0 +1,136 @@
+"""The panel of notebook 15: what it shows is what the methods give, and no tower runs on a click."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import kit
+from kit.maps import METHODS, seen_mask, segment, spread
+from kit.measures import Segmentation
+from kit.models.directions import Directions
+from kit.panels import Segmenter
+from kit.panels.segment_drawing import MISSED, RIGHT, WRONG, mask_image
+
+SOME = ["token heatmap", "rollout", "GradCAM"]
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return kit.world.gallery()[[0, 16]]  # a cat; a cat left of a dog
+
+
+@pytest.fixture(scope="module")
+def directions(stickers):
+    names = list(kit.world.VALUES["concept"])
+    return Directions(names, stickers.encode_text(kit.world.prompts("concept")))
+
+
+@pytest.fixture(scope="module")
+def made(stickers, scenes, directions):
+    overall = segment(stickers, kit.world.draw(6, 3), directions, methods=SOME)
+    panel = Segmenter(stickers, scenes, directions, overall=overall)
+    yield panel
+    assert panel.last_error is None
+    panel.close()
+
+
+@pytest.fixture
+def panel(made):
+    made.choose(image="scene 0", text="cat", method="token heatmap")
+    return made
+
+
+def test_map_mask_and_iou_are_those_of_the_method(panel, stickers, scenes, directions):
+    for text, objects in (("dog", [1]), ("cat", [0])):
+        panel.choose(image="scene 1", text=text, method="GradCAM")
+        own = directions.vectors[directions.names.index(text)] - directions.vectors.mean(0)
+        maps = METHODS["GradCAM"](stickers, stickers.preprocess(scenes.images[1:]), own[None])
+        heat, found = spread(maps, (64, 64))
+        true = seen_mask(stickers, scenes.masks[1, objects].any(0))[None]
+        assert np.allclose(panel.heat.numbers, maps[0], atol=1e-6)
+        assert panel.found.fits["GradCAM"] == pytest.approx(
+            Segmentation().add(heat, found, true).iou()[0], abs=1e-3
+        )
+        assert np.array_equal(panel.found.true, true[0])
+
+
+def test_no_tower_runs_on_a_click(panel, stickers):
+    before = dict(stickers.passes)
+    panel.choose(image="scene 1")
+    panel.choose(method="rollout")
+    panel.choose(text="dog")
+    assert dict(stickers.passes) == before
+    assert panel.caption.startswith("rollout, asked for ‘dog’:")
+
+
+def test_a_picture_from_the_menu_is_asked_for_its_own_object(panel):
+    panel.choose(text="dog")
+    assert "with what is there, the cat. Best" in panel.caption
+    panel.image.value = "scene 1"
+    assert panel.text.value == "cat" and panel.state["image"] == "scene 1"
+
+
+def test_what_cannot_be_is_a_sentence_and_all_stays(panel):
+    before = str(panel.selection)
+    for fields, message in (
+        ({"text": "blorb"}, 'no class "blorb" here'),
+        ({"image": "scene 9"}, "no picture"),
+    ):
+        panel.choose(**fields)
+        assert message in panel.message and str(panel.selection) == before
+    panel.line.value = "nonsense"
+    assert "is not a state" in panel.message and panel.line.value == before
+
+
+def test_a_state_string_brings_the_same_panel_back(panel):
+    panel.choose(image="scene 1", text="dog", method="rollout")
+    state, caption = panel.line.value, panel.caption
+    panel.choose(image="scene 0", text="cat", method="GradCAM")
+    panel.line.value = state
+    assert panel.caption == caption
+
+
+def test_d16_the_scale_is_that_of_the_map_that_is_shown(panel):
+    for method in SOME:
+        panel.choose(method=method)
+        assert panel.heat.vmax == pytest.approx(np.abs(panel.heat.numbers).max()) and panel.heat.vmax > 0
+
+
+def test_the_drawing_tells_right_wrong_and_missed_pixels_apart():
+    found, true = np.zeros((2, 64, 64), dtype=bool)
+    found[:, :32], true[:32] = True, True
+    drawn = np.asarray(mask_image(Image.new("RGB", (64, 64), "white"), found, true, side=64)).astype(int)
+    corners = {RIGHT: drawn[4:28, 4:28], WRONG: drawn[36:60, 4:28], MISSED: drawn[4:28, 36:60]}
+    for ink, corner in corners.items():
+        near = {other: np.abs(corner - np.array(other)).sum(-1).min() for other in corners}
+        assert min(near, key=near.get) == ink
+    assert np.ptp(corners[RIGHT][..., 2]) == 0 < np.ptp(corners[WRONG][..., 2])  # full, and stripes
+
+
+def test_what_is_saved_says_what_is_shown(panel, stickers, scenes, directions):
+    panel.choose(image="scene 1", text="dog", method="rollout")
+    table = panel.table().set_index("method")
+    assert list(table.index) == SOME and table.loc["rollout", "IoU"] == panel.found.fits["rollout"]
+    assert Image.open(io.BytesIO(panel.png())).size == (1080, 404)
+    printed = []
+    names = {"scenes": scenes, "directions": directions, "print": lambda value: printed.append(value)}
+    exec(panel.code(), names)
+    assert printed[0][0] == pytest.approx(panel.found.fits["rollout"], abs=1e-3)
+    assert "stickers-l8" in panel.provenance() and "class dog" in panel.provenance()
+
+
+def test_a_panel_that_cannot_be_made_is_named(stickers, scenes, directions):
+    with pytest.raises(kit.KitError, match='the class "blorb" has no direction among the'):
+        Segmenter(stickers, scenes, directions, ["blorb"])
+    with pytest.raises(kit.KitError, match="13 pictures cannot be prepared"):
+        Segmenter(stickers, kit.world.draw(13, 0), directions)
+
+
+def test_maps_that_are_nothing_have_a_scale_too(stickers, scenes, directions):
+    nothing = Directions(directions.names, torch.ones_like(directions.vectors))
+    panel = Segmenter(stickers, scenes[:1], nothing)
+    assert panel.heat.vmax > 0 and panel.found.fits["token heatmap"] == 0
+    panel.close()
