@@ -7,6 +7,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the same
+os.environ["KIT_REPORT"] = ""  # a report of a sweep that lies here is not what notebooks were saved with
 
 import socket
 from collections import defaultdict

@@ -20,7 +20,8 @@ _PUBLIC = {
     "family": "kit.cards.family",
 }
 _MODULES = (
-    "data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "retrieval", "world"
+    "data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "retrieval",
+    "sweep", "world",
 )  # fmt: skip
 
 __all__ = ["KitError", *_PUBLIC, *_MODULES]

@@ -1,4 +1,4 @@
-"""The `loupe` command: JupyterLab opened at the first notebook of this clone, or a pass over images."""
+"""The `loupe` command: JupyterLab opened at the first notebook of this clone, a pass over images, a sweep."""
 
 import os
 import socket
@@ -10,12 +10,14 @@ from kit.errors import KitError, nearest
 FIRST = "00_start_here.ipynb"
 USAGE = f"""usage: loupe [lab] [options of JupyterLab]
        loupe pass MODEL IMAGES --out PATH [options]
+       loupe sweep MODEL --imagenet FOLDER --waterbirds FOLDER --segmentation FILE --out PATH [options]
 
 Opens notebooks/{FIRST} in JupyterLab, reachable from this machine only.
   loupe --no-browser         print the address, open no browser
   loupe --port 9000          another port (without it the first free one from 8888 on)
   loupe lab --help-all       every option of JupyterLab
-  loupe pass --help          means, moments or a store of the parts of a set of images"""
+  loupe pass --help          means, moments or a store of the parts of a set of images
+  loupe sweep --help         a whole paper on real data, with a report"""
 
 
 def clone_folder() -> Path:
@@ -114,7 +116,14 @@ def collect(options: list[str]) -> int:
     return run(options)
 
 
-COMMANDS = {"lab": lab, "pass": collect}
+def sweep(options: list[str]) -> int:
+    """Everything of a paper on real data."""
+    from kit.sweep.command import run  # which needs torch
+
+    return run(options)
+
+
+COMMANDS = {"lab": lab, "pass": collect, "sweep": sweep}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -92,6 +92,7 @@ def execute(path: Path):
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
     os.environ.setdefault("TQDM_DISABLE", "1")  # of the kernel: progress bars are never twice the same
+    os.environ["KIT_REPORT"] = ""  # of the kernel: saved notebooks show what is true on every machine
     notebook = nbformat.read(path, as_version=4)
     tidy(notebook)
     place = {"metadata": {"path": str(path.parent)}}

@@ -27,7 +27,9 @@ MAY_IMPORT = {
     "panels": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
-    "cli": BASE | {"pass_command"},
+    "sweep": BASE
+    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
+    "cli": BASE | {"pass_command", "sweep"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
 }

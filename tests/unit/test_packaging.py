@@ -153,7 +153,10 @@ def test_a_port_that_is_none_is_refused(words):
 
 def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
     assert cli.main(["lap"]) == 2
-    assert capsys.readouterr().err == 'loupe: there is no command "lap"; there is: lab, pass. Nearest: lab.\n'
+    assert (
+        capsys.readouterr().err
+        == 'loupe: there is no command "lap"; there is: lab, pass, sweep. Nearest: lab.\n'
+    )
 
 
 def test_help_needs_no_clone(capsys):

@@ -1,0 +1,138 @@
+"""The experiments of a sweep, and the runner that makes each of them once."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kit.errors import KitError
+from kit.sweep import ablation, cues, retrieval, segments, spans, tokens
+from kit.sweep.settings import kit_version, replace_text
+from kit.sweep.work import Work
+
+SCHEMA = "loupe-sweep-1"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One experiment.
+
+    Attributes:
+        name: of its file, and in the report.
+        title: a line for people.
+        notebook: number of the notebook that it belongs to.
+        needs: data set that it cannot do without.
+        uses: sets and splits whose images decide its result.
+        run: makes its result, plain JSON.
+        why_not: why it is not part of this sweep, whatever was given; "" where it is.
+    """
+
+    name: str
+    title: str
+    notebook: int
+    needs: str
+    uses: tuple[str, ...]
+    run: Callable[[Work], dict] | None
+    why_not: str = ""
+
+
+STAGES = (
+    Stage("ablation", "Mean ablation (table 1, figure 2)", 11, "imagenet", ("imagenet",), ablation.run),
+    Stage("spans", "Texts of the last heads (figure 3, table 2)", 12, "imagenet", ("imagenet",), spans.run),
+    Stage(
+        "cues", "Waterbirds with heads switched off (table 3)", 13, "waterbirds",
+        ("imagenet", "waterbirds val", "waterbirds test"), cues.run,
+    ),
+    Stage(
+        "retrieval", "Retrieval by head (figure 4)", 14, "waterbirds", ("waterbirds test",),
+        retrieval.run,
+    ),
+    Stage(
+        "segmentation", "Masks from token heatmaps (table 4)", 15, "segmentation", ("segmentation",),
+        segments.run,
+    ),
+    Stage("tokens", "Heads and tokens (figure 6)", 16, "imagenet", ("imagenet",), tokens.run),
+)  # fmt: skip
+
+
+def identity(stage: Stage, work: Work) -> dict:
+    """What decides the result of a stage: where it is the same, the stage is not run again."""
+    return {
+        "schema": SCHEMA,
+        "kit": kit_version(),
+        "model": work.model.name,
+        "pretrained": work.model.pretrained,
+        "weights": work.model.weights_hash,
+        "all weights": work.texts.hash,
+        "preprocessing": work.model.preprocessing,
+        "data": {name: work.sets[name].digest for name in stage.uses if name in work.sets},
+        "settings": work.settings.plain(),
+    }
+
+
+def stage_file(out: Path, stage: Stage) -> Path:
+    """Where the result of a stage lies."""
+    return out / "stages" / f"{stage.name}.json"
+
+
+def made(stage: Stage, work: Work) -> dict | None:
+    """What an earlier sweep found for the same question; None where there is nothing."""
+    try:
+        found = json.loads(stage_file(work.out, stage).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(found, dict) and found.get("identity") == identity(stage, work)
+    return found if same and found.get("status") == "done" else None
+
+
+def other_weights(work: Work) -> str:
+    """Weights of which an earlier sweep left results in the folder; "" where there are none."""
+    for stage in STAGES:
+        try:
+            found = json.loads(stage_file(work.out, stage).read_text(encoding="utf-8"))["identity"]
+            if found["all weights"] != work.texts.hash:
+                return str(found["all weights"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return ""
+
+
+def make(stage: Stage, work: Work) -> dict:
+    """The entry of a stage in the report: made now, read from an earlier sweep, not run, or failed.
+
+    An error of one stage is kept in its entry, and does not stop the others.
+    """
+    about = {"title": stage.title, "notebook": stage.notebook}
+    if stage.why_not or stage.needs not in work.folders:
+        why = stage.why_not or f"no {stage.needs} data was given (--{stage.needs})."
+        return about | {"status": "not run", "why": why}
+    if (earlier := made(stage, work)) is not None:
+        return earlier
+    start = time.monotonic()
+    try:
+        result = stage.run(work)
+    except (
+        KitError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        MemoryError,
+    ) as error:
+        why = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
+        return about | {"status": "failed", "why": why}
+    entry = about | {
+        "status": "done",
+        "identity": identity(stage, work),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "seconds": round(time.monotonic() - start, 1),
+        "result": result,
+    }
+    text = json.dumps(entry, ensure_ascii=False, allow_nan=False, indent=1)
+    replace_text(stage_file(work.out, stage), text + os.linesep.replace("\r", ""))
+    return json.loads(text)

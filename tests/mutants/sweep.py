@@ -1,0 +1,58 @@
+"""Mutants of the sweep: whose means, what is done already, what is chosen on which images, who is trusted."""
+
+from tests.mutants import Mutant
+
+TESTS = "tests/exact/test_sweep.py"
+ABLATION, STAGES, WORK = "kit/sweep/ablation.py", "kit/sweep/stages.py", "kit/sweep/work.py"
+
+MUTANTS = [
+    Mutant(
+        "a sweep answers an image with means of its own half",
+        ABLATION,
+        "[pieces.means(half != h) for h in (0, 1)]",
+        "[pieces.means(half == h) for h in (0, 1)]",
+        (f"{TESTS}::test_ablation_is_that_of_direct_calls",),
+    ),
+    Mutant(
+        "a sweep replaces the last layers one too late",
+        ABLATION,
+        '"layers l to last", attention[n:])',
+        '"layers l to last", attention[n + 1 :])',
+        (f"{TESTS}::test_ablation_is_that_of_direct_calls",),
+    ),
+    Mutant(
+        "a longer list of texts forgets the shorter one",
+        "kit/sweep/spans.py",
+        "        done = count\n",
+        "        done = count if done else 0\n",
+        (f"{TESTS}::test_texts_in_place_of_heads_are_those_of_direct_calls",),
+    ),
+    Mutant(
+        "other weights keep the results of the old ones",
+        STAGES,
+        '        "weights": work.model.weights_hash,\n        "all weights": work.texts.hash,\n',
+        "",
+        (f"{TESTS}::test_changed_weights_and_changed_data_are_noticed",),
+    ),
+    Mutant(
+        "a stage is made again though it is done",
+        STAGES,
+        "    if (earlier := made(stage, work)) is not None:",
+        "    if (earlier := made(stage, work)) is None and False:",
+        (f"{TESTS}::test_a_sweep_that_was_killed_goes_on_and_reports_the_same",),
+    ),
+    Mutant(
+        "heads are chosen with the places of the birds swapped",
+        "kit/sweep/cues.py",
+        "effects = cue_effects(differences, y, place, tuning.index)",
+        "effects = cue_effects(differences, y, 1 - place, tuning.index)",
+        (f"{TESTS}::test_the_head_that_carries_the_cue_comes_out",),
+    ),
+    Mutant(
+        "a report of another schema is read",
+        "kit/sweep/reading.py",
+        'found.get("schema") != SCHEMA',
+        "False",
+        (f"{TESTS}::test_a_report_of_somebody_is_not_trusted",),
+    ),
+]
