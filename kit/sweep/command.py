@@ -15,7 +15,7 @@ EXAMPLES = """examples:
       --out runs/paper1
   loupe sweep ViT-B-16 --pretrained random --imagenet tiny/imagenet --candidates present --out runs/trial
 
-The report is report.html and report.json in the folder of --out. Notebooks 11 to 13 show its tables
+The report is report.html and report.json in the folder of --out. Notebooks 11 to 16 show its tables
 where the folder is runs/paper1, or where KIT_REPORT names it. Exit status: 1 where a stage failed.
 """
 
