@@ -142,7 +142,7 @@ function render({ model, el }) {
     const room = w - 2 - (named && low ? ctx.measureText(label).width + 8 : 0);
     ctx.textAlign = named && low ? "left" : "center";
     if (named) ctx.fillText(fitted(label, w - 6), low ? x + 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + 11);
-    if (ctx.measureText(number.replace(/\d/g, "0").replace("+", "−")).width > room || h < 15) return;  // in all cells of a size or in none
+    if (ctx.measureText("−" + number.replace(/^[+−]/, "").replace(/\d/g, "0")).width > room || h < 15) return;  // in all cells of a size or in none
     ctx.textAlign = named && low ? "right" : "center";
     ctx.fillText(number, named && low ? x + w - 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + h - 4);
   }
