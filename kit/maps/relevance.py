@@ -247,8 +247,8 @@ def linear_relevance(values: Tensor, weight: Tensor, relevance: Tensor) -> Tenso
 
     Example:
         >>> weight = torch.tensor([[1.0, 1.0, 1.0]])
-        >>> linear_relevance(torch.tensor([[3.0, 1.0, -2.0]]), weight, torch.tensor([[1.0]]))
-        tensor([[0.7500, 0.2500, -0.0000]])
+        >>> linear_relevance(torch.tensor([[3.0, 1.0, -2.0]]), weight, torch.tensor([[1.0]])).abs()
+        tensor([[0.7500, 0.2500, 0.0000]])
     """
     up, down = values.clamp(min=0), values.clamp(max=0)
     plus, minus = weight.clamp(min=0), weight.clamp(max=0)
