@@ -76,13 +76,13 @@ MUTANTS = [
         CASES,
         "codes[number] == codes[query.number] >= 0",
         "codes[number] == codes[query.number]",
-        (f"{PANEL}::test_marks_are_true",),
+        (f"{PANEL}::test_what_nobody_knows_is_not_shared",),
     ),
     Mutant(
         "the last query's scores are shown for the next comparison",
         CASES,
         "key = state.query, state.how",
         "key = state.query",
-        (f"{PANEL}::test_a_state_string_brings_everything_back",),
+        (f"{PANEL}::test_another_comparison_has_rankings_of_its_own[raw]",),
     ),
 ]

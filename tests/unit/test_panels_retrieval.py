@@ -58,6 +58,21 @@ def test_the_query_is_not_among_its_nearest(panel):
         assert all(number not in row.numbers for row in panel.found.rows)
 
 
+def test_what_nobody_knows_is_not_shared(panel, scenes):
+    natural = np.flatnonzero(scenes.labels["colour"] == "natural")
+    panel.choose(query=f"image {natural[0]}")
+    near = [n for row in panel.found.rows for n in row.numbers]
+    assert set(near) & set(natural.tolist())
+    assert not any("colour" in shared for row in panel.found.rows for shared in row.shared)
+
+
+@pytest.mark.parametrize("how", ["raw", "product"])
+def test_another_comparison_has_rankings_of_its_own(panel, store, how):
+    panel.choose(how=how)
+    values = Gallery(store).nearest(Gallery(store).query(1), "L5.H0", 8, how)[1]
+    assert panel.found.rows[0].values == pytest.approx(values.tolist())
+
+
 def test_marks_are_true(panel, scenes):
     labels = scenes.labels
     for row in panel.found.rows:
