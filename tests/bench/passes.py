@@ -103,7 +103,8 @@ def memory() -> str:
         f"| pass | images | median of {PEAKS}, MiB | range |",
         "|---|---|---|---|",
     ]
-    return "\n".join([*head, *rows, ""])
+    note = "Pages of a store's own files, which are mapped into memory and written back, count in its peak."
+    return "\n".join([*head, *rows, "", note, ""])
 
 
 def peak(keep: str, count: int) -> None:
