@@ -53,7 +53,8 @@ def test_a_click_on_a_head_shows_its_nearest_pictures(page):
     lab.click_cell(page, page.locator(".loupe-heat canvas").first, cell)
     wait_for(lambda: "in L5.H0" in caption(page))
     rows = page.locator(".loupe-near")
-    assert rows.count() == 4 and "L5.H0" in rows.first.inner_text()
+    wait_for(lambda: "L5.H0" in rows.first.inner_text())  # the rows come after the sentence
+    assert rows.count() == 4
     assert page.locator(".loupe-near img").count() == 32
     assert lab.ask(page, "print(model.passes.total())") == runs
 
@@ -61,8 +62,9 @@ def test_a_click_on_a_head_shows_its_nearest_pictures(page):
 def test_marks_follow_the_attribute(page):
     choose(page, "mark", "background")
     wait_for(lambda: "have its background" in caption(page))
-    expected = lab.ask(page, "print(sum('background' in s for s in panel.found.rows[0].shared))")
-    assert page.locator(".loupe-near").first.locator(".loupe-hit").count() == int(expected) > 0
+    expected = int(lab.ask(page, "print(sum('background' in s for s in panel.found.rows[0].shared))"))
+    assert expected > 0
+    wait_for(lambda: page.locator(".loupe-near").first.locator(".loupe-hit").count() == expected)
 
 
 def test_another_query_and_another_comparison(page):
@@ -77,9 +79,11 @@ def test_an_upload_is_a_query(page):
     held = io.BytesIO()
     Image.new("RGB", (80, 60), (30, 120, 220)).save(held, "PNG")
     file = {"name": "blue.png", "mimeType": "image/png", "buffer": held.getvalue()}
-    page.locator('.loupe input[type="file"]').set_input_files(file)
+    with page.expect_file_chooser() as chooser:
+        page.locator(".loupe button.widget-upload").click()
+    chooser.value.set_files(file)
     wait_for(lambda: "nearest to upload" in caption(page))
-    assert "blue.png" in page.locator(".loupe-query").inner_text()
+    wait_for(lambda: "blue.png" in page.locator(".loupe-query").inner_text())
 
 
 def test_a_bad_state_becomes_a_sentence_and_the_last_one_stays(page):
