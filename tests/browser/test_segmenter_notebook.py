@@ -59,7 +59,7 @@ def test_another_method_redraws_map_and_mask_and_no_tower_runs(page, record_prop
     wait_for(lambda: mask.get_attribute("src") != source)
     record_property("seconds_of_a_click_seen", round(time.monotonic() - begin, 3))
     wait_for(lambda: picture_of(heat) != before)
-    assert page.locator(".loupe-methods tr.loupe-this th").inner_text() == "rollout"
+    wait_for(lambda: page.locator(".loupe-methods tr.loupe-this th").inner_text() == "rollout")
     assert lab.ask(page, "print(dict(model.passes))") == ran
 
 
@@ -68,7 +68,8 @@ def test_another_picture_is_asked_for_its_own_object(page):
     wait_for(lambda: "asked for ‘cat’" in caption(page))
     choose(page, "class", "dog")
     wait_for(lambda: "asked for ‘dog’" in caption(page) and "with the dog" in caption(page))
-    assert "scene 2|dog|rollout" in page.locator(".loupe").get_by_label("state", exact=True).input_value()
+    state = page.locator(".loupe").get_by_label("state", exact=True)
+    wait_for(lambda: "scene 2|dog|rollout" in state.input_value())
 
 
 def test_a_bad_state_becomes_a_sentence_and_the_last_one_stays(page):
