@@ -119,7 +119,7 @@ def _has_no_output(tower: nn.Module, pixels: Tensor) -> bool:
             tower(pixels)
     except NotImplementedError:
         return True
-    except Exception:
+    except Exception:  # another fault, which the recording itself reports
         return False
     return False
 

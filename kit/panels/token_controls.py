@@ -21,11 +21,11 @@ class TokenControls:
     """
 
     def __init__(self, layers: int, class_token: bool, own_texts: bool):
-        full, wide = w.Layout(width="100%"), partial(w.Layout, width="auto")
+        full, wide = partial(w.Layout, width="100%"), partial(w.Layout, width="auto")
         self.picture = w.Dropdown(description="picture", layout=w.Layout(width="290px"))
         self.upload_button = w.FileUpload(accept="image/*", description="upload", layout=wide())
         self.prompts = w.Text(
-            description="prompts", placeholder="a cat; a dog", continuous_update=False, layout=full
+            description="prompts", placeholder="a cat; a dog", continuous_update=False, layout=full()
         )
         options = [("minus the others", "contrast"), ("as they are", "raw")]
         self.directions = w.Dropdown(
@@ -46,7 +46,7 @@ class TokenControls:
         self.play = w.Play(min=0, max=layers - 1, interval=FRAME, show_repeat=False)
         self.layer = w.IntSlider(description="layer", min=0, max=layers - 1, layout=w.Layout(width="190px"))
         w.jslink((self.play, "value"), (self.layer, "value"))
-        self.line = w.Text(description="state", continuous_update=False, layout=full)
+        self.line = w.Text(description="state", continuous_update=False, layout=full())
         for control in (
             self.picture,
             self.prompts,
