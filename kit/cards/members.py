@@ -88,9 +88,11 @@ class Probed(Member):
             self._probes[attribute] = fit_probe(*self._scenes(attribute))
         probe = self._probes[attribute]
         found = torch.full((len(features), len(world.VALUES[attribute])), NEVER)
-        found[:, torch.as_tensor(probe.classes_)] = torch.from_numpy(
-            probe.predict_log_proba(features.numpy()).astype(np.float32)
-        )
+        logits = torch.from_numpy(probe.decision_function(features.numpy()))
+        if logits.ndim == 1:  # of two values, the second one's
+            logits = torch.stack([torch.zeros_like(logits), logits], 1)
+        # scikit-learn's own logarithm is infinite where a probability is too small to be written
+        found[:, torch.as_tensor(probe.classes_)] = logits.log_softmax(1).float()
         return found
 
     def _scenes(self, attribute: str) -> tuple[Tensor, Tensor]:

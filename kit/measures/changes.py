@@ -42,10 +42,13 @@ class Resampled:
 
     def interval(self, values, level: float = 0.95) -> Interval:
         """Mean of a figure over images, [image], with its interval."""
-        values = _column(values, "values")
-        if len(values) != self.images:
-            raise KitError(f"{len(values)} values, but {self.images} images were drawn again.")
-        return _around(values.mean(), self._counts @ values / self.images, level)
+        return self.intervals(_column(values, "values")[:, None], level)[0]
+
+    def intervals(self, values: np.ndarray, level: float = 0.95) -> list[Interval]:
+        """`interval` of several figures of the same images, [image, figure], in one product."""
+        values = np.asarray(values, dtype=np.float64)
+        found = self.sums(values) / self.images  # [draw, figure]
+        return [_around(mean, drawn, level) for mean, drawn in zip(values.mean(0), found.T, strict=True)]
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """Sums of numbers of each image, [image, number], over the images of each draw, [draw, number].
@@ -53,7 +56,7 @@ class Resampled:
         For figures that are no means over images, such as a ratio of two sums.
         """
         if len(values) != self.images:
-            raise KitError(f"{len(values)} rows of values, but {self.images} images were drawn again.")
+            raise KitError(f"{len(values)} values, but {self.images} images were drawn again.")
         return self._counts.astype(np.float64) @ np.asarray(values, dtype=np.float64)
 
 

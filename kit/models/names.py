@@ -17,10 +17,11 @@ def folder_kind(folder: Path) -> str:
     return "timm" if (folder / "config.json").is_file() else ""
 
 
-def shipped_names() -> list[str]:
-    """Names of the models that come with the kit."""
+def shipped_names(texts: bool = False) -> list[str]:
+    """Names of the models that come with the kit; of those that read texts alone where these are asked."""
     folders = SHIPPED.iterdir() if SHIPPED.is_dir() else []
-    return sorted(folder.name for folder in folders if folder_kind(folder))
+    kinds = ("open_clip",) if texts else ("open_clip", "timm")
+    return sorted(folder.name for folder in folders if folder_kind(folder) in kinds)
 
 
 def available() -> pd.DataFrame:

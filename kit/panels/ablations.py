@@ -106,8 +106,8 @@ class Ablations(StatePanel):
             sheet.html(alt) for sheet, alt in zip(sheets, (found.bars_alt, found.curve_alt), strict=True)
         )
         self.changed.value = _figures(found, self.cases)
-        self.said.text = found.caption
         self.changed_head.text = _changed_line(found)
+        self.said.text = found.caption
 
     def _sync(self) -> None:
         """Make every control show the state."""

@@ -45,8 +45,8 @@ class Cases:
 
     @property
     def model_names(self) -> list[str]:
-        """Names of the models that can be chosen: those given, and the shipped ones."""
-        return [*self.models, *(name for name in shipped_names() if name not in self.models)]
+        """Names of the models that can be chosen: those given, and the shipped ones that read texts."""
+        return [*self.models, *(name for name in shipped_names(texts=True) if name not in self.models)]
 
     def model(self, name: str) -> Model:
         """The model of this name, loaded where it is a shipped one."""

@@ -141,7 +141,6 @@ class Explorer(Panel):
     def _draw_words(self, picture) -> None:
         found, state, c = self.found, self.selection, self.controls
         model = self.cases.model(state.model)
-        c.caption.text = found.caption
         truth = f"Truth: {picture.line}." if picture.line else picture.note
         c.truth.text = (
             f"{truth} {'' if model.trained else 'This model has random weights: nothing here is knowledge.'}"
@@ -154,6 +153,7 @@ class Explorer(Panel):
         c.grid_head.strong, c.grid_head.text = "Which parts", f"Which parts: {found.direction}. {found.sums}"
         c.bars_head.strong = "How much"
         c.bars_head.text = f"How much: cosine with each prompt; “it” is {names}"
+        c.caption.text = found.caption
 
     def _sync(self) -> None:
         """Make every control show the selection."""

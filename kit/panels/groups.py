@@ -125,7 +125,7 @@ class Groups(StatePanel):
             self.grid.vmax, self.grid.alt = self.cases.limit, found.grid_alt
             self.grid.set_numbers(grid_values(self.cases, found))
         self.bars.value = groups_html(found.table, found.bars_alt)
-        self.said.text, self.truth.text = found.caption, found.truth
+        self.truth.text, self.said.text = found.truth, found.caption
 
     def _sync(self) -> None:
         """Make every control show the state."""

@@ -1,7 +1,7 @@
 """Nearest images by what a head writes, as data: rankings of one query in four spaces, precision of each."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -103,24 +103,35 @@ class Row:
 
 
 @dataclass(frozen=True)
-class RetrievalFound:
-    """What is shown for one state.
+class Nearest:
+    """The part of what is shown for one state that concerns this query alone, which is found at once.
 
     Attributes:
         rows: of the head, a random head, the layer, the whole.
         grid, cells: for each head how far the attribute's share among the nearest lies above its share in
             the gallery, [part]; or the share of them that is also nearest by the full model.
-        precision: attribute, space, part, value, low, high, chance; over many queries.
-        unit, caption, alt: sentences.
+        unit: what the cells are.
+        alt: the cells in words.
     """
 
     rows: list[Row]
     grid: GridLayout
     cells: np.ndarray
+    unit: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class RetrievalFound(Nearest):
+    """What is shown for one state.
+
+    Attributes:
+        precision: attribute, space, part, value, low, high, chance; over many queries.
+        caption: the finding in a sentence or two.
+    """
+
     precision: pd.DataFrame
-    unit: str = ""
-    caption: str = ""
-    alt: str = ""
+    caption: str
 
 
 @dataclass
@@ -138,6 +149,7 @@ class RetrievalCases:
     labels: pd.DataFrame | None = None
     uploads: dict[str, Upload] = field(default_factory=dict, repr=False)
     _precision: dict = field(default_factory=dict, repr=False)
+    _asked: tuple = field(default=(None, None), repr=False)  # the last query
     _scores: tuple = field(default=(None, None), repr=False)
 
     def __post_init__(self):
@@ -152,6 +164,8 @@ class RetrievalCases:
         for how in HOWS:  # what every click needs; the rest is found when it is asked for
             self.gallery.lengths(how == "centred")
             self.precision(FULL, how)
+        for layer in dict.fromkeys(name.partition(".")[0] for name in self.index["name"]):
+            self.precision(layer, RetrievalState.how.default_value)
 
     @property
     def attribute_names(self) -> list[str]:
@@ -188,13 +202,19 @@ class RetrievalCases:
         """
         if state.query in self.uploads:
             return self.uploads[state.query].query
-        number = state.query.removeprefix(IMAGE)
-        if not state.query.startswith(IMAGE) or not number.isdecimal():
-            raise KitError(f'no query "{state.query}"; write "{IMAGE}17", or upload a picture again.')
-        return self.gallery.query(int(number))
+        if self._asked[0] != state.query:
+            number = state.query.removeprefix(IMAGE)
+            if not state.query.startswith(IMAGE) or not number.isdecimal():
+                raise KitError(f'no query "{state.query}"; write "{IMAGE}17", or upload a picture again.')
+            self._asked = state.query, self.gallery.query(int(number))
+        return self._asked[1]
 
-    def find(self, state: RetrievalState) -> RetrievalFound:
-        """What is shown for a state: arithmetic on the store, no pass of a tower."""
+    def nearest(self, state: RetrievalState) -> Nearest:
+        """What is shown for a state at once: arithmetic on the store, no pass of a tower.
+
+        Raises:
+            KitError: a query, head or attribute that is not there.
+        """
         names = list(self.index["name"])
         if state.part not in names:
             raise KitError(f'no head "{state.part}" in the store; it has {len(names)}, from {names[0]}.')
@@ -202,13 +222,24 @@ class RetrievalCases:
             known = self.attribute_names
             raise KitError(f'no attribute "{state.attribute}"; there are {", ".join(known)}.'
                            f"{nearest(state.attribute, known)}")  # fmt: skip
-        query = self.query(state)
+        query, grid = self.query(state), grid_layout(self.index)
         rows = [self._row(space, part, query, state) for space, part in self.spaces(state).items()]
         cells, unit = self._cells(state, query)
+        told = "; ".join(f"{n} {cells[p]:+.2f}" for n, p in zip(grid.labels, grid.parts) if n)
+        return Nearest(rows, grid, cells, unit, f"For each head, {unit}: {told}.")
+
+    def find(self, state: RetrievalState, near: Nearest | None = None) -> RetrievalFound:
+        """Everything that is shown for a state; `near` is what `nearest` gave for it, where it did already.
+
+        Raises:
+            KitError: as `nearest`.
+        """
+        near = self.nearest(state) if near is None else near
         table = pd.concat([self.precision(part, state.how).assign(space=space)
                            for space, part in self.spaces(state).items()], ignore_index=True)  # fmt: skip
-        found = RetrievalFound(rows, grid_layout(self.index), cells, table, unit)
-        return _with_words(found, state, len(self.gallery))
+        return RetrievalFound(
+            **vars(near), precision=table, caption=_caption(near.rows, table, state, len(self.gallery))
+        )
 
     def spaces(self, state: RetrievalState) -> dict[str, str]:
         """The four spaces of a state: kind -> name; the random head is drawn among the layer's others."""
@@ -260,15 +291,20 @@ class RetrievalCases:
             rows = []
             for (images, queries), names in self._questions:
                 near = self.gallery.neighbours(part, min(DEPTH, len(images) - 1), how, images, queries)
-                for name in names:
-                    codes = self.codes[name]
-                    found = resampled(len(queries), SEED).interval(precision_at_k(near, codes, queries))
-                    rows.append([name, part, *found, chance_precision(codes[images]).mean()])
+                each = np.stack([precision_at_k(near, self.codes[n], queries) for n in names], 1)
+                for name, found in zip(names, resampled(len(queries), SEED).intervals(each), strict=True):
+                    rows.append([name, part, *found, self._chance[name]])
             columns = ["attribute", "part", "value", "low", "high", "chance"]
             found = pd.DataFrame(rows, columns=columns).set_index("attribute")
             order = [name for name in self.labels if name in found.index]
             self._precision[part, how] = found.loc[order].reset_index()
         return self._precision[part, how]
+
+    @cached_property
+    def _chance(self) -> dict[str, float]:
+        """Mean precision of a ranking that knows nothing, over the images that have a value."""
+        known = {name: codes[codes >= 0] for name, codes in self.codes.items()}
+        return {name: chance_precision(codes).mean() for name, codes in known.items() if len(codes) > 2}
 
     @cached_property
     def _questions(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[str]]]:
@@ -295,12 +331,12 @@ def attributes_of(labels: pd.DataFrame) -> pd.DataFrame:
     return labels[[c for c in found if labels[c].dtype.kind != "f"]]
 
 
-def _with_words(found: RetrievalFound, state: RetrievalState, images: int) -> RetrievalFound:
-    """The same with its sentences."""
-    head, _, _, full = found.rows
-    table = found.precision.set_index(["space", "attribute"])
+def _caption(rows: list[Row], precision: pd.DataFrame, state: RetrievalState, images: int) -> str:
+    """The finding in a sentence or two."""
+    head, _, _, full = rows
+    table = precision.set_index(["space", "attribute"])
     what = state.attribute
-    if what == OVERLAP or all(not shared for row in found.rows for shared in row.shared):
+    if what == OVERLAP or all(not shared for row in rows for shared in row.shared):
         both = len(set(head.numbers) & set(full.numbers))
         caption = (
             f"{both} of the {len(head.numbers)} images nearest to {state.query} in {head.part} are also "
@@ -317,5 +353,4 @@ def _with_words(found: RetrievalFound, state: RetrievalState, images: int) -> Re
             f"{head.part}, {its['value']:.2f} [{its['low']:.2f}, {its['high']:.2f}] by the full model, "
             f"chance {mine['chance']:.2f}."
         )
-    cells = "; ".join(f"{n} {found.cells[p]:+.2f}" for n, p in zip(found.grid.labels, found.grid.parts) if n)
-    return replace(found, caption=caption, alt=f"For each head, {found.unit}: {cells}.")
+    return caption

@@ -130,7 +130,7 @@ class Segmenter(StatePanel):
                 self._drawn = drawn
         self.mask.value = mask_html(found, state)
         self.methods.value = methods_html(found, state, self.cases.images)
-        self.said.text, self.truth.text = found.caption, f"truth: {found.picture.line}"
+        self.truth.text, self.said.text = f"truth: {found.picture.line}", found.caption
 
     def _sync(self) -> None:
         """Make every control show the state."""

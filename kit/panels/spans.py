@@ -96,11 +96,11 @@ class Spans(StatePanel):
             cells = found.grid.spread(found.shares).reshape(found.grid.rows, found.grid.cols)
             self.grid.set_numbers(cells)
             self.grid.vmax, self.grid.alt = 1.0, found.alt
-        self.said.text = found.caption
         self.map.value = head_map(found, state.part)
         self.list.value = text_list(found, state.part)
         self.ends.value = strip([self.images[self.cases.store.rows[i]] for i in found.extremes], found)
         self.unseen.text = self._unseen()
+        self.said.text = found.caption
 
     def _unseen(self) -> str:
         """Words of own texts that the model never saw."""

@@ -11,7 +11,8 @@ class StatePanel(Panel):
     """Base of panels that show what `cases` finds for `selection`.
 
     A subclass makes `cases`, `selection` and its controls, calls `_begin`, and says how the finding is
-    found and drawn (`_find_and_draw`) and how the controls show the state (`_sync`).
+    found and drawn (`_find_and_draw`) and how the controls show the state (`_sync`). The sentence is
+    written last: who hears or waits for it finds everything else in its place.
 
     Attributes:
         selection: what is looked at.

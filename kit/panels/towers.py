@@ -150,13 +150,14 @@ class Towers(StatePanel):
             self.grid.set_layout(found.grid)
             self.grid.set_numbers(found.grid.spread(found.cells).reshape(found.grid.rows, found.grid.cols))
             self.grid.vmax, self.grid.alt = found.cell_limit, found.cell_alt
-        self.told.text, self.said.text = self.verdict, found.caption
+        self.told.text = self.verdict
         self.truth.text = f"Truth: {picture.line}." if picture.line else picture.note
         rows, cols = found.heat.shape
         self.heat_head.text = f"Where from: {rows} × {cols} places, read by {found.names_of_picked}"
         sums = f"all {len(found.names)} add up to {found.cells.sum():.3f}"
         sums = "from these places only" if found.tokens else sums
         self.grid_head.text = f"Which parts: what each adds to {state.texts[0]}; {sums}"
+        self.said.text = found.caption
 
     def _sync(self) -> None:
         """Make every control show the state."""

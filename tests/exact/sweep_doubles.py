@@ -49,7 +49,7 @@ def write_waterbirds(folder):
     return folder
 
 
-def tiny(folder, imagenet, waterbirds, seed: int = 1):
+def tiny(folder, imagenet, waterbirds, seed: int = 4):
     """A tiny CLIP whose projection was fitted so that it names most of these pictures, not all."""
     module = tiny_models.clip(CONFIG, seed)
     model = load_state(folder, module)
@@ -61,7 +61,7 @@ def tiny(folder, imagenet, waterbirds, seed: int = 1):
     visual = copy.deepcopy(module.visual)
     visual.proj = None
     features = visual(pixels)  # [image, dim]
-    ridge = 0.3 * torch.eye(features.shape[1])
+    ridge = 0.1 * torch.eye(features.shape[1])
     module.visual.proj.copy_(torch.linalg.solve(features.T @ features + ridge, features.T @ wanted))
     return load_state(folder, module)
 

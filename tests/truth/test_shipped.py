@@ -53,6 +53,10 @@ def test_shipped_model_answers(shipped, images, scenes, card):
         assert found > 5 / len(world.prompts(attribute)) or attribute == "size"
 
 
+def test_models_are_offered_where_prompts_are_asked_if_they_read_them():
+    assert shipped_names(texts=True) == CLIPS and set(CLIPS) < set(shipped_names())
+
+
 def test_shuffled_labels_are_at_chance(shipped, images, scenes):
     scores = images @ shipped.texts(world.prompts("concept")).T
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))

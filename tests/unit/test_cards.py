@@ -102,6 +102,17 @@ def test_a_value_that_a_probe_never_saw_is_never_its_answer(monkeypatch):
     assert scores.shape == (20, count) and (scores.argmax(1) < count - 1).all()
 
 
+@pytest.mark.parametrize("values", [2, 3])
+def test_a_probe_answers_with_the_logarithms_of_its_probabilities(monkeypatch, values):
+    """Also where a probability is too small to be written down."""
+    model, x = Pixels(), torch.randn(50, 4)
+    monkeypatch.setattr(model, "_scenes", lambda _: (x, torch.arange(50) % values))
+    scores = model.scores(x, "size")
+    expected = model._probes["size"].predict_log_proba(x.numpy())
+    np.testing.assert_allclose(scores[:, :values], expected, atol=1e-5)
+    assert torch.isfinite(model.scores(x * 1e4, "size")).all()
+
+
 def test_pixels_know_backgrounds_and_no_concepts(monkeypatch):
     monkeypatch.setattr(members, "FITTED", 600)
     monkeypatch.setattr(members, "PENALTIES", (1e-2,))

@@ -16,7 +16,7 @@ def kept(monkeypatch):
     monkeypatch.setattr(cases, "run", double.Run)
     monkeypatch.setattr(cases, "gallery", double.Scenes)
     monkeypatch.setattr(cases, "load_means", lambda model: double.means())
-    monkeypatch.setattr(cases, "shipped_names", lambda: ["other"])
+    monkeypatch.setattr(cases, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(cases, "load", lambda name: double.Model(name))
     return cases.Cases(double.Model())
 

@@ -22,7 +22,7 @@ def panel(model, monkeypatch):
     monkeypatch.setattr(cases, "ablate", double.ablate)
     monkeypatch.setattr(cases, "gallery", double.Scenes)
     monkeypatch.setattr(cases, "load_means", lambda model: double.means())
-    monkeypatch.setattr(cases, "shipped_names", lambda: ["other"])
+    monkeypatch.setattr(cases, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(cases, "load", lambda name: double.Model(name))
     monkeypatch.setattr(
         explorer, "_running_loop", lambda: None

@@ -36,9 +36,10 @@ def filled(module: torch.nn.Module, seed: int = 1) -> torch.nn.Module:
 
 
 def clip(settings: dict | None = None, seed: int = 1) -> torch.nn.Module:
-    """A filled open_clip module."""
+    """A filled open_clip module; all of it follows from the seed."""
     settings = settings or config()
-    return filled(build_open_clip(settings, vision_only="text_cfg" not in settings), seed)
+    with seeded(seed):
+        return filled(build_open_clip(settings, vision_only="text_cfg" not in settings), seed)
 
 
 def write_folder(folder: Path, seed: int = 1) -> Path:
