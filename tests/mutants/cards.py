@@ -31,6 +31,20 @@ MUTANTS = [
         ),
     ),
     Mutant(
+        "a probability that is too small becomes an infinity",
+        MEMBERS,
+        "logits.log_softmax(1).float()",
+        "logits.softmax(1).log().float()",
+        (f"{TESTS}::test_a_probe_answers_with_the_logarithms_of_its_probabilities",),
+    ),
+    Mutant(
+        "a model that reads no text is offered where prompts are asked",
+        "kit/models/names.py",
+        '("open_clip",) if texts',
+        '("open_clip", "timm") if texts',
+        ("tests/truth/test_shipped.py::test_models_are_offered_where_prompts_are_asked_if_they_read_them",),
+    ),
+    Mutant(
         "a probe answers with a value that it never saw",
         MEMBERS,
         "NEVER = -1e9",
