@@ -12,6 +12,9 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TOKEN = "loupe-test"
 # JupyterLab's own complaint about the versions of its parts; nothing of ours
 KNOWN_WARNINGS = ("@jupyter/ydoc", "ydoc")
@@ -123,6 +126,49 @@ def open_notebook(page, address: str, name: str) -> list[str]:
     page.wait_for_function("window.jupyterapp !== undefined", timeout=60_000)
     page.evaluate(READY)
     return complaints
+
+
+def cut(name: str, wanted: tuple[str, ...], fewer: tuple = ()) -> nbformat.NotebookNode:
+    """The code cells of a notebook that its panel needs; the last one ends with the panel, named `panel`.
+
+    The other cells run under nbval.
+
+    Args:
+        name: of the notebook's file.
+        wanted: pieces of text; cells that hold one are kept, as far as the one that holds the last.
+        fewer: pairs of texts, the second put in place of the first, so that less is drawn.
+    """
+    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code" and any(w in c.source for w in wanted)]
+    end = next(n for n, c in enumerate(code) if wanted[-1] in c.source)
+    code = code[: end + 1]
+    assert all(any(w in c.source for c in code) for w in wanted)
+    for cell in code:
+        for old, new in fewer:
+            cell.source = cell.source.replace(old, new)
+    before, last = code[-1].source.rpartition("kit.panels.")[::2]
+    if not before or before.endswith("\n"):
+        code[-1].source = f"{before}panel = kit.panels.{last}\npanel"
+    notebook.cells = code
+    return notebook
+
+
+@contextmanager
+def opened(browser, folder: Path, notebook: nbformat.NotebookNode, height: int = 1000):
+    """A notebook run in a JupyterLab of its own, its panel in view; gives the page and the page's errors."""
+    name, notebooks = "panel.ipynb", folder / "notebooks"
+    notebooks.mkdir()
+    nbformat.write(notebook, notebooks / name)
+    with server(folder, notebooks) as address:
+        page = browser.new_page(viewport={"width": 1280, "height": height})
+        complaints = open_notebook(page, address, name)
+        try:
+            run_all(page)
+            page.locator(".loupe").first.wait_for(timeout=240_000)
+            page.locator(".loupe").first.scroll_into_view_if_needed()
+            yield page, complaints
+        finally:
+            page.close()
 
 
 def run_all(page) -> None:

@@ -1,15 +1,11 @@
 """A person's path through notebook 11's panel: tick, slide, ask, pick a set, err, restore."""
 
-from pathlib import Path
-
-import nbformat
 import pytest
 
 from tests.browser import lab
 from tests.browser.test_start_notebook import caption, fill, press, says, wait_for
 
 NAME = "11_mean_ablation.ipynb"
-ROOT = Path(__file__).parents[2]
 WANTED = (
     "import kit",
     "store = kit.collect(",
@@ -25,27 +21,9 @@ WANTED = (
 @pytest.fixture(scope="module")
 def start_page(browser, tmp_path_factory):
     """The cells that the panel needs, on fewer scenes; the others run under nbval."""
-    folder = tmp_path_factory.mktemp("lab11")
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
-    notebook.cells = [
-        c for c in notebook.cells if c.cell_type == "code" and any(w in c.source for w in WANTED)
-    ]
-    assert len(notebook.cells) == len(WANTED)
-    for cell in notebook.cells:
-        cell.source = cell.source.replace("draw(1000,", "draw(160,").replace("draw(300,", "draw(100,")
-    nbformat.write(notebook, notebooks / NAME)
-    with lab.server(folder, notebooks) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            page.locator(".loupe").first.wait_for(timeout=240_000)
-            page.locator(".loupe").first.scroll_into_view_if_needed()
-            yield page, complaints
-        finally:
-            page.close()
+    notebook = lab.cut(NAME, WANTED, fewer=(("draw(1000,", "draw(160,"), ("draw(300,", "draw(100,")))
+    with lab.opened(browser, tmp_path_factory.mktemp("lab11"), notebook) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,15 +1,11 @@
 """A person's path through notebook 20 in JupyterLab: pick a name, take apart, click a head, err, go on."""
 
-from pathlib import Path
-
-import nbformat
 import pytest
 
 from tests.browser import lab
 from tests.browser.test_start_notebook import canvases, caption, fill, picture_of, press, says, wait_for
 
 NAME = "20_decomposing_any_vit.ipynb"
-ROOT = Path(__file__).parents[2]
 TINY = "timm/vit_tiny_patch16_224"
 
 
@@ -19,25 +15,9 @@ def start_page(browser, tmp_path_factory):
 
     The other cells run under nbval, and nothing of them is looked at here.
     """
-    folder = tmp_path_factory.mktemp("lab20")
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
-    wanted = ("import kit", "kit.panels.Towers(")
-    notebook.cells = [
-        c for c in notebook.cells if c.cell_type == "markdown" or any(w in c.source for w in wanted)
-    ]
-    assert sum(c.cell_type == "code" for c in notebook.cells) == len(wanted)
-    nbformat.write(notebook, notebooks / NAME)
-    with lab.server(folder, notebooks) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            page.locator(".loupe").first.scroll_into_view_if_needed()
-            yield page, complaints
-        finally:
-            page.close()
+    notebook = lab.cut(NAME, ("import kit", "kit.panels.Towers("))
+    with lab.opened(browser, tmp_path_factory.mktemp("lab20"), notebook) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

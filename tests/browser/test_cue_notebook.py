@@ -1,16 +1,13 @@
 """A person's path through notebook 13 in JupyterLab: click heads off and on, press buttons, err, go on."""
 
 import time
-from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.browser import lab
 from tests.browser.test_start_notebook import caption, fill, picture_of, press, says, wait_for
 
 NAME = "13_removing_a_spurious_cue.ipynb"
-ROOT = Path(__file__).parents[2]
 # the panel's cell and those that it needs
 WANTED = (
     "import kit", "kit.data.animals(700", "tuning = ask_classes(", "shares = ", "reading = ", "effects = ",
@@ -21,25 +18,9 @@ WANTED = (
 @pytest.fixture(scope="module")
 def start_page(browser, tmp_path_factory):
     """Notebook 13, opened and run as far as its panel needs; and the page's errors."""
-    folder = tmp_path_factory.mktemp("lab13")
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
-    notebook.cells = [c for c in notebook.cells if any(word in c.source for word in WANTED)]
-    last = next(n for n, c in enumerate(notebook.cells) if "kit.panels.Groups(" in c.source)
-    notebook.cells = notebook.cells[: last + 1]
-    shown = notebook.cells[-1].source.rsplit("\n", 1)
-    notebook.cells[-1].source = f"{shown[0]}\npanel = {shown[1]}\npanel"
-    nbformat.write(notebook, notebooks / NAME)
-    with lab.server(folder, notebooks) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            page.locator(".loupe").first.scroll_into_view_if_needed()
-            yield page, complaints
-        finally:
-            page.close()
+    notebook = lab.cut(NAME, WANTED)
+    with lab.opened(browser, tmp_path_factory.mktemp("lab13"), notebook) as found:
+        yield found
 
 
 @pytest.fixture

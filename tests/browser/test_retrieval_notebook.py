@@ -1,9 +1,7 @@
 """A person's path through notebook 14 in JupyterLab: pick a head, another query, compare raw, upload, err."""
 
 import io
-from pathlib import Path
 
-import nbformat
 import pytest
 from PIL import Image
 
@@ -12,34 +10,18 @@ from tests.browser.test_heads_notebook import choose
 from tests.browser.test_start_notebook import caption, fill, says, wait_for
 
 NAME = "14_retrieval_by_head.ipynb"
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def start_page(browser, tmp_path_factory):
     """The cells of notebook 14 that its panel needs, run; and the page's errors."""
-    folder = tmp_path_factory.mktemp("lab14")
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
-    wanted = ("import kit\n", "gallery = Gallery(store)", "kit.panels.Retrieval(")
-    notebook.cells = [
-        c for c in notebook.cells if c.cell_type == "markdown" or any(w in c.source for w in wanted)
-    ]
-    code = [c for c in notebook.cells if c.cell_type == "code"]
-    assert len(code) == len(wanted)
-    code[1].source = code[1].source.replace("draw(1000", "draw(150")
-    code[2].source = "panel = " + code[2].source + "\npanel"
-    nbformat.write(notebook, notebooks / NAME)
-    with lab.server(folder, notebooks) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1200})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            page.locator(".loupe").first.scroll_into_view_if_needed()
-            yield page, complaints
-        finally:
-            page.close()
+    notebook = lab.cut(
+        NAME,
+        ("import kit\n", "gallery = Gallery(store)", "kit.panels.Retrieval("),
+        fewer=(("draw(1000", "draw(150"),),
+    )
+    with lab.opened(browser, tmp_path_factory.mktemp("lab14"), notebook, height=1200) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,43 +1,22 @@
 """A person's path through notebook 15 in JupyterLab: another method, another picture, another class, err."""
 
 import time
-from pathlib import Path
 
-import nbformat
 import pytest
 
 from tests.browser import lab
 from tests.browser.test_start_notebook import caption, fill, picture_of, says, wait_for
 
 NAME = "15_a_segmenter_from_a_classifier.ipynb"
-ROOT = Path(__file__).parents[2]
 WANTED = ("import kit", "directions = Directions(", "result = segment(", "kit.panels.Segmenter(")
 
 
 @pytest.fixture(scope="module")
 def start_page(browser, tmp_path_factory):
     """The cells of notebook 15 that its panel needs, on few scenes; and the page's errors."""
-    folder = tmp_path_factory.mktemp("lab15")
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
-    notebook.cells = [
-        c for c in notebook.cells if c.cell_type == "code" and any(w in c.source for w in WANTED)
-    ]
-    assert len(notebook.cells) == len(WANTED)
-    notebook.cells[1].source = notebook.cells[1].source.replace("draw(120", "draw(12")
-    shown = notebook.cells[-1].source.rsplit("\n", 1)
-    notebook.cells[-1].source = f"{shown[0]}\npanel = {shown[1]}\npanel"
-    nbformat.write(notebook, notebooks / NAME)
-    with lab.server(folder, notebooks) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            page.locator(".loupe").first.scroll_into_view_if_needed()
-            yield page, complaints
-        finally:
-            page.close()
+    notebook = lab.cut(NAME, WANTED, fewer=(("draw(120", "draw(12"),))
+    with lab.opened(browser, tmp_path_factory.mktemp("lab15"), notebook) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

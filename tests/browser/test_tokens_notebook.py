@@ -1,15 +1,11 @@
 """A person's path through notebook 16 in JupyterLab: a token, a head, two heads, the film, an error."""
 
-from pathlib import Path
-
-import nbformat
 import pytest
 
 from tests.browser import lab
 from tests.browser.test_start_notebook import fill, says, wait_for
 
 NAME = "16_heads_and_tokens.ipynb"
-ROOT = Path(__file__).parents[2]
 PANEL = (
     'panel = kit.panels.HeadTokens(model, state="stickers-l8|scene 16|L2.H3|a cat;a dog;a thing on grass")'
 )
@@ -18,25 +14,13 @@ PANEL = (
 @pytest.fixture(scope="module")
 def start_page(browser, tmp_path_factory):
     """Notebook 16's first cells and its panel, without texts of its own; and the page's errors."""
-    folder = tmp_path_factory.mktemp("lab16")
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    notebook = nbformat.read(ROOT / "notebooks" / NAME, as_version=4)
-    code = [c for c in notebook.cells if c.cell_type == "code"]
-    made = next(c for c in code if "kit.panels.HeadTokens(model, spans" in c.source)
-    made.source = f"{PANEL}\npanel"
-    notebook.cells = [*code[:2], made]
-    nbformat.write(notebook, notebooks / NAME)
-    with lab.server(folder, notebooks) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1900})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            page.locator(".loupe").first.scroll_into_view_if_needed()
-            page.locator(".loupe-bar-value").first.wait_for()
-            yield page, complaints
-        finally:
-            page.close()
+    notebook = lab.cut(
+        NAME, ("import kit\n", "model, reader = kit.load(", "kit.panels.HeadTokens(model, spans")
+    )
+    notebook.cells[-1].source = f"{PANEL}\npanel"
+    with lab.opened(browser, tmp_path_factory.mktemp("lab16"), notebook, height=1900) as found:
+        found[0].locator(".loupe-bar-value").first.wait_for()
+        yield found
 
 
 @pytest.fixture(scope="module")
