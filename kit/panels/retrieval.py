@@ -6,9 +6,6 @@ import ipywidgets as w
 import pandas as pd
 from PIL import Image
 
-from kit.data.sets import as_set
-from kit.errors import KitError
-from kit.models import load
 from kit.models.images import read_image
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.panel import Sentence
@@ -17,11 +14,10 @@ from kit.panels.retrieval_drawing import face, precision_svg, retrieval_png, str
 from kit.panels.saving import provenance
 from kit.panels.span_drawing import thumb
 from kit.panels.state_panel import StatePanel
+from kit.panels.stored import stored
 from kit.panels.truth import truth_line
-from kit.parts import collect
-from kit.world import draw
 
-SCENES, SEED = 1000, 81_401  # where no store is given
+SEED = 81_401  # of scenes where no images are given
 THUMBS = 4096  # small pictures that are kept
 HOWS = [("centred cosine", "centred"), ("raw cosine", "raw"), ("inner product", "product")]
 
@@ -50,17 +46,7 @@ class Retrieval(StatePanel):
 
     def __init__(self, model="stickers-l8", images=None, store=None, labels=None, state: str | None = None):
         super().__init__()
-        model = load(model) if isinstance(model, str) else model
-        images = draw(SCENES, SEED, kind="single") if images is None else images
-        self.seed = getattr(images, "seed", None)
-        if store is None:
-            store = collect(model, images, "store", f"{len(images):,} images", selector="L*")
-        self.images = as_set(images)
-        if [self.images.digest] != store.facts["data"]:
-            raise KitError(
-                f"the store is not of these {len(self.images):,} images, so other pictures would be shown "
-                "than were compared; give the images that it was collected from."
-            )
+        model, self.images, store, self.seed = stored(model, images, store, "L*", SEED)
         self.cases = RetrievalCases(model, store, labels)
         self.selection = self.cases.first_state() if state is None else RetrievalState.parse(state)
         self._thumbs: dict[int, str] = {}

@@ -5,19 +5,15 @@ from functools import partial
 import ipywidgets as w
 import pandas as pd
 
-from kit.data.sets import as_set
-from kit.errors import KitError
-from kit.models import load
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.panel import Sentence
 from kit.panels.saving import provenance
 from kit.panels.span_cases import MOST_TEXTS, OWN, SpanCases, SpanFound, SpanState
 from kit.panels.span_drawing import head_map, span_png, strip, text_list
 from kit.panels.state_panel import StatePanel
-from kit.parts import collect
-from kit.world import draw
+from kit.panels.stored import stored
 
-SCENES, SEED = 1000, 81_001  # where no store is given
+SEED = 81_001  # of scenes where no images are given
 
 
 class Spans(StatePanel):
@@ -43,17 +39,7 @@ class Spans(StatePanel):
 
     def __init__(self, model="stickers-l8", images=None, store=None, banks=None, state: str | None = None):
         super().__init__()
-        model = load(model) if isinstance(model, str) else model
-        images = draw(SCENES, SEED, kind="single") if images is None else images
-        self.seed = getattr(images, "seed", None)
-        if store is None:
-            store = collect(model, images, "store", f"{len(images):,} images", selector="L*.H*")
-        self.images = as_set(images)
-        if [self.images.digest] != store.facts["data"]:
-            raise KitError(
-                f"the store is not of these {len(self.images):,} images, so what is shown beside its heads "
-                "would be wrong; give the images that it was collected from."
-            )
+        model, self.images, store, self.seed = stored(model, images, store, "L*.H*", SEED)
         self.cases = SpanCases(model, store, banks)
         self.selection = self.cases.first_state() if state is None else SpanState.parse(state)
         self._begin()

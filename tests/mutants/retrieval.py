@@ -79,6 +79,13 @@ MUTANTS = [
         (f"{PANEL}::test_what_nobody_knows_is_not_shared",),
     ),
     Mutant(
+        "the last query is taken for the next one",
+        "kit/panels/retrieval_cases.py",
+        "if self._asked[0] != state.query:",
+        "if self._asked[0] is None:",
+        ("tests/unit/test_panels_retrieval.py",),
+    ),
+    Mutant(
         "the last query's scores are shown for the next comparison",
         CASES,
         "key = state.query, state.how",

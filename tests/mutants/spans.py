@@ -71,10 +71,13 @@ MUTANTS = [
     ),
     Mutant(
         "pictures of another set stand beside the heads",
-        PANEL,
-        'if [self.images.digest] != store.facts["data"]:',
+        "kit/panels/stored.py",
+        'if [shown.digest] != store.facts["data"]:',
         "if False:",
-        ("tests/unit/test_panels_spans.py::test_other_images_than_those_of_the_store",),
+        (
+            "tests/unit/test_panels_spans.py::test_other_images_than_those_of_the_store",
+            "tests/unit/test_panels_retrieval.py",
+        ),
     ),
     Mutant(
         "a wrong wish loses the last state",

@@ -1,0 +1,46 @@
+"""What a panel on a store needs: the model, the pictures and the store, and that they belong together."""
+
+from typing import NamedTuple
+
+from kit.data.sets import as_set
+from kit.errors import KitError
+from kit.models import Model, load
+from kit.parts import Store, collect
+from kit.world import draw
+
+SCENES = 1000  # where no images are given
+
+
+class Stored(NamedTuple):
+    """A model, images that can be shown, what its parts wrote for them, the seed that drew them, if any."""
+
+    model: Model
+    images: object
+    store: Store
+    seed: int | None
+
+
+def stored(model, images, store, selector: str, seed: int) -> Stored:
+    """Fill in what is not given, and check the rest.
+
+    Args:
+        model: a model, or the name of a shipped one.
+        images: anything that a pass takes; None = 1,000 scenes with one object.
+        store: what was collected from these images; None = a pass is made now.
+        selector: parts that such a pass keeps.
+        seed: of such scenes.
+
+    Raises:
+        KitError: an unknown model, a store of other images.
+    """
+    model = load(model) if isinstance(model, str) else model
+    images = draw(SCENES, seed, kind="single") if images is None else images
+    if store is None:
+        store = collect(model, images, "store", f"{len(images):,} images", selector=selector)
+    shown = as_set(images)
+    if [shown.digest] != store.facts["data"]:
+        raise KitError(
+            f"the store is not of these {len(shown):,} images, so other pictures would be shown than were "
+            "compared; give the images that it was collected from."
+        )
+    return Stored(model, shown, store, getattr(images, "seed", None))
