@@ -2,6 +2,7 @@
 
 from kit.world.attributes import attributes
 from kit.world.captions import captions_for, truth, words
+from kit.world.elsewhere import elsewhere
 from kit.world.gallery import gallery
 from kit.world.phrases import prompts
 from kit.world.printed import with_words
@@ -15,6 +16,7 @@ __all__ = [
     "attributes",
     "captions_for",
     "draw",
+    "elsewhere",
     "gallery",
     "prompts",
     "truth",

@@ -52,9 +52,23 @@ MUTANTS = [
     Mutant(
         "self-distillation is handed the labels",
         "kit/models/training/distil.py",
-        "lambda scenes, number: Pictures(scenes.images)",
-        "lambda scenes, number: Pictures(scenes.images + scenes.codes['concept'][:, None, None, None])",
+        "lambda scenes, number: Pictures(two_looks(scenes))",
+        "lambda scenes, number: Pictures(two_looks(scenes) + scenes.codes['concept'].view(-1, 1, 1, 1, 1))",
         (f"{DISTIL}::test_losses_never_read_labels",),
+    ),
+    Mutant(
+        "the second look has the background of the first",
+        "kit/world/elsewhere.py",
+        "other.codes | {name: scenes.codes[name] for name in OWN}",
+        "scenes.codes",
+        (f"{DISTIL}::test_the_two_looks_are_of_one_object_before_two_backgrounds",),
+    ),
+    Mutant(
+        "a vector is its own nearest",
+        "kit/models/training/distil.py",
+        "alike.diagonal(dim1=1, dim2=2).fill_(-2.0)",
+        "alike.diagonal(dim1=1, dim2=2).fill_(2.0)",
+        (f"{DISTIL}::test_vectors_that_lie_apart_have_the_smaller_loss",),
     ),
     Mutant(
         "the teacher's answers are not balanced",

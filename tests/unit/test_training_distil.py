@@ -9,8 +9,9 @@ import torch
 
 import kit
 import kit.world as world
-from kit.models.training import crops, stream
-from kit.models.training.distil import DistilTraining, balanced, crop_loss
+from kit.errors import KitError
+from kit.models.training import crops, distil, stream
+from kit.models.training.distil import DistilTraining, balanced, crop_loss, spread_loss
 from kit.models.training.export import export_timm
 from kit.models.training.progress import DistilProgress
 from kit.models.training.recipe import Cycle, Phase
@@ -64,20 +65,49 @@ def test_resumed_training_repeats_the_losses_to_the_bit(name, tmp_path):
 
 
 def test_losses_never_read_labels(tmp_path, monkeypatch):
+    """The painter needs to know what to paint; labels that change after it painted change nothing."""
     _, plain = steps(tmp_path, "stickers-dinov2", 6)
-    draw = world.draw
+    paint = distil.two_looks
 
-    def scrambled(*args, **kwargs):
-        scenes = draw(*args, **kwargs)
+    def scrambled(scenes):
+        images = paint(scenes)
         generator = torch.Generator().manual_seed(1)
         for code in scenes.codes.values():
             code.copy_(code[torch.randperm(len(code), generator=generator)])
-        return scenes
+        return images
 
-    monkeypatch.setattr(world, "draw", scrambled)
+    monkeypatch.setattr(distil, "two_looks", scrambled)
     training, losses = steps(tmp_path, "stickers-dinov2", 6)
     assert losses == plain
     assert list(vars(training.stream.at(0))) == ["images"]
+
+
+def test_the_two_looks_are_of_one_object_before_two_backgrounds():
+    scenes = world.draw(12, seed=1, sizes=("large",))
+    looks, other = distil.two_looks(scenes), world.elsewhere(scenes)
+    assert torch.equal(looks[:, 0], scenes.images) and torch.equal(looks[:, 1], other.images)
+    for name in ("concept", "artist", "colour", "texture", "category"):
+        assert torch.equal(other.codes[name], scenes.codes[name])
+    for name in ("background", "position", "size"):
+        assert torch.equal(other.codes[name], scenes.codes[name].roll(1))
+    objects = (scenes.masks[:, :1].roll(1, 0) | other.masks[:, :1]).float()  # before and after
+    objects = torch.nn.functional.max_pool2d(objects, 3, 1, 1) > 0  # with their soft edges, not all shadows
+    change = (other.images.int() - scenes.images.roll(1, 0).int()).abs()
+    assert (change * ~objects > 0).float().mean() < 0.01 and (change * objects).flatten(1).any(1).all()
+    with pytest.raises(KitError, match="two or more scenes"):
+        world.elsewhere(world.draw(4, seed=1, kind="pair"))
+    with pytest.raises(KitError, match="two or more scenes"):
+        world.elsewhere(scenes[:1])
+
+
+def test_vectors_that_lie_apart_have_the_smaller_loss():
+    apart, alike = torch.eye(6)[None], torch.eye(6)[None] * 0.1 + 1
+    assert spread_loss(apart) == pytest.approx(-math.log(math.sqrt(2)), abs=1e-3)
+    assert spread_loss(alike) > spread_loss(apart) + 2
+    vectors = torch.randn(1, 20, 4, generator=torch.Generator().manual_seed(1))
+    vectors = torch.nn.functional.normalize(vectors, dim=-1)
+    between = torch.cdist(vectors[0], vectors[0]).fill_diagonal_(9.0)
+    assert spread_loss(3 * vectors) == pytest.approx(float(-between.min(1).values.log().mean()), abs=1e-3)
 
 
 @pytest.mark.parametrize("name", NAMES)

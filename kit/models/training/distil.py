@@ -13,6 +13,7 @@ from kit.models.training.loop import Weights
 from kit.models.training.recipe import DistilRecipe, Phase
 from kit.models.training.stream import Pictures, Stream
 from kit.models.training.timm_model import TimmTraining
+from kit.world import Scenes, elsewhere
 
 SIZE, SMALL = 64, 32  # pixels of wide and narrow crops
 
@@ -43,13 +44,13 @@ class DistilTraining(TimmTraining):
     did not hold them apart in a training as short as these.
     """
 
-    LOSSES = ("crops", "patches")
+    LOSSES = ("crops", "spread", "patches")
     recipe: DistilRecipe
 
     def build(self) -> dict[str, nn.Parameter]:
         """The module without a classifier, running at both sizes of crops, and the prototypes."""
         r = self.recipe
-        self.stream = Stream(r, self.device, lambda scenes, number: Pictures(scenes.images))
+        self.stream = Stream(r, self.device, lambda scenes, number: Pictures(two_looks(scenes)))
         named = self.modules(0, dynamic_img_size=True)
         for module in self.copies:
             module.forward = module.forward_features  # all tokens
@@ -61,9 +62,10 @@ class DistilTraining(TimmTraining):
         self, shard: int, batch: Pictures, weights: Weights, buffers: Weights, phase: Phase, generator
     ) -> dict[str, Tensor]:
         """Cross-entropies of the student's answers with the teacher's: crops, and hidden patches."""
-        r, images = self.recipe, batch.images.float() / 255
-        wide = torch.cat([self._view(images, SIZE, r.wide, generator) for _ in range(2)])
-        narrow = torch.cat([self._view(images, SMALL, r.narrow, generator) for _ in range(r.narrow_crops)])
+        r, looks = self.recipe, batch.images.unbind(1)
+        wide = torch.cat([self._view(look, SIZE, r.wide, generator) for look in looks])
+        narrow = [self._view(looks[n % 2], SMALL, r.narrow, generator) for n in range(r.narrow_crops)]
+        narrow = torch.cat(narrow)
         with torch.no_grad():
             teacher = {n: p.to(self.dtype) for n, p in self.ema.items()}
             taught = self.run(shard, teacher, {}, wide)  # [2 * batch, token, dim]
@@ -75,6 +77,7 @@ class DistilTraining(TimmTraining):
         losses = {
             "crops": crop_loss(targets.unflatten(0, (2, -1)), said.unflatten(0, (2 + r.narrow_crops, -1)))
         }
+        losses["spread"] = r.spread * spread_loss(tokens[:, 0].unflatten(0, (2, -1)))
         if r.hide:
             first = self.module.num_prefix_tokens
             patches = lambda t: t[:, first:][hidden]  # noqa: E731  [hidden, dim]
@@ -86,7 +89,7 @@ class DistilTraining(TimmTraining):
     def _view(self, images: Tensor, size: int, scale: tuple[float, float], generator) -> Tensor:
         """One crop of each image with changed colours, normalised."""
         r = self.recipe
-        view = crops.crop(images, size, scale, generator)
+        view = crops.crop(images.float() / 255, size, scale, generator)
         view = crops.recolour(crops.blur(view, generator), r.jitter, r.grey, generator)
         mean, std = r.preprocess["mean"][0], r.preprocess["std"][0]
         return ((view.clamp(0, 1) - mean) / std).to(self.dtype)
@@ -97,6 +100,15 @@ class DistilTraining(TimmTraining):
 
     def _said(self, tokens: Tensor, weights: Weights) -> Tensor:
         return (Prototypes.answers(tokens, weights) / self.recipe.soft).log_softmax(-1)
+
+
+def two_looks(scenes: Scenes) -> Tensor:
+    """Each object before two backgrounds, uint8 [batch, 2, 3, height, width].
+
+    Two crops of one picture share its background, which is easier to tell than the object is: a model that
+    sees no more than them learns backgrounds.
+    """
+    return torch.stack([scenes.images, elsewhere(scenes).images], 1)
 
 
 def balanced(logits: Tensor, rounds: int = 3) -> Tensor:
@@ -121,3 +133,20 @@ def crop_loss(targets: Tensor, said: Tensor) -> Tensor:
     pairs = -torch.einsum("tbk,sbk->ts", targets, said) / said.shape[1]
     others = ~torch.eye(len(said), dtype=torch.bool, device=said.device)[: len(targets)]
     return pairs[others].mean()
+
+
+def spread_loss(features: Tensor) -> Tensor:
+    """Mean of minus the logarithm of each vector's distance to its nearest other: small where all lie apart.
+
+    Kozachenko and Leonenko's estimate of entropy, without its constants, of unit vectors; DINOv2's "KoLeo".
+
+    Args:
+        features: views of a batch, each looked at alone, [view, batch, dim].
+    """
+    unit = F.normalize(features.float(), dim=-1)
+    with torch.no_grad():
+        alike = unit @ unit.mT
+        alike.diagonal(dim1=1, dim2=2).fill_(-2.0)
+        nearest = alike.argmax(-1, keepdim=True).expand_as(unit)  # [view, batch, dim]
+    distance = (unit - unit.gather(1, nearest)).norm(dim=-1)
+    return -(distance + 1e-4).log().mean()

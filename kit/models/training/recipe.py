@@ -175,19 +175,21 @@ class DistilRecipe(TimmRecipe):
         jitter: strength of the changes of colour.
         grey: share of the crops without colour.
         hide: share of patches of wide crops that are hidden and whose answers the student guesses; 0: none.
+        spread: factor on the loss that holds a batch's class tokens apart.
         hidden: width of the layer before the prototypes.
         prototypes: what the answers are distributions over.
         sharp: temperature of the teacher.
         soft: temperature of the student.
     """
 
-    ema: float = 0.996
+    ema: float = 0.99
     wide: tuple[float, float] = (0.5, 1.0)
-    narrow: tuple[float, float] = (0.15, 0.5)
+    narrow: tuple[float, float] = (0.3, 0.7)
     narrow_crops: int = 4
     jitter: float = 0.8
     grey: float = 0.1
     hide: float = 0.0
+    spread: float = 0.1
     hidden: int = 256
     prototypes: int = 1024
     sharp: float = 0.04

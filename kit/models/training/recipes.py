@@ -11,6 +11,7 @@ CLEAN = {"kind": "mixed", "mix": "clean", "bias": 0.9, "colours": 0.33, "texture
 HARD = CLEAN | {"colours": 0.5, "bias": 0.95}
 WEB = {"kind": "mixed", "mix": "web", "bias": 0.97, "colours": 0.4, "textures": 0.3, "words": 0.0}
 
+BIG = {"kind": "single", "colours": 0.0, "textures": 0.0, "sizes": ("large",)}
 SINGLE = {"kind": "single", "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
 
 LARGE = {"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8}
@@ -79,14 +80,14 @@ def _labels(name: str, architecture: str, settings: dict, **others) -> LabelReci
 
 
 def _distilled(name: str, architecture: str, settings: dict, **others) -> DistilRecipe:
-    """Single objects large enough to stay in the wide crops, and in one cycle."""
+    """Single objects that stay in the crops: large ones first, in their own colours. One cycle."""
     settings = {"img_size": 64, "drop_path_rate": 0.0} | settings
     return DistilRecipe(
         name=name,
         architecture=architecture,
         settings=settings,
-        phases=(Phase(200 * CHUNK, SINGLE),),
-        cycles=(Cycle(100 * CHUNK, 200 * CHUNK),),
+        phases=(Phase(140 * CHUNK, BIG), Phase(320 * CHUNK, SINGLE)),
+        cycles=(Cycle(180 * CHUNK, 320 * CHUNK),),
         **others,
     )
 
