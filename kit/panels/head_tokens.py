@@ -199,11 +199,11 @@ class HeadTokens(Panel):
         self._draw_readers()
         self._draw_film()
         said = look.said
-        self.c.told.text = said["caption"]
         self.c.gaze.text, self.c.pair.text = said["gaze"], said["pair"]
         self.c.truth.text = f"Truth: {picture.line}." if picture.line else picture.note
         model = self.cases.model(state.model)
         self.c.unseen.text = " ".join(note for text in state.texts if (note := model.unknown_note(text)))
+        self.c.told.text = said["caption"]  # last: who hears or waits for it finds everything else in place
 
     def _draw_maps(self) -> None:
         look, state = self.look, self.selection
