@@ -83,7 +83,7 @@ MUTANTS = [
         "kit/panels/retrieval_cases.py",
         "if self._asked[0] != state.query:",
         "if self._asked[0] is None:",
-        ("tests/unit/test_panels_retrieval.py",),
+        ("tests/unit/test_panels_retrieval.py::test_the_query_is_not_among_its_nearest",),
     ),
     Mutant(
         "the last query's scores are shown for the next comparison",

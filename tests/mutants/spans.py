@@ -76,7 +76,7 @@ MUTANTS = [
         "if False:",
         (
             "tests/unit/test_panels_spans.py::test_other_images_than_those_of_the_store",
-            "tests/unit/test_panels_retrieval.py",
+            "tests/unit/test_panels_retrieval.py::test_other_images_than_those_of_the_store",
         ),
     ),
     Mutant(
