@@ -61,7 +61,10 @@ class DistilTraining(TimmTraining):
     def losses(
         self, shard: int, batch: Pictures, weights: Weights, buffers: Weights, phase: Phase, generator
     ) -> dict[str, Tensor]:
-        """Cross-entropies of the student's answers with the teacher's: crops, and hidden patches."""
+        """Cross-entropies of the student's answers with the teacher's: crops, and hidden patches.
+
+        `batch` holds two looks at each object (`two_looks`); one wide crop is of the one, one of the other.
+        """
         r, looks = self.recipe, batch.images.unbind(1)
         wide = torch.cat([self._view(look, SIZE, r.wide, generator) for look in looks])
         narrow = [self._view(looks[n % 2], SMALL, r.narrow, generator) for n in range(r.narrow_crops)]
@@ -87,7 +90,7 @@ class DistilTraining(TimmTraining):
         return losses
 
     def _view(self, images: Tensor, size: int, scale: tuple[float, float], generator) -> Tensor:
-        """One crop of each image with changed colours, normalised."""
+        """One crop of each image with changed colours, normalised, [batch, 3, size, size]."""
         r = self.recipe
         view = crops.crop(images.float() / 255, size, scale, generator)
         view = crops.recolour(crops.blur(view, generator), r.jitter, r.grey, generator)

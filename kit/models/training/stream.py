@@ -13,7 +13,7 @@ from kit.models.training.recipe import CHUNK, Recipe
 
 @dataclass
 class Pictures:
-    """Images and nothing else, uint8 [batch, 3, height, width]."""
+    """Images and nothing else, uint8 [batch, 3, height, width], or two looks at each, [batch, 2, 3, ...]."""
 
     images: Tensor
 
