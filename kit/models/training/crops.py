@@ -31,7 +31,7 @@ def crop(images: Tensor, size: int, scale: tuple[float, float], generator: torch
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def recolour(images: Tensor, strength: float, grey: float, generator: torch.Generator) -> Tensor:
+def recolour(images: Tensor, strength: float, turn: float, grey: float, generator: torch.Generator) -> Tensor:
     """Brightness, contrast, saturation and hue of each image changed at random.
 
     All four are one affine map of the colour: a 3 x 3 matrix about the image's own mean.
@@ -42,14 +42,14 @@ def recolour(images: Tensor, strength: float, grey: float, generator: torch.Gene
         grey: share of the images that lose their colour.
         generator: on the images' device.
     """
-    bright, contrast, colour, turn, lost = _uniform(5, len(images), generator)
+    bright, contrast, colour, angle, lost = _uniform(5, len(images), generator)
     factor = lambda u: 2 ** (strength * (2 * u - 1))  # noqa: E731
     saturation = torch.where(lost < grey, 0.0, factor(colour))[:, None, None]
     same, light = (
         torch.eye(3, device=images.device),
         torch.tensor(LUMINANCE, device=images.device).expand(3, 3),
     )
-    matrix = saturation * _turn(strength * 0.4 * math.pi * (2 * turn - 1)) @ (same - light) + light
+    matrix = saturation * _turn(turn * math.pi * (2 * angle - 1)) @ (same - light) + light
     matrix = factor(contrast)[:, None, None] * matrix  # [batch, 3, 3]
     mean = images.mean((2, 3), keepdim=True)
     changed = torch.einsum("bij,bjhw->bihw", matrix, images - mean)

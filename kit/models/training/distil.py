@@ -68,15 +68,16 @@ class DistilTraining(TimmTraining):
         r, looks = self.recipe, batch.images.unbind(1)
         wide = torch.cat([self._view(look, SIZE, r.wide, generator) for look in looks])
         narrow = [self._view(looks[n % 2], SMALL, r.narrow, generator) for n in range(r.narrow_crops)]
-        narrow = torch.cat(narrow)
         with torch.no_grad():
             teacher = {n: p.to(self.dtype) for n, p in self.ema.items()}
             taught = self.run(shard, teacher, {}, wide)  # [2 * batch, token, dim]
             targets = self._targets(taught[:, 0], teacher)
         shown, hidden = crops.mask(wide, r.settings["patch_size"], r.hide, generator)
         tokens = self.run(shard, weights, {}, shown)
-        small = self.run(shard, weights, {}, narrow)
-        said = self._said(torch.cat([tokens[:, 0], small[:, 0]]), weights)
+        classes = [tokens[:, 0]]
+        if narrow:
+            classes.append(self.run(shard, weights, {}, torch.cat(narrow))[:, 0])
+        said = self._said(torch.cat(classes), weights)
         losses = {
             "crops": crop_loss(targets.unflatten(0, (2, -1)), said.unflatten(0, (2 + r.narrow_crops, -1)))
         }
@@ -93,7 +94,7 @@ class DistilTraining(TimmTraining):
         """One crop of each image with changed colours, normalised, [batch, 3, size, size]."""
         r = self.recipe
         view = crops.crop(images.float() / 255, size, scale, generator)
-        view = crops.recolour(crops.blur(view, generator), r.jitter, r.grey, generator)
+        view = crops.recolour(crops.blur(view, generator), r.jitter, r.turn, r.grey, generator)
         mean, std = r.preprocess["mean"][0], r.preprocess["std"][0]
         return ((view.clamp(0, 1) - mean) / std).to(self.dtype)
 

@@ -187,6 +187,7 @@ class DistilRecipe(TimmRecipe):
     narrow: tuple[float, float] = (0.3, 0.7)
     narrow_crops: int = 4
     jitter: float = 0.8
+    turn: float = 0.32
     grey: float = 0.1
     hide: float = 0.0
     spread: float = 0.1
