@@ -104,7 +104,7 @@ _CLIPS = [
 _LABELLED = [
     _labels("stickers-deit", "deit_tiny_patch16_224", VIT),
     _labels("stickers-swin", "swin_tiny_patch4_window7_224", SWIN).scaled(240 * CHUNK),
-    _labels("stickers-maxvit", "maxvit_tiny_tf_224", MAXVIT, bfloat16=False).scaled(240 * CHUNK),
+    _labels("stickers-maxvit", "maxvit_tiny_tf_224", MAXVIT, bfloat16=False).scaled(160 * CHUNK),
 ]
 _DISTILLED = [
     _distilled("stickers-dino", "vit_small_patch8_224", VIT),

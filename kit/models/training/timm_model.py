@@ -54,6 +54,7 @@ class TimmTraining(Training):
 
     def run(self, shard: int, weights: Weights, buffers: Weights, pixels: Tensor) -> Tensor:
         """The module's output, with these weights; its batch norms move these buffers."""
+        pixels = pixels.contiguous(memory_format=torch.channels_last)  # convolutions are faster by a quarter
         return functional_call(self.copies[shard], _own(weights) | _own(buffers), (pixels,))
 
     @torch.no_grad()
