@@ -38,7 +38,8 @@ def recolour(images: Tensor, strength: float, turn: float, grey: float, generato
 
     Args:
         images: float 0-1, [batch, 3, height, width].
-        strength: 0 changes nothing; 1 halves or doubles contrast and saturation, turns the hue by 72 degrees.
+        strength: 0 changes no brightness; 1 halves or doubles contrast and saturation.
+        turn: largest turn of the hue in either direction, in half turns.
         grey: share of the images that lose their colour.
         generator: on the images' device.
     """
