@@ -5,6 +5,7 @@ from tests.mutants import Mutant
 OBJECTIVES, CLIP = "kit/models/training/objectives.py", "kit/models/training/clip.py"
 TESTS = "tests/unit/test_training.py"
 TIMM, DISTIL = "tests/unit/test_training_timm.py", "tests/unit/test_training_distil.py"
+MUON = "tests/unit/test_training_muon.py"
 
 MUTANTS = [
     Mutant(
@@ -76,6 +77,27 @@ MUTANTS = [
         "p = p / p.sum(0)",
         "p = p / p.sum()",
         (f"{DISTIL}::test_balanced_answers_use_every_prototype",),
+    ),
+    Mutant(
+        "the student sees every patch",
+        "kit/models/training/distil.py",
+        "keep.rows = kept",
+        "keep.rows = None",
+        (f"{DISTIL}::test_patches_that_are_not_kept_are_not_seen",),
+    ),
+    Mutant(
+        "hue is not turned",
+        "kit/models/training/crops.py",
+        "_turn(turn * math.pi * (2 * angle - 1))",
+        "_turn(0 * math.pi * (2 * angle - 1))",
+        (f"{DISTIL}::test_colours_change_by_the_strength",),
+    ),
+    Mutant(
+        "matrices step along their gradients as they are",
+        "kit/models/training/muon.py",
+        'update = orthogonal(torch.stack(torch._foreach_lerp(grads, kept, group["momentum"])))',
+        'update = torch.stack(torch._foreach_lerp(grads, kept, group["momentum"]))',
+        (f"{MUON}::test_steps_are_those_of_torch_up_to_the_rounding_of_bfloat16",),
     ),
     Mutant(
         "classes are compared across attributes",

@@ -31,25 +31,26 @@ def crop(images: Tensor, size: int, scale: tuple[float, float], generator: torch
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def recolour(images: Tensor, strength: float, grey: float, generator: torch.Generator) -> Tensor:
+def recolour(images: Tensor, strength: float, turn: float, grey: float, generator: torch.Generator) -> Tensor:
     """Brightness, contrast, saturation and hue of each image changed at random.
 
     All four are one affine map of the colour: a 3 x 3 matrix about the image's own mean.
 
     Args:
         images: float 0-1, [batch, 3, height, width].
-        strength: 0 changes nothing; 1 halves or doubles contrast and saturation, turns the hue by 72 degrees.
+        strength: 0 changes no brightness; 1 halves or doubles contrast and saturation.
+        turn: largest turn of the hue in either direction, in half turns.
         grey: share of the images that lose their colour.
         generator: on the images' device.
     """
-    bright, contrast, colour, turn, lost = _uniform(5, len(images), generator)
+    bright, contrast, colour, angle, lost = _uniform(5, len(images), generator)
     factor = lambda u: 2 ** (strength * (2 * u - 1))  # noqa: E731
     saturation = torch.where(lost < grey, 0.0, factor(colour))[:, None, None]
     same, light = (
         torch.eye(3, device=images.device),
         torch.tensor(LUMINANCE, device=images.device).expand(3, 3),
     )
-    matrix = saturation * _turn(strength * 0.4 * math.pi * (2 * turn - 1)) @ (same - light) + light
+    matrix = saturation * _turn(turn * math.pi * (2 * angle - 1)) @ (same - light) + light
     matrix = factor(contrast)[:, None, None] * matrix  # [batch, 3, 3]
     mean = images.mean((2, 3), keepdim=True)
     changed = torch.einsum("bij,bjhw->bihw", matrix, images - mean)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kit.errors import KitError
 from kit.models.training import forward
+from kit.models.training.muon import Muon
 from kit.models.training.recipe import Phase, Recipe
 from kit.models.training.stream import Pictures, Stream
 
@@ -93,13 +94,7 @@ class Training:
         rest = [n for n in self.named if n not in blocks and n not in matrices]
         pick = lambda names: [self.named[n] for n in names]  # noqa: E731
         muons = [  # several, so that threads share the work
-            torch.optim.Muon(
-                pick(blocks[i :: r.shards]),
-                lr=r.muon,
-                weight_decay=r.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-            for i in range(r.shards)
+            Muon(pick(blocks[i :: r.shards]), r.muon, r.weight_decay) for i in range(r.shards)
         ]
         adamw = torch.optim.AdamW(
             [
@@ -153,7 +148,7 @@ class Training:
         """One step of the optimisers, of the average and of the buffers."""
         r, rate = self.recipe, self.recipe.rate(self.seen)
         for optimiser in self.optimisers:
-            base = r.muon if isinstance(optimiser, torch.optim.Muon) else r.adamw
+            base = r.muon if isinstance(optimiser, Muon) else r.adamw
             for group in optimiser.param_groups:
                 group["lr"] = base * rate
         list(self.threads.map(lambda optimiser: optimiser.step(), self.optimisers))

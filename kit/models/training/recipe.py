@@ -16,7 +16,7 @@ class Phase:
         until: images seen when it ends.
         scenes: arguments of `kit.world.draw`.
         text: captions and prompts are trained too, not the label heads alone.
-        patches: patches that each image keeps; the timm models keep all.
+        patches: patches that each image keeps (wide crops, of self-distillation); models of labels keep all.
         batch: images of a step; divides `CHUNK`.
         emphasis: factor on an attribute's losses, by its name; 1 where absent.
         boxes: share of the images that are shown behind a box of specks, as large as a printed word's.
@@ -172,7 +172,8 @@ class DistilRecipe(TimmRecipe):
         wide: least and largest share of an image in the two crops that the teacher answers for.
         narrow: the same of the crops that only the student sees.
         narrow_crops: how many of them.
-        jitter: strength of the changes of colour.
+        jitter: strength of the changes of brightness, contrast and saturation.
+        turn: largest turn of the hue, in half turns.
         grey: share of the crops without colour.
         hide: share of patches of wide crops that are hidden and whose answers the student guesses; 0: none.
         spread: factor on the loss that holds a batch's class tokens apart.
@@ -187,6 +188,7 @@ class DistilRecipe(TimmRecipe):
     narrow: tuple[float, float] = (0.3, 0.7)
     narrow_crops: int = 4
     jitter: float = 0.8
+    turn: float = 0.32
     grey: float = 0.1
     hide: float = 0.0
     spread: float = 0.1
