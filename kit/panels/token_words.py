@@ -25,7 +25,9 @@ def small(value: float) -> str:
 def _readers(look, state, prompt: str) -> str:
     """Who reads the picked tokens most, for which prompt."""
     where = state.tokens or "the whole picture"
-    text, column = np.unravel_index(np.abs(look.reads).argmax(), look.reads.shape)
+    size = np.abs(look.reads)
+    strongest = np.where(size > 0.999 * size.max(), look.reads, -np.inf)  # of equals, who adds
+    text, column = np.unravel_index(strongest.argmax(), size.shape)
     own = np.abs(look.reads[state.text]).argsort()[::-1][:2]
     said = " and ".join(f"{look.readers[k]} {small(look.reads[state.text, k])}" for k in own)
     most = f"{look.readers[column]}, {small(look.reads[text, column])} to ‘{state.texts[text]}’"
