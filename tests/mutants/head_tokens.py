@@ -8,6 +8,16 @@ EXACT, UNIT = "tests/exact/test_head_maps.py", "tests/unit/test_panels_head_toke
 
 MUTANTS = [
     Mutant(
+        "of two prompts that gain and lose the same, the last bit chooses",
+        "kit/panels/token_words.py",
+        "np.where(size > 0.999 * size.max(), look.reads, -np.inf)",
+        "size",
+        (
+            "tests/unit/test_panels_token_words.py::"
+            "test_of_two_prompts_that_gain_and_lose_the_same_the_one_that_gains_is_named",
+        ),
+    ),
+    Mutant(
         "every image is asked for the first direction of its batch",
         MAPS,
         "values[name].append(maps[torch.arange(len(own)), :, :, own])",

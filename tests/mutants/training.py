@@ -79,13 +79,6 @@ MUTANTS = [
         (f"{DISTIL}::test_balanced_answers_use_every_prototype",),
     ),
     Mutant(
-        "the student sees every patch",
-        "kit/models/training/distil.py",
-        "keep.rows = kept",
-        "keep.rows = None",
-        (f"{DISTIL}::test_patches_that_are_not_kept_are_not_seen",),
-    ),
-    Mutant(
         "hue is not turned",
         "kit/models/training/crops.py",
         "_turn(turn * math.pi * (2 * angle - 1))",

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +13,7 @@ from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import learn_merges, vocabulary_size
 from kit.models.training import clip as clip_training
-from kit.models.training import forward, loop, objectives, train
+from kit.models.training import forward, loop, objectives
 from kit.models.training.clip import ClipTraining
 from kit.models.training.export import export_clip
 from kit.models.training.recipe import CHUNK, Cycle, Phase
@@ -285,15 +284,6 @@ def test_scaled_recipe_keeps_its_proportions():
     assert half.samples == pytest.approx(recipe.samples / 2, abs=CHUNK)
     assert [p.text for p in half.phases] == [p.text for p in recipe.phases]
     assert all(p.until % CHUNK == 0 for p in half.phases)
-
-
-def test_freed_memory_is_kept_where_the_c_library_can_be_told(monkeypatch):
-    told = {}
-    library = SimpleNamespace(mallopt=lambda option, value: told.update({option: value}) or 1)
-    monkeypatch.setattr(train.ctypes, "CDLL", lambda name: library)
-    assert train.keep_freed_memory() and set(told) == {-1, -3} and min(told.values()) > 1e9
-    monkeypatch.setattr(train.ctypes, "CDLL", lambda name: SimpleNamespace())
-    assert not train.keep_freed_memory()
 
 
 def test_unknown_recipe_names_the_known_ones():

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kit.models.build import seeded
-from kit.models.training import crops, forward
+from kit.models.training import crops
 from kit.models.training.loop import Weights
 from kit.models.training.recipe import DistilRecipe, Phase
 from kit.models.training.stream import Pictures, Stream
-from kit.models.training.timm_model import Keep, TimmTraining
+from kit.models.training.timm_model import TimmTraining
 from kit.world import Scenes, elsewhere
 
 SIZE, SMALL = 64, 32  # pixels of wide and narrow crops
@@ -54,7 +54,6 @@ class DistilTraining(TimmTraining):
         named = self.modules(0, dynamic_img_size=True)
         for module in self.copies:
             module.forward = module.forward_features  # all tokens
-            module.patch_drop = Keep(module.num_prefix_tokens)
         with seeded(r.seed):
             self.heads = Prototypes(self.module.num_features, r.hidden, r.prototypes).to(self.device)
         return named | {f"heads.{n}": p for n, p in self.heads.named_parameters()}
@@ -69,40 +68,26 @@ class DistilTraining(TimmTraining):
         r, looks = self.recipe, batch.images.unbind(1)
         wide = torch.cat([self._view(look, SIZE, r.wide, generator) for look in looks])
         narrow = [self._view(looks[n % 2], SMALL, r.narrow, generator) for n in range(r.narrow_crops)]
+        narrow = torch.cat(narrow)
         with torch.no_grad():
             teacher = {n: p.to(self.dtype) for n, p in self.ema.items()}
             taught = self.run(shard, teacher, {}, wide)  # [2 * batch, token, dim]
             targets = self._targets(taught[:, 0], teacher)
         shown, hidden = crops.mask(wide, r.settings["patch_size"], r.hide, generator)
-        kept = forward.choose_patches(len(wide), hidden.shape[1], phase.patches, generator)
-        tokens = self._seen(shard, weights, shown, kept)
-        classes = [tokens[:, 0]]
-        if narrow:
-            classes.append(self.run(shard, weights, {}, torch.cat(narrow))[:, 0])
-        said = self._said(torch.cat(classes), weights)
+        tokens = self.run(shard, weights, {}, shown)
+        small = self.run(shard, weights, {}, narrow)
+        said = self._said(torch.cat([tokens[:, 0], small[:, 0]]), weights)
         losses = {
             "crops": crop_loss(targets.unflatten(0, (2, -1)), said.unflatten(0, (2 + r.narrow_crops, -1)))
         }
         losses["spread"] = r.spread * spread_loss(tokens[:, 0].unflatten(0, (2, -1)))
         if r.hide:
             first = self.module.num_prefix_tokens
-            taught = taught[:, first:]
-            if kept is not None:
-                taught = taught.gather(1, kept[..., None].expand(-1, -1, taught.shape[-1]))
-                hidden = hidden.gather(1, kept)
+            patches = lambda t: t[:, first:][hidden]  # noqa: E731  [hidden, dim]
             with torch.no_grad():
-                targets = self._targets(taught[hidden], teacher)
-            losses["patches"] = -(targets * self._said(tokens[:, first:][hidden], weights)).sum(-1).mean()
+                targets = self._targets(patches(taught), teacher)
+            losses["patches"] = -(targets * self._said(patches(tokens), weights)).sum(-1).mean()
         return losses
-
-    def _seen(self, shard: int, weights: Weights, pixels: Tensor, kept: Tensor | None) -> Tensor:
-        """All tokens of these images, or those of the kept patches alone, [batch, token, dim]."""
-        keep = self.copies[shard].patch_drop
-        keep.rows = kept
-        try:
-            return self.run(shard, weights, {}, pixels)
-        finally:
-            keep.rows = None
 
     def _view(self, images: Tensor, size: int, scale: tuple[float, float], generator) -> Tensor:
         """One crop of each image with changed colours, normalised, [batch, 3, size, size]."""

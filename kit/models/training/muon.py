@@ -9,8 +9,13 @@ QUINTIC = (3.4445, -4.7750, 2.0315)  # of Newton and Schulz's iteration, as in t
 class Muon(torch.optim.Muon):
     """torch's Muon, its rates matched to AdamW's; the same steps up to the rounding of bfloat16.
 
-    torch makes each matrix orthogonal by itself and in bfloat16, which a CPU that does not multiply it in
-    hardware does twenty times as slowly: more than half of a step of the small models here.
+    torch makes each matrix orthogonal by itself and in bfloat16, which is slow on a CPU that has no
+    hardware for it; `python -m tests.bench.muon` measures both.
+
+    Args:
+        params: matrices, [row, col] each.
+        lr: learning rate, of the size of AdamW's.
+        weight_decay: share of a matrix that a step of rate 1 takes away.
     """
 
     def __init__(self, params: list[Tensor], lr: float, weight_decay: float):
@@ -40,7 +45,21 @@ class Muon(torch.optim.Muon):
 
 
 def orthogonal(matrices: Tensor, rounds: int = 5) -> Tensor:
-    """Matrices of the same singular vectors whose singular values all lie near 1, [matrix, row, col]."""
+    """Matrices of the same singular vectors whose singular values all lie near 1.
+
+    Newton and Schulz's iteration, with the quintic of torch.
+
+    Args:
+        matrices: [matrix, row, col].
+        rounds: of the iteration.
+
+    Returns:
+        [matrix, row, col].
+
+    Example:
+        >>> orthogonal(torch.diag(torch.tensor([9.0, 1.0]))[None]).diagonal(dim1=1, dim2=2).round().tolist()
+        [[1.0, 1.0]]
+    """
     a, b, c = QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices

@@ -16,7 +16,7 @@ class Phase:
         until: images seen when it ends.
         scenes: arguments of `kit.world.draw`.
         text: captions and prompts are trained too, not the label heads alone.
-        patches: patches that each image keeps (wide crops, of self-distillation); models of labels keep all.
+        patches: patches that each image keeps; the timm models keep all.
         batch: images of a step; divides `CHUNK`.
         emphasis: factor on an attribute's losses, by its name; 1 where absent.
         boxes: share of the images that are shown behind a box of specks, as large as a printed word's.

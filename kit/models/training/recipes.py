@@ -86,7 +86,7 @@ def _distilled(name: str, architecture: str, settings: dict, **others) -> Distil
         name=name,
         architecture=architecture,
         settings=settings,
-        phases=(Phase(140 * CHUNK, BIG, patches=64), Phase(320 * CHUNK, SINGLE, patches=64)),
+        phases=(Phase(140 * CHUNK, BIG), Phase(320 * CHUNK, SINGLE)),
         cycles=(Cycle(180 * CHUNK, 320 * CHUNK),),
         **others,
     )

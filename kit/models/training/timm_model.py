@@ -29,26 +29,6 @@ def build(recipe: TimmRecipe, classes: int, **others) -> nn.Module:
     return module.train()
 
 
-class Keep(nn.Module):
-    """Some patches of each image, `rows` [batch, kept] or None for all; a vision transformer's `patch_drop`.
-
-    timm's own chooses at random from the process's one generator, which is not told what a step drew.
-    """
-
-    rows: Tensor | None = None
-
-    def __init__(self, prefix: int):
-        super().__init__()
-        self.prefix = prefix  # tokens before the patches
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """[batch, token, dim] -> [batch, prefix + kept, dim]."""
-        if self.rows is None:
-            return tokens
-        first, patches = tokens[:, : self.prefix], tokens[:, self.prefix :]
-        return torch.cat([first, patches.gather(1, self.rows[..., None].expand(-1, -1, tokens.shape[-1]))], 1)
-
-
 class TimmTraining(Training):
     """A timm model in training.
 

@@ -6,7 +6,6 @@ checkpoint. When it ends, the model lies in `<folder>/model`, as its own library
 
 import argparse
 import csv
-import ctypes
 import time
 from pathlib import Path
 
@@ -26,7 +25,6 @@ from kit.models.training.recipes import RECIPES
 
 LOG_EVERY = 8 * CHUNK  # images between two rows of losses
 LOOK_EVERY = 24 * CHUNK  # images between two looks at the accuracy
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3), in bytes
 KINDS = {  # of recipe: how it is trained, looked at, exported
     ClipRecipe: (ClipTraining, ClipProgress, export_clip),
     LabelRecipe: (LabelTraining, LabelProgress, export_timm),
@@ -106,21 +104,6 @@ def train(training: Training, minutes: float | None = None, save_minutes: float 
     return training.seen >= recipe.samples
 
 
-def keep_freed_memory() -> bool:
-    """Tell the C library to keep what was freed: where it can be told (glibc), a step is faster by a third.
-
-    Otherwise it hands each large array back to the system, which clears its pages before the next one.
-
-    Returns:
-        Whether it was told.
-    """
-    try:
-        tell = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # another system or another C library
-        return False
-    return all(tell(option, 2**31 - 1) for option in (TRIM_THRESHOLD, MMAP_THRESHOLD))
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -132,7 +115,6 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
     given = parser.parse_args(arguments)
-    keep_freed_memory()
     torch.set_num_threads(1)  # the shards of a batch have a thread each
     timm.layers.set_fused_attn(False)  # backwards it is slow on a CPU
     torch.set_flush_denormal(True)  # attention that learnt to look away makes them, and they are slow
