@@ -34,7 +34,7 @@ LEARNT = {
     "captions": "captions that are true",
     "web captions": "captions of a web kind, printed words",
     "labels": "labels",
-    "self-distillation": "images alone",
+    "self-distillation": "pairs of images of one drawing",
 }
 
 

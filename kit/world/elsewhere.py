@@ -8,16 +8,19 @@ from kit.errors import KitError
 from kit.world.sample import KIND
 from kit.world.scenes import Scenes, painted
 
-OWN = ("category", "concept", "artist", "colour", "texture")  # what an object takes along
+DRAWING = ("category", "concept", "artist")
+DRESS = ("colour", "texture")
 
 
-def elsewhere(scenes: Scenes) -> Scenes:
+def elsewhere(scenes: Scenes, redressed: bool = False) -> Scenes:
     """Each scene's object in the place, size, turn and background of the scene before it.
 
     As one would see a thing that is carried about: what stays is the object.
 
     Args:
         scenes: of kind "single", two or more.
+        redressed: the object also takes the colour and the texture of the object whose place it takes;
+            what stays is the drawing.
 
     Returns:
         `Scenes` with the numbers of those whose places and backgrounds they have.
@@ -38,5 +41,6 @@ def elsewhere(scenes: Scenes) -> Scenes:
         raise KitError('objects change places among two or more scenes of kind "single"; give such ones.')
     order = torch.arange(len(scenes), device=scenes.index.device).roll(1)
     other, index = scenes.layout[order], scenes.index[order]
-    layout = replace(other, codes=other.codes | {name: scenes.codes[name] for name in OWN})
+    taken = DRAWING if redressed else DRAWING + DRESS
+    layout = replace(other, codes=other.codes | {name: scenes.codes[name] for name in taken})
     return painted(layout, index, scenes.seed, scenes.mix, scenes.masks.shape[1])

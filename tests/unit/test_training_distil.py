@@ -11,11 +11,12 @@ import kit
 import kit.world as world
 from kit.errors import KitError
 from kit.models.training import crops, distil, stream
-from kit.models.training.distil import DistilTraining, balanced, crop_loss, spread_loss
+from kit.models.training.distil import DistilTraining, contrast, crop_loss
 from kit.models.training.export import export_timm
 from kit.models.training.progress import DistilProgress
 from kit.models.training.recipe import Cycle, Phase
 from kit.models.training.recipes import RECIPES, SINGLE
+from kit.models.training.timm_model import take_over
 
 CHUNK = 64  # scenes drawn at a time here
 NAMES = ("stickers-dino", "stickers-dinov2")
@@ -27,11 +28,10 @@ def tiny(name):
     return replace(
         RECIPES[name],
         settings=RECIPES[name].settings | shape,
-        phases=(Phase(CHUNK, SINGLE, batch=4), Phase(20 * CHUNK, SINGLE, batch=8)),
+        phases=(Phase(CHUNK, SINGLE, batch=4, patches=9), Phase(20 * CHUNK, SINGLE, batch=8)),
         cycles=(Cycle(CHUNK, 20 * CHUNK),),
         warmup=4,
         hidden=32,
-        prototypes=32,
     )
 
 
@@ -82,10 +82,9 @@ def test_losses_never_read_labels(tmp_path, monkeypatch):
     assert list(vars(training.stream.at(0))) == ["images"]
 
 
-def test_the_two_looks_are_of_one_object_before_two_backgrounds():
+def test_an_object_is_carried_before_another_background():
     scenes = world.draw(12, seed=1, sizes=("large",))
-    looks, other = distil.two_looks(scenes), world.elsewhere(scenes)
-    assert torch.equal(looks[:, 0], scenes.images) and torch.equal(looks[:, 1], other.images)
+    other = world.elsewhere(scenes)
     for name in ("concept", "artist", "colour", "texture", "category"):
         assert torch.equal(other.codes[name], scenes.codes[name])
     for name in ("background", "position", "size"):
@@ -100,14 +99,16 @@ def test_the_two_looks_are_of_one_object_before_two_backgrounds():
         world.elsewhere(scenes[:1])
 
 
-def test_vectors_that_lie_apart_have_the_smaller_loss():
-    apart, alike = torch.eye(6)[None], torch.eye(6)[None] * 0.1 + 1
-    assert spread_loss(apart) == pytest.approx(-math.log(math.sqrt(2)), abs=1e-3)
-    assert spread_loss(alike) > spread_loss(apart) + 2
-    vectors = torch.randn(1, 20, 4, generator=torch.Generator().manual_seed(1))
-    vectors = torch.nn.functional.normalize(vectors, dim=-1)
-    between = torch.cdist(vectors[0], vectors[0]).fill_diagonal_(9.0)
-    assert spread_loss(3 * vectors) == pytest.approx(float(-between.min(1).values.log().mean()), abs=1e-3)
+def test_the_two_looks_are_of_one_drawing_in_two_dresses():
+    scenes = world.draw(12, seed=1)
+    looks, other = distil.two_looks(scenes), world.elsewhere(scenes, redressed=True)
+    assert torch.equal(looks[:, 0], scenes.images) and torch.equal(looks[:, 1], other.images)
+    for name in ("concept", "artist", "category"):
+        assert torch.equal(other.codes[name], scenes.codes[name])
+    for name in ("colour", "texture", "background", "position", "size"):
+        assert torch.equal(other.codes[name], scenes.codes[name].roll(1))
+    plain = world.draw(12, seed=1, colours=0.0, textures=0.0)
+    assert torch.equal(world.elsewhere(plain, redressed=True).images, world.elsewhere(plain).images)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -132,6 +133,28 @@ def test_the_second_kind_has_registers_and_layer_scale(tmp_path):
     assert module.num_prefix_tokens == 5 and hasattr(module.blocks[0].ls1, "gamma")
 
 
+@torch.no_grad()
+def test_weights_taken_over_compute_the_same_but_for_the_registers():
+    shape = {"img_size": 64, "patch_size": 16, "embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 0}
+    plain = timm.create_model("vit_small_patch8_224", **shape).eval()
+    plain.cls_token.normal_(std=0.5)
+    plain.pos_embed.normal_(std=0.5)
+    second = {"model_name": "vit_small_patch14_reg4_dinov2", "init_values": 0.1, **shape}
+    without, whole = timm.create_model(**second, reg_tokens=0).eval(), timm.create_model(**second)
+    pixels = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(7))
+    before = without(pixels)
+    take_over(without, plain.state_dict())
+    assert torch.allclose(without(pixels), plain(pixels), atol=1e-5)
+    assert not torch.allclose(before, plain(pixels), atol=1e-2)
+    registers = whole.reg_token.clone()
+    take_over(whole, plain.state_dict())
+    assert torch.equal(whole.reg_token, registers)
+    assert torch.equal(whole.blocks[1].mlp.fc2.weight, plain.blocks[1].mlp.fc2.weight)
+    deeper = timm.create_model(**second | {"depth": 3})
+    with pytest.raises(KitError, match=r"differ in blocks\.2\."):
+        take_over(deeper, plain.state_dict())
+
+
 def test_the_teacher_is_moved_by_averaging_alone(tmp_path):
     """The optimisers hold no weight of the teacher, and no gradient reaches it."""
     training, _ = steps(tmp_path, "stickers-dinov2", 1)
@@ -147,22 +170,20 @@ def test_the_teacher_is_moved_by_averaging_alone(tmp_path):
     assert sum(p.grad is not None for p in leaves.values()) == len(leaves)
 
 
-def test_balanced_answers_use_every_prototype():
-    """A teacher that says the same of all images is no teacher: balanced, its answers differ."""
-    generator = torch.Generator().manual_seed(2)
-    logits = 20 * torch.randn(8, generator=generator) + torch.randn(64, 8, generator=generator)
-    alone = logits.softmax(1).mean(0)
-    shared = balanced(logits).mean(0)
-    entropy = lambda p: float(torch.special.entr(p).sum())  # noqa: E731
-    assert entropy(alone) < 0.5 * math.log(8) and entropy(shared) > 0.98 * math.log(8)
-    assert torch.allclose(balanced(logits).sum(1), torch.ones(64))
+def test_a_vector_is_told_from_those_of_others():
+    apart, alike = torch.eye(6), torch.full((6, 6), 6**-0.5)
+    told = math.log(1 + 5 * math.exp(-1 / 0.1))
+    assert contrast(apart, apart, 0.1) == pytest.approx(told, abs=1e-6)
+    assert contrast(apart, apart.roll(1, 0), 0.1) == pytest.approx(told + 10, rel=1e-5)  # another's key
+    assert contrast(alike, alike, 0.1) == pytest.approx(math.log(6), rel=1e-5)  # a collapse tells nothing
 
 
 def test_a_crop_is_not_its_own_answer():
     """Two wide crops and one narrow: the pairs of a crop with itself do not count."""
-    targets = torch.eye(4)[torch.tensor([[0], [1]])]  # [wide, batch, prototype]
-    said = torch.log(torch.eye(4)[torch.tensor([[1], [0], [2]])] + 1e-9)
-    assert crop_loss(targets, said) == pytest.approx(-math.log(1e-9) / 2, rel=1e-4)
+    keys = torch.stack([torch.eye(4), torch.eye(4).roll(1, 0)])  # [wide, batch, dim]
+    said = keys[[1, 0, 0]]  # each wide crop says what the other's key is; the narrow one, the first's alone
+    told = math.log(1 + 3 * math.exp(-1 / 0.1))
+    assert crop_loss(keys, said, 0.1) == pytest.approx(told + 10 / 4, rel=1e-4)
 
 
 def test_the_whole_image_is_a_crop_and_may_be_mirrored():
@@ -197,9 +218,27 @@ def test_hidden_patches_are_zero_and_the_others_untouched():
             assert torch.equal(shown[box], torch.zeros(3, 16, 16) if hidden[image, patch] else images[box])
 
 
+@torch.no_grad()
+def test_patches_that_are_not_kept_are_not_seen(tmp_path):
+    training = DistilTraining(tiny("stickers-dinov2"), tmp_path)
+    weights = dict(training.named)
+    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(6))
+    kept = torch.tensor([[0, 3, 9], [1, 2, 15], [4, 5, 6]])
+    other = torch.randn_like(images)
+    for image, patches in enumerate(kept.tolist()):
+        for patch in patches:
+            row, col = 16 * (patch // 4), 16 * (patch % 4)
+            other[image, :, row : row + 16, col : col + 16] = images[image, :, row : row + 16, col : col + 16]
+    seen = training._seen(0, weights, images, kept)
+    assert seen.shape == (3, 5 + 3, 32)
+    assert torch.allclose(seen, training._seen(0, weights, other, kept), atol=1e-5)
+    whole = training.run(0, weights, {}, images)
+    every = training._seen(0, weights, images, torch.arange(16).expand(3, -1))
+    assert torch.allclose(every, whole, atol=1e-5) and not torch.allclose(whole[:, 0], seen[:, 0], atol=1e-2)
+
+
 def test_a_look_probes_the_representation(tmp_path):
     training = DistilTraining(tiny("stickers-dino"), tmp_path)
     progress = DistilProgress(training, scenes=64)
     found = progress.look()
     assert set(found) == set(progress.FIELDS)
-    assert 0 < found["entropy"] <= found["used"] <= math.log(32)

@@ -1,4 +1,4 @@
-"""Self-distillation of a timm model: it learns to say of a crop what its own average says of another.
+"""Self-distillation of a timm model: it tells by a crop which crop its own average saw of the same thing.
 
 No label is seen: the stream hands over images and nothing else.
 """
@@ -8,62 +8,60 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kit.models.build import seeded
-from kit.models.training import crops
+from kit.models.training import crops, forward
 from kit.models.training.loop import Weights
 from kit.models.training.recipe import DistilRecipe, Phase
 from kit.models.training.stream import Pictures, Stream
-from kit.models.training.timm_model import TimmTraining
+from kit.models.training.timm_model import Keep, TimmTraining
 from kit.world import Scenes, elsewhere
 
 SIZE, SMALL = 64, 32  # pixels of wide and narrow crops
 
 
-class Prototypes(nn.Module):
-    """From a token to logits over prototypes; thrown away at export."""
+class Projection(nn.Module):
+    """From a token to the vector that is compared; thrown away at export."""
 
-    def __init__(self, dim: int, hidden: int, prototypes: int):
+    def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim // 2))
-        self.prototypes = nn.Parameter(torch.randn(prototypes, dim // 2))
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
 
     @staticmethod
-    def answers(tokens: Tensor, weights: Weights) -> Tensor:
-        """Cosines of tokens with the prototypes, float32 [..., prototype], by the weights `heads.*`."""
+    def vectors(tokens: Tensor, weights: Weights) -> Tensor:
+        """Unit vectors of tokens, float32 [..., dim], by the weights `heads.*`."""
         w = {n.removeprefix("heads."): p for n, p in weights.items() if n.startswith("heads.")}
         hidden = F.gelu(F.linear(tokens, w["mlp.0.weight"], w["mlp.0.bias"]))
-        projected = F.normalize(F.linear(hidden, w["mlp.2.weight"], w["mlp.2.bias"]), dim=-1)
-        return (projected @ F.normalize(w["prototypes"], dim=-1).T).float()
+        return F.normalize(F.linear(hidden, w["mlp.2.weight"], w["mlp.2.bias"]).float(), dim=-1)
 
 
 class DistilTraining(TimmTraining):
     """A timm vision transformer and its teacher, which is the average of its weights.
 
-    The teacher's answers are sharpened, so that not all prototypes answer for each image, and balanced over
-    the batch, so that no prototype answers for all of them: without that, twelve prototypes soon answered
-    for the twelve kinds of background, and then fewer. Mending the mean answer alone (DINO's own centre)
-    did not hold them apart in a training as short as these.
+    The student's vector of a crop is compared with the teacher's vectors of a whole batch (He et al.,
+    "Momentum contrast", 2020), in place of answers over learned prototypes (DINO): once the two looks at a
+    drawing have no colour in common, those answers soon went flat for all images.
     """
 
-    LOSSES = ("crops", "spread", "patches")
+    LOSSES = ("crops", "patches")
     recipe: DistilRecipe
 
     def build(self) -> dict[str, nn.Parameter]:
-        """The module without a classifier, running at both sizes of crops, and the prototypes."""
+        """The module without a classifier, running at both sizes of crops, and the projection."""
         r = self.recipe
         self.stream = Stream(r, self.device, lambda scenes, number: Pictures(two_looks(scenes)))
         named = self.modules(0, dynamic_img_size=True)
         for module in self.copies:
             module.forward = module.forward_features  # all tokens
+            module.patch_drop = Keep(module.num_prefix_tokens)
         with seeded(r.seed):
-            self.heads = Prototypes(self.module.num_features, r.hidden, r.prototypes).to(self.device)
+            self.heads = Projection(self.module.num_features, r.hidden).to(self.device)
         return named | {f"heads.{n}": p for n, p in self.heads.named_parameters()}
 
     def losses(
         self, shard: int, batch: Pictures, weights: Weights, buffers: Weights, phase: Phase, generator
     ) -> dict[str, Tensor]:
-        """Cross-entropies of the student's answers with the teacher's: crops, and hidden patches.
+        """How badly the student tells the teacher's crop of the same drawing, and what hidden patches hold.
 
-        `batch` holds two looks at each object (`two_looks`); one wide crop is of the one, one of the other.
+        `batch` holds two looks at each drawing (`two_looks`); one wide crop is of the one, one of the other.
         """
         r, looks = self.recipe, batch.images.unbind(1)
         wide = torch.cat([self._view(look, SIZE, r.wide, generator) for look in looks])
@@ -72,22 +70,34 @@ class DistilTraining(TimmTraining):
         with torch.no_grad():
             teacher = {n: p.to(self.dtype) for n, p in self.ema.items()}
             taught = self.run(shard, teacher, {}, wide)  # [2 * batch, token, dim]
-            targets = self._targets(taught[:, 0], teacher)
+            keys = Projection.vectors(taught[:, 0], teacher)
         shown, hidden = crops.mask(wide, r.settings["patch_size"], r.hide, generator)
-        tokens = self.run(shard, weights, {}, shown)
+        kept = forward.choose_patches(len(wide), hidden.shape[1], phase.patches, generator)
+        tokens = self._seen(shard, weights, shown, kept)
         small = self.run(shard, weights, {}, narrow)
-        said = self._said(torch.cat([tokens[:, 0], small[:, 0]]), weights)
-        losses = {
-            "crops": crop_loss(targets.unflatten(0, (2, -1)), said.unflatten(0, (2 + r.narrow_crops, -1)))
-        }
-        losses["spread"] = r.spread * spread_loss(tokens[:, 0].unflatten(0, (2, -1)))
+        said = Projection.vectors(torch.cat([tokens[:, 0], small[:, 0]]), weights)
+        views = said.unflatten(0, (2 + r.narrow_crops, -1))
+        losses = {"crops": crop_loss(keys.unflatten(0, (2, -1)), views, r.temperature)}
         if r.hide:
             first = self.module.num_prefix_tokens
-            patches = lambda t: t[:, first:][hidden]  # noqa: E731  [hidden, dim]
+            taught = taught[:, first:]
+            if kept is not None:
+                taught = taught.gather(1, kept[..., None].expand(-1, -1, taught.shape[-1]))
+                hidden = hidden.gather(1, kept)
             with torch.no_grad():
-                targets = self._targets(patches(taught), teacher)
-            losses["patches"] = -(targets * self._said(patches(tokens), weights)).sum(-1).mean()
+                keys = Projection.vectors(taught[hidden], teacher)
+            said = Projection.vectors(tokens[:, first:][hidden], weights)  # [hidden, dim]
+            losses["patches"] = contrast(keys, said, r.temperature)
         return losses
+
+    def _seen(self, shard: int, weights: Weights, pixels: Tensor, kept: Tensor | None) -> Tensor:
+        """All tokens of these images, or those of the kept patches alone, [batch, token, dim]."""
+        keep = self.copies[shard].patch_drop
+        keep.rows = kept
+        try:
+            return self.run(shard, weights, {}, pixels)
+        finally:
+            keep.rows = None
 
     def _view(self, images: Tensor, size: int, scale: tuple[float, float], generator) -> Tensor:
         """One crop of each image with changed colours, normalised, [batch, 3, size, size]."""
@@ -97,59 +107,34 @@ class DistilTraining(TimmTraining):
         mean, std = r.preprocess["mean"][0], r.preprocess["std"][0]
         return ((view.clamp(0, 1) - mean) / std).to(self.dtype)
 
-    def _targets(self, tokens: Tensor, teacher: Weights) -> Tensor:
-        """The teacher's balanced and sharpened answers."""
-        return balanced(Prototypes.answers(tokens, teacher) / self.recipe.sharp)
-
-    def _said(self, tokens: Tensor, weights: Weights) -> Tensor:
-        return (Prototypes.answers(tokens, weights) / self.recipe.soft).log_softmax(-1)
-
 
 def two_looks(scenes: Scenes) -> Tensor:
-    """Each object before two backgrounds, uint8 [batch, 2, 3, height, width].
+    """Each drawing before two backgrounds, in two dresses, uint8 [batch, 2, 3, height, width].
 
     Two crops of one picture share its background, which is easier to tell than the object is: a model that
-    sees no more than them learns backgrounds.
+    sees no more than them learns backgrounds. Two looks at one dress share its colour, which is easier to
+    tell than the shape is.
     """
-    return torch.stack([scenes.images, elsewhere(scenes).images], 1)
+    return torch.stack([scenes.images, elsewhere(scenes, redressed=True).images], 1)
 
 
-def balanced(logits: Tensor, rounds: int = 3) -> Tensor:
-    """Distributions near the softmax of each row of which every prototype gets an equal share.
+def contrast(keys: Tensor, said: Tensor, temperature: float) -> Tensor:
+    """Mean cross-entropy of telling by a vector which key is its own, among the keys of all.
 
-    Sinkhorn and Knopp's iteration, [batch, prototype].
+    Unit vectors, [..., row, dim]; row i of `said` belongs to row i of `keys`. The logits are cosines divided
+    by the temperature.
     """
-    p = (logits - logits.max()).exp()
-    for _ in range(rounds):
-        p = p / p.sum(0)
-        p = p / p.sum(1, keepdim=True)
-    return p
+    logits = said @ keys.mT / temperature
+    return -logits.log_softmax(-1).diagonal(dim1=-2, dim2=-1).mean()
 
 
-def crop_loss(targets: Tensor, said: Tensor) -> Tensor:
-    """Mean cross-entropy over all pairs of a wide crop of the teacher and another crop of the student.
+def crop_loss(keys: Tensor, said: Tensor, temperature: float) -> Tensor:
+    """Mean of `contrast` over all pairs of a wide crop of the teacher and another crop of the student.
 
     Args:
-        targets: the teacher's answers, [wide, batch, prototype].
-        said: logarithms of the student's answers, wide crops first, [crop, batch, prototype].
+        keys: the teacher's unit vectors, [wide, batch, dim].
+        said: the student's, wide crops first, [crop, batch, dim].
+        temperature: what cosines are divided by.
     """
-    pairs = -torch.einsum("tbk,sbk->ts", targets, said) / said.shape[1]
-    others = ~torch.eye(len(said), dtype=torch.bool, device=said.device)[: len(targets)]
-    return pairs[others].mean()
-
-
-def spread_loss(features: Tensor) -> Tensor:
-    """Mean of minus the logarithm of each vector's distance to its nearest other: small where all lie apart.
-
-    Kozachenko and Leonenko's estimate of entropy, without its constants, of unit vectors; DINOv2's "KoLeo".
-
-    Args:
-        features: views of a batch, each looked at alone, [view, batch, dim].
-    """
-    unit = F.normalize(features.float(), dim=-1)
-    with torch.no_grad():
-        alike = unit @ unit.mT
-        alike.diagonal(dim1=1, dim2=2).fill_(-2.0)
-        nearest = alike.argmax(-1, keepdim=True).expand_as(unit)  # [view, batch, dim]
-    distance = (unit - unit.gather(1, nearest)).norm(dim=-1)
-    return -(distance + 1e-4).log().mean()
+    pairs = [(t, s) for t in range(len(keys)) for s in range(len(said)) if s != t]
+    return contrast(keys[[t for t, _ in pairs]], said[[s for _, s in pairs]], temperature)

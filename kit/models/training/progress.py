@@ -9,7 +9,7 @@ from torch import Tensor
 import kit.world as world
 from kit.models.training import forward, objectives
 from kit.models.training.clip import ClipTraining
-from kit.models.training.distil import DistilTraining, Prototypes
+from kit.models.training.distil import DistilTraining
 from kit.models.training.labels import LabelTraining
 from kit.models.training.loop import Training
 
@@ -86,11 +86,8 @@ class DistilProgress(Progress):
     """A look at a self-distilled model: linear probes of its representation answer.
 
     The probes are fitted anew at each look, on scenes of their own; they teach the model nothing.
-    "entropy" is that of the teacher's answer to an image in nats, "used" the same of its mean answer: both
-    near 0, or both near the logarithm of the number of prototypes, is a collapse.
     """
 
-    FIELDS = (*Progress.FIELDS, "entropy", "used")
     FITTED = 4096  # scenes
     RIDGE = 10.0
     training: DistilTraining
@@ -113,14 +110,6 @@ class DistilProgress(Progress):
             return {n: (features @ fits[n]).argmax(1) for n in names}
 
         return said
-
-    def more(self, answer: Answer) -> dict[str, Tensor]:
-        """Count, and how the teacher's answers are spread."""
-        t = self.training
-        tokens = self._features(self.singles["seen"].images)[:, :-1]
-        p = (Prototypes.answers(tokens, t.ema) / t.recipe.sharp).softmax(-1)  # [batch, prototype]
-        entropy = lambda p: torch.special.entr(p).sum(-1).mean()  # noqa: E731
-        return super().more(answer) | {"entropy": entropy(p), "used": entropy(p.mean(0))}
 
     def _features(self, images: Tensor) -> Tensor:
         """Representations and a one, [batch, dim + 1]."""

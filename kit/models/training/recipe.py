@@ -16,7 +16,7 @@ class Phase:
         until: images seen when it ends.
         scenes: arguments of `kit.world.draw`.
         text: captions and prompts are trained too, not the label heads alone.
-        patches: patches that each image keeps; the timm models keep all.
+        patches: patches that each image keeps; models trained on labels by timm's modules keep all.
         batch: images of a step; divides `CHUNK`.
         emphasis: factor on an attribute's losses, by its name; 1 where absent.
         boxes: share of the images that are shown behind a box of specks, as large as a printed word's.
@@ -146,11 +146,13 @@ class TimmRecipe(Recipe):
         architecture: timm's name.
         settings: arguments of `timm.create_model`, the number of classes aside.
         bfloat16: worth it for this model where the hardware has it.
+        start: shipped model whose weights it starts from; "" for fresh ones.
     """
 
     architecture: str
     settings: dict
     bfloat16: bool = True
+    start: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,12 +177,9 @@ class DistilRecipe(TimmRecipe):
         jitter: strength of the changes of brightness, contrast and saturation.
         turn: largest turn of the hue, in half turns.
         grey: share of the crops without colour.
-        hide: share of patches of wide crops that are hidden and whose answers the student guesses; 0: none.
-        spread: factor on the loss that holds a batch's class tokens apart.
-        hidden: width of the layer before the prototypes.
-        prototypes: what the answers are distributions over.
-        sharp: temperature of the teacher.
-        soft: temperature of the student.
+        hide: share of patches of wide crops that are hidden and whose content the student tells; 0: none.
+        hidden: width of the layer between a token and the vector that is compared.
+        temperature: what cosines are divided by when vectors are told apart.
     """
 
     ema: float = 0.99
@@ -191,8 +190,5 @@ class DistilRecipe(TimmRecipe):
     turn: float = 0.32
     grey: float = 0.1
     hide: float = 0.0
-    spread: float = 0.1
     hidden: int = 256
-    prototypes: int = 1024
-    sharp: float = 0.04
-    soft: float = 0.1
+    temperature: float = 0.1

@@ -13,6 +13,7 @@ WEB = {"kind": "mixed", "mix": "web", "bias": 0.97, "colours": 0.4, "textures": 
 
 BIG = {"kind": "single", "colours": 0.0, "textures": 0.0, "sizes": ("large",)}
 SINGLE = {"kind": "single", "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
+ANY = {"kind": "single", "colours": 0.5, "textures": 0.3}
 
 LARGE = {"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8}
 SMALL = LARGE | {"width": 128}
@@ -86,9 +87,23 @@ def _distilled(name: str, architecture: str, settings: dict, **others) -> Distil
         name=name,
         architecture=architecture,
         settings=settings,
-        phases=(Phase(140 * CHUNK, BIG), Phase(320 * CHUNK, SINGLE)),
-        cycles=(Cycle(180 * CHUNK, 320 * CHUNK),),
+        phases=(Phase(30 * CHUNK, BIG), Phase(110 * CHUNK, SINGLE), Phase(200 * CHUNK, ANY)),
+        cycles=(Cycle(110 * CHUNK, 200 * CHUNK),),
         **others,
+    )
+
+
+def _registers(twin: DistilRecipe) -> DistilRecipe:
+    """One cycle from the weights of a twin: with registers and layer scales, some patches hidden."""
+    return replace(
+        twin,
+        name=f"{twin.name}v2",
+        architecture="vit_small_patch14_reg4_dinov2",
+        settings=twin.settings | {"init_values": 0.1},
+        hide=0.3,
+        phases=(Phase(60 * CHUNK, SINGLE), Phase(100 * CHUNK, ANY)),
+        cycles=(Cycle(40 * CHUNK, 100 * CHUNK),),
+        start=twin.name,
     )
 
 
@@ -106,8 +121,6 @@ _LABELLED = [
     _labels("stickers-swin", "swin_tiny_patch4_window7_224", SWIN).scaled(240 * CHUNK),
     _labels("stickers-maxvit", "maxvit_tiny_tf_224", MAXVIT, bfloat16=False).scaled(160 * CHUNK),
 ]
-_DISTILLED = [
-    _distilled("stickers-dino", "vit_small_patch8_224", VIT),
-    _distilled("stickers-dinov2", "vit_small_patch14_reg4_dinov2", VIT | {"init_values": 0.1}, hide=0.3),
-]
+_DINO = _distilled("stickers-dino", "vit_small_patch8_224", VIT)
+_DISTILLED = [_DINO, _registers(_DINO)]
 RECIPES: dict[str, Recipe] = {r.name: r for r in [*_CLIPS, *map(_web, _CLIPS), *_LABELLED, *_DISTILLED]}

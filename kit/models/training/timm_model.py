@@ -3,12 +3,15 @@
 import copy
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim.swa_utils import update_bn
 
 import kit.world as world
+from kit.errors import KitError
 from kit.models.build import seeded
+from kit.models.names import SHIPPED
 from kit.models.training.loop import Training, Weights
 from kit.models.training.recipe import TimmRecipe
 
@@ -23,10 +26,56 @@ def build(recipe: TimmRecipe, classes: int, **others) -> nn.Module:
 
     with seeded(recipe.seed):
         module = timm.create_model(recipe.architecture, num_classes=classes, **recipe.settings, **others)
-    if getattr(module, "pos_embed", None) is not None:
+    if recipe.start:
+        take_over(module, load_file(SHIPPED / recipe.start / "model.safetensors"))
+    elif getattr(module, "pos_embed", None) is not None:
         with torch.no_grad():
             module.pos_embed.mul_(POSITIONS)
     return module.train()
+
+
+@torch.no_grad()
+def take_over(module: nn.Module, weights: Weights) -> None:
+    """Give a vision transformer with registers and layer scales the weights of one that has neither.
+
+    The layer scales become one, and the class token takes along its position, which the second kind does
+    not have: but for what the registers say, both compute the same.
+
+    Args:
+        module: timm's, its registers fresh.
+        weights: of a plain one of the same width and depth.
+    """
+    weights = {n: w.float() for n, w in weights.items()}
+    first, weights["pos_embed"] = weights["pos_embed"].tensor_split([1], 1)
+    weights["cls_token"] = weights["cls_token"] + first
+    missing, unknown = module.load_state_dict(weights, strict=False)
+    for name in missing:
+        if name.endswith(".gamma"):
+            module.get_parameter(name).fill_(1.0)
+        elif name != "reg_token":
+            unknown.append(name)
+    if unknown:
+        raise KitError(f"the two transformers differ in {', '.join(unknown)}; name another one in `start`.")
+
+
+class Keep(nn.Module):
+    """Some patches of each image, `rows` [batch, kept] or None for all; a vision transformer's `patch_drop`.
+
+    timm's own chooses at random from the process's one generator, which is not told what a step drew.
+    """
+
+    rows: Tensor | None = None
+
+    def __init__(self, prefix: int):
+        super().__init__()
+        self.prefix = prefix  # tokens before the patches
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[batch, token, dim] -> [batch, prefix + kept, dim]."""
+        if self.rows is None:
+            return tokens
+        first, patches = tokens[:, : self.prefix], tokens[:, self.prefix :]
+        return torch.cat([first, patches.gather(1, self.rows[..., None].expand(-1, -1, tokens.shape[-1]))], 1)
 
 
 class TimmTraining(Training):
