@@ -28,6 +28,7 @@ def tiny(name):
     return replace(
         RECIPES[name],
         settings=RECIPES[name].settings | shape,
+        start="",
         phases=(Phase(CHUNK, SINGLE, batch=4, patches=9), Phase(20 * CHUNK, SINGLE, batch=8)),
         cycles=(Cycle(CHUNK, 20 * CHUNK),),
         warmup=4,

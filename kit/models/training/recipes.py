@@ -101,8 +101,8 @@ def _registers(twin: DistilRecipe) -> DistilRecipe:
         architecture="vit_small_patch14_reg4_dinov2",
         settings=twin.settings | {"init_values": 0.1},
         hide=0.3,
-        phases=(Phase(60 * CHUNK, SINGLE), Phase(100 * CHUNK, ANY)),
-        cycles=(Cycle(40 * CHUNK, 100 * CHUNK),),
+        phases=(Phase(40 * CHUNK, SINGLE), Phase(80 * CHUNK, ANY)),
+        cycles=(Cycle(30 * CHUNK, 80 * CHUNK),),
         start=twin.name,
     )
 
