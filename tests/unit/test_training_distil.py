@@ -10,6 +10,7 @@ import torch
 import kit
 import kit.world as world
 from kit.errors import KitError
+from kit.models.build import seeded
 from kit.models.training import crops, distil, stream
 from kit.models.training.distil import DistilTraining, contrast, crop_loss
 from kit.models.training.export import export_timm
@@ -137,11 +138,12 @@ def test_the_second_kind_has_registers_and_layer_scale(tmp_path):
 @torch.no_grad()
 def test_weights_taken_over_compute_the_same_but_for_the_registers():
     shape = {"img_size": 64, "patch_size": 16, "embed_dim": 32, "depth": 2, "num_heads": 2, "num_classes": 0}
-    plain = timm.create_model("vit_small_patch8_224", **shape).eval()
-    plain.cls_token.normal_(std=0.5)
-    plain.pos_embed.normal_(std=0.5)
     second = {"model_name": "vit_small_patch14_reg4_dinov2", "init_values": 0.1, **shape}
-    without, whole = timm.create_model(**second, reg_tokens=0).eval(), timm.create_model(**second)
+    with seeded(1):
+        plain = timm.create_model("vit_small_patch8_224", **shape).eval()
+        plain.cls_token.normal_(std=0.5)
+        plain.pos_embed.normal_(std=0.5)
+        without, whole = timm.create_model(**second, reg_tokens=0).eval(), timm.create_model(**second)
     pixels = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(7))
     before = without(pixels)
     take_over(without, plain.state_dict())

@@ -12,7 +12,7 @@ from kit.models.training import crops, forward
 from kit.models.training.loop import Weights
 from kit.models.training.recipe import DistilRecipe, Phase
 from kit.models.training.stream import Pictures, Stream
-from kit.models.training.timm_model import Keep, TimmTraining
+from kit.models.training.timm_model import Keep, TimmTraining, pick
 from kit.world import Scenes, elsewhere
 
 SIZE, SMALL = 64, 32  # pixels of wide and narrow crops
@@ -36,9 +36,9 @@ class Projection(nn.Module):
 class DistilTraining(TimmTraining):
     """A timm vision transformer and its teacher, which is the average of its weights.
 
-    The student's vector of a crop is compared with the teacher's vectors of a whole batch (He et al.,
-    "Momentum contrast", 2020), in place of answers over learned prototypes (DINO): once the two looks at a
-    drawing have no colour in common, those answers soon went flat for all images.
+    The student's vector of a crop is compared with the teacher's vectors of all drawings of its shard (He et
+    al., "Momentum contrast", 2020), in place of answers over learned prototypes (DINO): when the two looks at
+    a drawing got their colours apart, those answers soon went flat for all images.
     """
 
     LOSSES = ("crops", "patches")
@@ -82,7 +82,7 @@ class DistilTraining(TimmTraining):
             first = self.module.num_prefix_tokens
             taught = taught[:, first:]
             if kept is not None:
-                taught = taught.gather(1, kept[..., None].expand(-1, -1, taught.shape[-1]))
+                taught = pick(taught, kept)
                 hidden = hidden.gather(1, kept)
             with torch.no_grad():
                 keys = Projection.vectors(taught[hidden], teacher)
@@ -109,7 +109,7 @@ class DistilTraining(TimmTraining):
 
 
 def two_looks(scenes: Scenes) -> Tensor:
-    """Each drawing before two backgrounds, in two dresses, uint8 [batch, 2, 3, height, width].
+    """Each drawing twice, all else of the one owing nothing to the other, uint8 [batch, 2, 3, height, width].
 
     Two crops of one picture share its background, which is easier to tell than the object is: a model that
     sees no more than them learns backgrounds. Two looks at one dress share its colour, which is easier to
@@ -119,10 +119,12 @@ def two_looks(scenes: Scenes) -> Tensor:
 
 
 def contrast(keys: Tensor, said: Tensor, temperature: float) -> Tensor:
-    """Mean cross-entropy of telling by a vector which key is its own, among the keys of all.
+    """Mean cross-entropy, in nats, of telling by a vector which key is its own, among the keys of all.
 
-    Unit vectors, [..., row, dim]; row i of `said` belongs to row i of `keys`. The logits are cosines divided
-    by the temperature.
+    Args:
+        keys: unit vectors, [..., row, dim].
+        said: unit vectors, [..., row, dim]; row i belongs to row i of `keys`.
+        temperature: what cosines are divided by.
     """
     logits = said @ keys.mT / temperature
     return -logits.log_softmax(-1).diagonal(dim1=-2, dim2=-1).mean()

@@ -75,7 +75,12 @@ class Keep(nn.Module):
         if self.rows is None:
             return tokens
         first, patches = tokens[:, : self.prefix], tokens[:, self.prefix :]
-        return torch.cat([first, patches.gather(1, self.rows[..., None].expand(-1, -1, tokens.shape[-1]))], 1)
+        return torch.cat([first, pick(patches, self.rows)], 1)
+
+
+def pick(tokens: Tensor, rows: Tensor) -> Tensor:
+    """Some tokens of each image, [batch, token, dim] and [batch, kept] -> [batch, kept, dim]."""
+    return tokens.gather(1, rows[..., None].expand(-1, -1, tokens.shape[-1]))
 
 
 class TimmTraining(Training):
