@@ -1,12 +1,14 @@
 """The self-check: is this tower's sum of parts its representation, and is all attention in it?"""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from kit.errors import KitError
 from kit.parts.frozen import FrozenGraph
+from kit.parts.silent import read_by_attention_alone
+from kit.parts.splits import wrong
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -16,14 +18,21 @@ class Check:
     """What the self-check of a tower found.
 
     Attributes:
-        verdict: `"exact"`: every attention layer became parts. `"partial"`: the sum is exact too,
-            but some attention layers are hidden inside other parts.
+        verdict: `"exact"`: every attention layer that writes to the representation became parts.
+            `"partial"`: the sum is exact too, but some attention layers are hidden inside other parts.
+            `"no attention"`: the sum is exact, of whole branches, for there is no attention layer.
         error: largest relative distance of the sum from the library's own output.
         tolerance: what was allowed.
-        reached, layers: attention layers that became parts, and all.
+        reached, layers: attention layers that became parts which can be other than zero, and all.
         kinds: how many parts of each kind there are.
         hiding: the parts that hold the other attention layers, each with the operation on the way that
             no part can pass; empty where the verdict is exact.
+        silent: attention layers whose parts are zero whatever the weights are, since the representation
+            reads nothing that they write. Where the verdict is exact, later attention alone reads it.
+        tokens: largest distance of a layer's token maps from the scores of its heads, relative to the
+            maps; None until a first run kept tokens.
+        wrong_splits: layers whose maps are further away than allowed, with the distance, by source and
+            by position; their maps are refused.
     """
 
     verdict: str
@@ -33,20 +42,44 @@ class Check:
     layers: int
     kinds: dict[str, int]
     hiding: dict[str, str]
+    silent: tuple[int, ...] = ()
+    tokens: float | None = None
+    wrong_splits: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        told = f"{self.verdict}: the parts sum to the representation within {self.error:.0e}; "
+        if not self.layers:
+            return f"{told}there is no attention layer, and the parts are whole branches"
+        told += f"{self.reached} of {self.layers} attention layers are parts{self.about_silent}"
         walls = "; ".join(f"{part}, behind {operation}" for part, operation in self.hiding.items())
-        hidden = f", the others lie inside {walls}" if walls else ""
-        return (
-            f"{self.verdict}: the parts sum to the representation within {self.error:.0e}; "
-            f"{self.reached} of {self.layers} attention layers are parts{hidden}"
-        )
+        return told + (f", the others lie inside {walls}" if walls else "") + self.about_tokens
+
+    @property
+    def about_silent(self) -> str:
+        """A clause on the layers whose parts are zero; empty where there is none."""
+        if not self.silent:
+            return ""
+        told = f", {len(self.silent)} ({_spans(self.silent)}) write nothing to it themselves"
+        read = ": later attention alone reads them" if self.verdict == "exact" else ""
+        return f"{told} (their parts are zero){read}"
+
+    @property
+    def about_tokens(self) -> str:
+        """A clause on the layers whose maps are refused; empty where all are right."""
+        layers = sorted({layer for own in self.wrong_splits.values() for layer in own})
+        return f"; token maps of {_spans(layers)} do not sum to their heads and are refused" if layers else ""
+
+    def with_tokens(self, errors: dict[str, dict[int, float]]) -> "Check":
+        """The same with what was found of the maps; `errors` as `kit.parts.splits.split_errors` gives them."""
+        largest = max((e for own in errors.values() for e in own.values()), default=0.0)
+        return replace(self, tokens=largest, wrong_splits=wrong(errors, self.tolerance))
 
 
 def check(model) -> Check:
     """The self-check of a model: made at its first use, kept until its weights change.
 
-    Two pictures of noise pass through the library's own module and through the parts.
+    Two pictures of noise pass through the library's own module and through the parts, and the token maps
+    of every layer are summed and held against the scores of its heads.
 
     Args:
         model: from `kit.load`.
@@ -68,7 +101,7 @@ def check(model) -> Check:
 
     noise = torch.Generator().manual_seed(0)
     pixels = torch.randn(2, 3, *model.image_size, generator=noise).to(model.device, model.dtype)
-    return Run.of(model, pixels).frozen.check
+    return Run.of(model, pixels, tokens=True).frozen.check
 
 
 def checked(model, frozen: FrozenGraph, total: torch.Tensor, pixels: torch.Tensor) -> Check:
@@ -86,10 +119,30 @@ def checked(model, frozen: FrozenGraph, total: torch.Tensor, pixels: torch.Tenso
             f'the parts of "{model.name}" miss its representation by {error:.0e} of its length, allowed '
             f"{tolerance:.0e}; this is a defect of the kit for this model, please report its name."
         )
-    layers = frozen.trace.layers
-    verdict = "exact" if frozen.reached == layers else "partial"
-    kinds = dict(Counter(frozen.index["kind"]))
-    return Check(verdict, error, tolerance, frozen.reached, layers, kinds, frozen.hiding())
+    kinds, silent = dict(Counter(frozen.index["kind"])), tuple(frozen.silent)
+    apart = bool(silent) and read_by_attention_alone(frozen, pixels[:1])
+    layers, accounted = frozen.trace.layers, frozen.reached + (len(silent) if apart else 0)
+    verdict = "exact" if frozen.reached and accounted == layers else "partial"
+    hiding = frozen.hiding(silent=not apart)
+    return Check(
+        verdict if layers else "no attention", error, tolerance, frozen.reached, layers, kinds, hiding, silent
+    )
+
+
+def _spans(numbers) -> str:
+    """Layers by name, neighbours as a range.
+
+    Example:
+        >>> _spans([0, 1, 2, 5])
+        'L0–L2, L5'
+    """
+    ends: list[list[int]] = []
+    for number in numbers:
+        if ends and ends[-1][1] == number - 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    return ", ".join(f"L{a}" if a == b else f"L{a}–L{b}" for a, b in ends)
 
 
 def _distance(value: torch.Tensor, truth: torch.Tensor) -> float:
