@@ -25,7 +25,8 @@ def expect_representation(name: str, value: object) -> Tensor:
     kind, advice = type(value).__name__, "wrap it in a module that returns one of them, [batch, embed]"
     if isinstance(value, Tensor):
         shape = f"[{', '.join(['batch', *map(str, value.shape[1:])])}]"
-        given = f"{ {3: 'tokens', 4: 'a feature map'}.get(value.ndim, 'a tensor')} {shape}"
+        what = {3: "tokens", 4: "a feature map"}.get(value.ndim, "a tensor")
+        given = f"{what} {shape}"
         advice = (
             "wrap it in a module that pools them to [batch, embed]. A tower of timm pools with "
             'config={"global_pool": "avg"}'

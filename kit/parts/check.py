@@ -50,16 +50,19 @@ class Check:
         told = f"{self.verdict}: the parts sum to the representation within {self.error:.0e}; "
         if not self.layers:
             return f"{told}there is no attention layer, and the parts are whole branches"
-        told += f"{self.reached} of {self.layers} attention layers are parts{self.about_silent}"
+        told += f"{self.reached} of {self.layers} attention layers are parts"
         walls = "; ".join(f"{part}, behind {operation}" for part, operation in self.hiding.items())
-        return told + (f", the others lie inside {walls}" if walls else "") + self.about_tokens
+        others = "what is no part lies" if self.silent else "the others lie"
+        told += f", {self.about_silent}" if self.silent else ""
+        told += f", {others} inside {walls}" if walls else ""
+        return told + (f"; {self.about_tokens}" if self.wrong_splits else "")
 
     @property
     def about_silent(self) -> str:
         """A clause on the layers whose parts are zero; empty where there is none."""
         if not self.silent:
             return ""
-        told = f", {len(self.silent)} ({_spans(self.silent)}) write nothing to it themselves"
+        told = f"{len(self.silent)} ({_spans(self.silent)}) write nothing to it themselves"
         read = ": later attention alone reads them" if self.verdict == "exact" else ""
         return f"{told} (their parts are zero){read}"
 
@@ -67,10 +70,10 @@ class Check:
     def about_tokens(self) -> str:
         """A clause on the layers whose maps are refused; empty where all are right."""
         layers = sorted({layer for own in self.wrong_splits.values() for layer in own})
-        return f"; token maps of {_spans(layers)} do not sum to their heads and are refused" if layers else ""
+        return f"token maps of {_spans(layers)} do not sum to their heads and are refused" if layers else ""
 
     def with_tokens(self, errors: dict[str, dict[int, float]]) -> "Check":
-        """The same with what was found of the maps; `errors` as `kit.parts.splits.split_errors` gives them."""
+        """The same with what was found of the maps, as `kit.parts.splits.split_errors` gives it."""
         largest = max((e for own in errors.values() for e in own.values()), default=0.0)
         return replace(self, tokens=largest, wrong_splits=wrong(errors, self.tolerance))
 

@@ -134,7 +134,7 @@ class GeneralRun(Run):
     def values_at(self, layer: int, token: int) -> Tensor:
         """Refused: tokens of one layer are not those of another."""
         raise KitError(
-            f'"{self.model.name}" has other tokens in each layer, so its values are not looked up by a number; '
+            f'"{self.model.name}" has other tokens in each layer, so values have no number for all of them; '
             "run.maps(directions) lays them all on one grid."
         )
 

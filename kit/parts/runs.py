@@ -17,7 +17,7 @@ from kit.parts.check import checked
 from kit.parts.frozen import Constant, FrozenGraph, Source, frozen_graph
 from kit.parts.readout import Weight
 from kit.parts.selector import select
-from kit.parts.splits import split_errors
+from kit.parts.splits import refusals, split_errors
 from kit.parts.taps import AttentionCall, Taps, tapped
 
 
@@ -167,16 +167,7 @@ class Run:
 
     def refused(self, by: str = "source") -> dict[int, str]:
         """Layers whose maps do not sum to the scores of their heads, each with the sentence that says so."""
-        check, said = self.frozen.check, {}
-        for layer, error in (check.wrong_splits.get(by, {}) if check else {}).items():
-            path = self.frozen.by_name[f"L{layer}"].attention.path or "the tower"
-            said[layer] = (
-                f'maps of L{layer} of "{self.model.name}" by {by} token are refused: they sum to something '
-                f"else than the scores of its heads, {error:.0e} of their size apart (allowed "
-                f'{check.tolerance:.0e}), so the attention in "{path}" is not its pattern times its values; '
-                f'its heads are exact as wholes: take by="head", or a selector without L{layer}.'
-            )
-        return said
+        return refusals(self, by)
 
     def _check_split(self, selector: str | None, by: str) -> None:
         """Raise where the maps of a selected layer are refused."""
@@ -213,7 +204,9 @@ class Run:
             raise KitError("this run kept no tokens; make it with kit.parts.run(model, pixels, tokens=True).")
         if (source := self.frozen.by_name.get(f"L{layer}")) is None:
             known = ", ".join(s.name for s in self.frozen.sources if s.kind == "head")
-            raise KitError(f'no heads of layer {layer}: those of "{self.model.name}" are in {known or "none"}.')
+            raise KitError(
+                f'no heads of layer {layer}: those of "{self.model.name}" are in {known or "none"}.'
+            )
         self._check_split(source.name, "source")
         pattern, _ = self._attention[layer]
         weight = self._weight(source)

@@ -29,7 +29,7 @@ def read_by_attention_alone(frozen: FrozenGraph, pixels: Tensor) -> bool:
 
 
 class _Silenced(Taps):
-    """Keeps what attention layers write in a first pass; gives it again in a second, less the silent ones'."""
+    """Keeps what attention layers write in a first pass and gives it again in a second, silent ones zero."""
 
     def __init__(self, silent: set[int]):
         self.silent = silent

@@ -37,7 +37,7 @@ def _errors(run, maps: Tensor, scores: Tensor) -> dict[int, float]:
             own, start = maps[:, start : start + len(parts)], start + len(parts)  # [batch, head, token, text]
             size = torch.maximum(own.abs().sum(2), scores[:, parts].abs()).max()
             miss = (own.sum(2) - scores[:, parts]).abs().max()
-            found[source.layer] = float(miss / size) if size > 0 else float(miss)
+            found[source.layer] = (miss / size if size > 0 else miss).item()
     return found
 
 
@@ -45,3 +45,17 @@ def wrong(errors: dict[str, dict[int, float]], tolerance: float) -> dict[str, di
     """The layers of each split whose maps do not sum to their heads, with their errors."""
     missed = {by: {n: e for n, e in own.items() if not e <= tolerance} for by, own in errors.items()}
     return {by: own for by, own in missed.items() if own}
+
+
+def refusals(run, by: str) -> dict[int, str]:
+    """The layers whose maps of a split are refused, each with the sentence that says so."""
+    check, said = run.frozen.check, {}
+    for layer, error in (check.wrong_splits.get(by, {}) if check else {}).items():
+        path = run.frozen.by_name[f"L{layer}"].attention.path or "the tower"
+        said[layer] = (
+            f'maps of L{layer} of "{run.model.name}" by {by} token are refused: they sum to something else '
+            f"than the scores of its heads, {error:.0e} of their size apart (allowed {check.tolerance:.0e}), "
+            f'so the attention in "{path}" is more than its pattern times its values; its heads are exact as '
+            f'wholes: take by="head", or a selector without L{layer}.'
+        )
+    return said
