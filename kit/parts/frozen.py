@@ -197,9 +197,16 @@ class FrozenGraph:
     @cached_property
     def read(self) -> list[Source]:
         """The sources that the representation reads somewhere: the parts of the others are zero."""
+        from kit.parts.silent import reached  # which runs what is made here
+
         if self.plain:
             return self.sources
-        return [s for s in self.sources if self.reading.parts.get(s.node) != []]
+        known = {
+            s.node: bool(self.reading.parts[s.node]) for s in self.sources if s.node in self.reading.parts
+        }
+        if len(known) < len(self.sources):  # some are read in ways that no reader says
+            known = reached(self) | known
+        return [s for s in self.sources if known[s.node]]
 
     @property
     def reached(self) -> int:
