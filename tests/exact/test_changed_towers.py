@@ -1,6 +1,7 @@
-"""A tower that somebody changes after its first run: the parts are those of the tower as it is now, or refused."""
+"""A tower that is changed after its first run: parts are those of the tower as it is now, or refused."""
 
 import warnings
+from itertools import pairwise
 
 import pytest
 import torch
@@ -64,9 +65,8 @@ def assert_right(model, pixels):
     scores, parts = kit.scores(model, pixels, directions), kit.decompose(model, pixels)
     assert (scores.sum(1) - cosine).abs().max() <= DOUBLE
     assert parts.error.max() <= DOUBLE
-    assert (
-        kit.scores(model, pixels, directions, by="token").sum(2) - scores[:, heads(model)]
-    ).abs().max() <= DOUBLE
+    by_token = kit.scores(model, pixels, directions, by="token")
+    assert (by_token.sum(2) - scores[:, heads(model)]).abs().max() <= DOUBLE
     assert kit.check(model).error <= DOUBLE
     return truth
 
@@ -248,7 +248,7 @@ class TestHooks:
             for handle in kinds:
                 handle.remove()
         seen.append(assert_right(model, pixels))
-        apart = [float((a - b).abs().max()) for a, b in zip(seen, seen[1:])]
+        apart = [float((a - b).abs().max()) for a, b in pairwise(seen)]
         assert apart[0] == 0 and min(apart[1:]) > 1e-6
 
     def test_a_hook_that_looks_sees_each_batch_once_and_numbers_only(self, changed):
@@ -313,9 +313,7 @@ class TestHooks:
             return out * (1 + len(calls))
 
         handle = modules_of(model, nn.LayerNorm)[-1].register_forward_hook(hook)
-        with pytest.raises(
-            KitError, match="its forward hooks do something that a record of it does not hold"
-        ):
+        with pytest.raises(KitError, match="its forward hooks do something that a record"):
             kit.scores(model, pixels, unit_directions(model))
         handle.remove()
         assert_right(model, pixels)
@@ -349,7 +347,7 @@ def test_modes_types_and_devices_are_said_or_followed():
         kit.scores(model, pixels, unit_directions(model))
     model.tower.eval()
     model.tower.half()
-    with pytest.raises(KitError, match="computes in torch.float16, too coarse"):
+    with pytest.raises(KitError, match=r"computes in torch\.float16, too coarse"):
         kit.check(model)
     model.tower.float()
     directions = unit_directions(model).float()
@@ -406,7 +404,7 @@ def test_texts_are_encoded_again_once_their_tower_is_another():
     for change in changes:
         change()
         seen.append(model.encode_text(["a dog"]))
-    assert all((a - b).abs().max() > 1e-4 for a, b in zip(seen, seen[1:]))
+    assert all((a - b).abs().max() > 1e-4 for a, b in pairwise(seen))
     passes = model.passes["text"]
     model.library_model.ln_final._forward_hooks.clear()
     model.encode_text(["a dog"]), model.encode_text(["a dog"])
