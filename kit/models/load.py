@@ -27,8 +27,8 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
     Args:
         name: a shipped name ("stickers-l8"), an open_clip architecture ("ViT-B-16"), a timm name
             ("timm/vit_small_patch14_reg4_dinov2"), or a folder with a model in the layout of open_clip or
-            timm, which brings its own preparation of images. "local-dir:FOLDER" is the same, and for a folder of
-            open_clip takes config= and like= as well.
+            timm, which brings its own preparation of images. "local-dir:FOLDER" is the same, and with a
+            folder of open_clip it takes config= and like= as well.
         pretrained: a tag of the architecture, a local weights file, or "random".
         config: settings over the architecture's own: for open_clip `embed_dim`, `vision_cfg`, `text_cfg`,
             `quick_gelu` (a full one makes a new architecture under any name; without `text_cfg` it has

@@ -184,5 +184,13 @@ def make_transform(model: nn.Module, preprocess, name: str):
     if unknown:
         raise names.unknown_setting(unknown[0], settings)
     size = timm_facts(model)["image_size"]
-    settings = {**settings, "input_size": (3, *size), **given(preprocess)}
+    # where a setting is 0, timm takes its default in silence
+    zeros = {
+        k: v for k, v in given(model.pretrained_cfg).items() if k in ("mean", "std", "crop_pct") and not v
+    }
+    settings = {**settings, **zeros, "input_size": (3, *size), **given(preprocess)}
+    if not settings["crop_pct"]:
+        raise KitError(
+            f'crop_pct is {settings["crop_pct"]} for images of "{name}"; give a share such as 0.9.'
+        )
     return checked_transform(lambda settings: create_transform(**settings, is_training=False), settings, name)

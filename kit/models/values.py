@@ -16,7 +16,7 @@ PACKED = (torch.float4_e2m1fn_x2,)  # two numbers in a byte, which nothing here 
 def some(names: Iterable[str], joint: str = ", ") -> str:
     """The first three of some names, and that there are more."""
     names = list(names)
-    return joint.join(shorten(name, 90) for name in names[:3]) + (f"{joint}..." if len(names) > 3 else "")
+    return joint.join(shorten(name, 200) for name in names[:3]) + (f"{joint}..." if len(names) > 3 else "")
 
 
 def left_out(names: list[str], file: str) -> list[str]:
@@ -56,6 +56,8 @@ def stored_as(state: dict[str, Tensor]) -> list[str]:
     )
     if any(t.itemsize == 1 for t in types):
         note += " An 8-bit float keeps one or two digits; it is these rounded weights that are taken apart."
+    if torch.float8_e8m0fnu in types:
+        note += " float8_e8m0fnu is made for scales: it holds powers of two without a sign."
     return [note]
 
 
@@ -132,5 +134,5 @@ def expect_whole(state: dict[str, Tensor], there: dict[str, Tensor], file: str) 
             if count:
                 raise KitError(
                     f'"{file}" holds {count:,} of {value.numel():,} numbers outside {low} to {high} in '
-                    f'"{name}", the places of a table in the model; the file is damaged or of another architecture.'
+                    f'"{name}", the places of a table in the model; it is damaged or of another architecture.'
                 )

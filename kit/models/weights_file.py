@@ -30,7 +30,8 @@ def expect_there(path: Path) -> None:
     if not os.path.exists(path):
         gone = " It is a link to a file that is gone." if os.path.islink(path) else ""
         names = os.listdir(path.parent) if os.path.isdir(path.parent) else []
-        raise KitError(f'there is no weights file "{path}".{gone}{nearest(path.name, names)}')
+        shown = path if len(str(path)) < 300 else f"{str(path)[:300]}..."
+        raise KitError(f'there is no weights file "{shown}".{gone}{nearest(path.name[:300], names)}')
 
 
 def read_file(path: Path):
@@ -143,7 +144,8 @@ def _look_into_archive(path: Path) -> None:
 
 def _read_torch(path: Path):
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # by its content: of a path torch looks at the ending
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         asks = f" It asks for {wanted[1]}." if wanted else ""
