@@ -75,7 +75,7 @@ def build_open_clip(config: dict, vision_only: bool) -> nn.Module:
 
     config = copy.deepcopy(config)
     for key in ("vision_cfg", "text_cfg"):
-        if not isinstance(config.get(key) or {}, dict):
+        if not isinstance(config.get(key, {}), dict) and (key == "vision_cfg" or config[key] is not None):
             raise KitError(
                 f"the {key} of a config should be a dict, not {config[key]!r}; "
                 "it should look like open_clip.get_model_config('ViT-B-32')."

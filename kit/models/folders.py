@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.models.values import some
-from kit.models.weights_file import SUFFIXES
+from kit.models.weights_file import SUFFIXES, names_in
 
 # in the order in which open_clip and timm themselves look
 OPEN_CLIP_FILES = (
@@ -104,7 +104,7 @@ def weights_in(folder: Path, files: tuple[str, ...]) -> Path:
     Raises:
         KitError: there is none, or several under other names.
     """
-    there = sorted(path.name for path in folder.iterdir() if path.suffix in SUFFIXES)
+    there = [name for name in names_in(folder) if name.endswith(SUFFIXES)]
     found = [name for name in files if name in there] or (there if len(there) == 1 else [])
     if not found:
         held = f"holds {some(there)}" if there else "holds no weights file"

@@ -17,7 +17,7 @@ from kit.models.model import NO_TEXT, Model
 from kit.models.text import TextTower, folder_words, has_vocabulary
 from kit.models.transforms import checked_transform, given
 from kit.models.values import left_out
-from kit.models.weights import fit, read_weights
+from kit.models.weights import fit, look_over, read_weights
 from kit.models.weights_file import looks_like_file
 
 RECIPE = ("mean", "std", "interpolation", "resize_mode")
@@ -289,6 +289,8 @@ def _load_tag(module: nn.Module, file: str, vision_only: bool, name: str) -> Non
         state, _ = read_weights(file)
         _fit_state(module, state, True, Path(file).name, name)
         return
+    if Path(file).suffix not in (".npz", ".npy"):  # SigLIP's original files, as numpy writes them
+        look_over(file, module, name)
     try:
         load_checkpoint(module, file, strict=True, weights_only=True)
     except Exception as error:  # whatever a damaged file makes of the libraries

@@ -17,7 +17,8 @@ from kit.models.folders import (
 )
 from kit.models.model import NO_TEXT, Model
 from kit.models.transforms import checked_transform, given
-from kit.models.weights import fit, read_weights
+from kit.models.values import expect_finite
+from kit.models.weights import fit, look_over, read_weights
 from kit.models.weights_file import looks_like_file
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names of timm's own repositories
@@ -103,10 +104,19 @@ def _build_tag(architecture: str, tag: str, settings: dict, device) -> nn.Module
     if not cached and not reachable():
         raise no_file(f"timm/{architecture}", tag)
     overlay = {"file": cached} if cached else None
+    if cached:
+        look_over(cached, make_timm(full, full, settings, meta=True), full)
     try:
-        return timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise no_file(f"timm/{architecture}", tag) from error
+        model = timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
+    except Exception as error:  # whatever a damaged file, or a missing one, makes of the libraries
+        if not cached:
+            raise no_file(f"timm/{architecture}", tag) from error
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise KitError(
+            f'the file of "{full}" at "{cached}" cannot be loaded: {first}; remove it and load again.'
+        ) from None
+    expect_finite(model.state_dict(), full)
+    return model
 
 
 def _classes_in(state: dict[str, Tensor], model: nn.Module) -> int:

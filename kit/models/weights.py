@@ -106,6 +106,19 @@ def fit(module: nn.Module, state: dict[str, Tensor], file: str, model: str) -> l
     ]
 
 
+def look_over(path, module: nn.Module, model: str) -> None:
+    """Raise where a file that the library loads itself holds what cannot be computed with.
+
+    Only types and layouts are looked at, and only under the module's own names.
+    """
+    path = Path(path)
+    found, _ = _unwrap(read_file(path), path.name)
+    state, _ = _strip({name: value for name, value in found.items() if isinstance(value, Tensor)})
+    there = {n: v for n, v in module.state_dict().items() if n.split(".")[-1] not in (*IGNORED, COUNTER)}
+    expect_plain(state, path.name)
+    expect_kinds(state, there, path.name, model)
+
+
 def _expect_shapes(state: dict, there: dict, file: str, model: str) -> None:
     both = [name for name in there if name in state]
     empty = [name for name in both if there[name].numel() and not state[name].numel()]

@@ -25,13 +25,22 @@ def looks_like_file(pretrained: str) -> bool:
     )
 
 
+def names_in(folder: Path) -> list[str]:
+    """What lies in a folder, sorted; nothing where it is none, or where nobody may look into it."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
 def expect_there(path: Path) -> None:
     """Raise where there is nothing under this path."""
     if not os.path.exists(path):
         gone = " It is a link to a file that is gone." if os.path.islink(path) else ""
-        names = os.listdir(path.parent) if os.path.isdir(path.parent) else []
         shown = path if len(str(path)) < 300 else f"{str(path)[:300]}..."
-        raise KitError(f'there is no weights file "{shown}".{gone}{nearest(path.name[:300], names)}')
+        raise KitError(
+            f'there is no weights file "{shown}".{gone}{nearest(path.name[:300], names_in(path.parent))}'
+        )
 
 
 def read_file(path: Path):
@@ -46,7 +55,7 @@ def read_file(path: Path):
     """
     expect_there(path)
     if path.is_dir():
-        inside = sorted(p.name for p in path.iterdir() if p.suffix in SUFFIXES)
+        inside = [name for name in names_in(path) if name.endswith(SUFFIXES)]
         shown = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
         listed = f"it holds {shown}; name one of them" if inside else "it holds no weights file"
         raise KitError(f'pretrained="{path}" is a folder: {listed}.')
@@ -107,6 +116,11 @@ def _read_safetensors(path: Path):
     try:
         return load_file(path)
     except Exception as error:  # whatever a damaged file makes of the library
+        if "Dtype not understood" in str(error):
+            raise KitError(
+                f'"{path.name}" holds numbers of a type that torch does not have ({str(error).split()[-1]}); '
+                "save its weights as float32, float16 or bfloat16."
+            ) from None
         raise _damaged(path, error) from None
 
 

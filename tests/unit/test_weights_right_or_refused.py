@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
 import timm
 import torch
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 
 import kit
 from kit.errors import KitError
+from kit.models import fetch, load_timm
 from kit.models.build import build_open_clip, seeded
 from tests.unit import tiny_models as tiny
 from tests.unit.test_load_files import transformers_state
@@ -141,6 +143,35 @@ def _first(old: Tensor, value: float) -> Tensor:
     new = old.clone()
     new.view(-1)[0] = value
     return new
+
+
+def tag_file(change: Callable[[State], State] | None = None) -> Callable[[Path], object]:
+    """Load a published tag of open_clip whose file lies in the local cache."""
+
+    def call(folder: Path):
+        state = clip().state_dict()
+        save_file(change(state) if change else state, folder / "open_clip_model.safetensors")
+        entry = {**open_clip.get_pretrained_cfg("ViT-B-32", "laion2b_s34b_b79k"), "hf_hub": "nobody/nothing/"}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-tiny-test", small())
+            patch.setitem(open_clip.pretrained._PRETRAINED, "ViT-tiny-test", {"laion": entry})
+            patch.setattr(fetch, "cached_file", lambda *_: str(folder / "open_clip_model.safetensors"))
+            return kit.load("ViT-tiny-test", "laion")
+
+    return call
+
+
+def timm_tag_file(change: Callable[[State], State] | None = None) -> Callable[[Path], object]:
+    """Load a published tag of timm whose file lies in the local cache."""
+
+    def call(folder: Path):
+        state = vit(1000).state_dict()
+        save_file(change(state) if change else state, folder / "model.safetensors")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(load_timm, "cached_file", lambda *_: str(folder / "model.safetensors"))
+            return kit.load(f"{tiny.TIMM}.augreg_in21k_ft_in1k", config=dict(tiny.TIMM_CONFIG))
+
+    return call
 
 
 def clip_file(
@@ -409,7 +440,7 @@ TYPES = [
     Row("qint8, a scale for each channel", clip_file(put(visual__proj=per_channel)), PLAIN + "of the type qint8"),
     Row("bits8", clip_file(put(visual__proj=by_eight(torch.bits8))), PLAIN + "of the type bits8; dequantise"),
     Row("two 4-bit floats in a byte", raw(packed("F4", 2)), PLAIN + "of the type float4_e2m1fn_x2; dequantise"),
-    Row("6-bit floats", raw(packed("F6_E2M3", 3)), "is damaged .*F6_E2M3"),
+    Row("6-bit floats", raw(packed("F6_E2M3", 3)), "of a type that torch does not have .F6_E2M3."),
     Row(
         "several types in one file",
         clip_file(lambda s: as_type("bfloat16", "visual.t")(as_type("float16", "visual.c")(s))),
@@ -565,6 +596,15 @@ def pipe(folder: Path):
     return kit.load("mine", folder / "mine.pt", config=small())
 
 
+def unreadable(folder: Path):
+    torch.save(clip().state_dict(), folder / "mine.pt")
+    with pytest.MonkeyPatch.context() as patch:  # the user who runs tests may read everything
+        patch.setattr(
+            Path, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        )
+        return kit.load("mine", folder / "mine.pt", config=small())
+
+
 def dangling(folder: Path):
     (folder / "mine.pt").symlink_to(folder / "gone.pt")
     return kit.load("mine", folder / "mine.pt", config=small())
@@ -591,6 +631,7 @@ FILES = [
     Row("safetensors under the name of a .pt", clip_file(name="mine.pt", write=save_file), Right()),
     Row("a torch file under the name of a .safetensors", clip_file(name="mine.safetensors"), Right()),
     Row("a named pipe", pipe, "is no ordinary file"),
+    Row("a file that may not be read", unreadable, r'"mine\.pt" cannot be read \(Permission denied\)'),
     Row("a link to a file that is gone", dangling, MISSING + ".*link to a file that is gone"),
     Row("no file, and tags in doubt", lambda folder: kit.load("ViT-L-14", folder / "no.pt"), MISSING),
     Row("no file, and an unknown model", lambda folder: kit.load("ViT-X-14", folder / "no.pt"), MISSING),
@@ -607,6 +648,18 @@ def _bytes_path(folder: Path):
     torch.save(clip().state_dict(), folder / "mine.pt")
     return kit.load("mine", os.fsencode(folder / "mine.pt"), config=small())
 
+
+CACHED = [
+    Row("the file of a tag", tag_file(), Right()),
+    Row("the file of a tag, int8", tag_file(as_type("int8", "visual.proj")), r"visual\.proj is int8 in the file.*dequantise"),
+    Row("the file of a tag, NaN", tag_file(put(visual__proj=one(float("nan")))), r"holds NaN or infinite values: visual\.proj"),
+    Row("the file of a tag, a shape of another model", tag_file(put(visual__proj=lambda old: old[:3])), "cannot be loaded: .*remove it and load again"),
+    Row("the file of a tag, half of it", tag_file(lambda s: only("visual.")(s)), "cannot be loaded: .*remove it and load again"),
+    Row("the file of a timm tag", timm_tag_file(), Right(lambda: PreLogits(vit(1000)))),
+    Row("the file of a timm tag, uint8", timm_tag_file(as_type("uint8", "blocks.")), r"blocks\.\S+ is uint8 in the file.*dequantise"),
+    Row("the file of a timm tag, NaN", timm_tag_file(put(norm__bias=one(float("nan")))), FINITE + r"norm\.bias"),
+    Row("the file of a timm tag, without a layer", timm_tag_file(without("norm.")), "cannot be loaded: .*remove it and load again"),
+]  # fmt: skip
 
 PREPARED = [
     Row("local-dir: with a file", in_folder(SQUASHED, local), Right(transform=OWN)),
@@ -679,6 +732,7 @@ FOLDERS = [
     Row("{} as words.json", in_folder({}, shipped=True, prepare=written("words.json", b"{}")), "should be a list of words"),
     Row("junk as words.json", in_folder({}, shipped=True, prepare=written("words.json", b"dog, cat")), "is no JSON"),
     Row("numbers as words.json", in_folder({}, shipped=True, prepare=written("words.json", b"[1, 2]")), "should be a list of words"),
+    Row("null as vision_cfg", in_folder({"model_cfg": {**small(), "vision_cfg": None}}), "the vision_cfg of a config should be a dict"),
     Row("{} as config.json", in_timm_folder({"architecture": None}), 'names no architecture of timm: "architecture" is None'),
     Row("a folder of transformers", in_timm_folder({"architecture": None, "model_type": "vit", "architectures": ["ViTForImageClassification"]}), r"holds a model of transformers \(vit\)"),
     Row("an unknown architecture of timm", in_timm_folder({"architecture": "vit_tiny_patch16_22"}), "names no architecture of timm"),
@@ -723,7 +777,20 @@ WITHIN = [
     Row("a file where meta is the default device", inside(lambda: torch.device("meta"), lambda folder: kit.load("mine", "random", config=small(), seed=3)), Right(random_tower)),
 ]  # fmt: skip
 
-ROWS = [*TYPES, *VALUES, *LAYOUTS, *COUNTS, *HEADS, *NAMES, *HF, *FILES, *PREPARED, *FOLDERS, *WITHIN]
+ROWS = [
+    *TYPES,
+    *VALUES,
+    *LAYOUTS,
+    *COUNTS,
+    *HEADS,
+    *NAMES,
+    *HF,
+    *FILES,
+    *CACHED,
+    *PREPARED,
+    *FOLDERS,
+    *WITHIN,
+]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.what)
