@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 
 import kit
 from kit.errors import KitError
+from kit.models.weights import fit, read_weights
 from tests.unit import tiny_models as tiny
 from tests.unit.weight_files import (
     EIGHT,
@@ -482,6 +483,18 @@ def test_a_folder_is_what_open_clips_own_loader_makes_of_it(tmp_path):
         assert torch.equal(
             model.encode_text(["a dog", "a red cat"]), normalize(theirs.encode_text(tokens), dim=-1)
         )
+
+
+def test_position_ids_stay_as_the_architecture_has_them(tmp_path):
+    """A text tower that saves its places: a file with them, and one without, as newer versions write it."""
+    for kept in (["weight", "position_ids"], ["weight"]):
+        source, module = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        for one_of_them in (source, module):
+            one_of_them.register_buffer("position_ids", torch.arange(4))
+        torch.save({name: source.state_dict()[name] for name in kept}, tmp_path / "text.pt")
+        state, _ = read_weights(tmp_path / "text.pt")
+        assert fit(module, state, "text.pt", "mine") == []
+        assert torch.equal(module.weight, source.weight) and torch.equal(module.position_ids, torch.arange(4))
 
 
 def test_the_table_has_a_row_for_each_kind_and_its_rows_differ():
