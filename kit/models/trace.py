@@ -15,7 +15,8 @@ from torch import Tensor, fx, nn
 
 from kit.errors import KitError, Refused
 from kit.models.attention import Attention, attentions
-from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, shape_of
+from kit.models.kept import Kept, said_if_slow
+from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, known, path_in, shape_of
 
 
 class Trace:
@@ -76,6 +77,17 @@ def trace_of(model) -> Trace:
 
 
 def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
+    """The tower as a graph module: from a kept record where one is true, else recorded and kept."""
+    kept = Kept(tower, size, like)
+    module = kept.read()
+    if module is None:
+        with said_if_slow(f"recording {name}{kept.later}"):
+            module = _record(name, tower, size, like)
+        kept.write(module)
+    return module
+
+
+def _record(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
     """The tower as a graph module with plain arguments, without operations that do nothing."""
     pixels = torch.zeros(EXAMPLE_BATCH, 3, *size, dtype=like.dtype, device=like.device)
     batch = ({0: torch.export.Dim.DYNAMIC},)
@@ -100,6 +112,8 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
     graph = module.graph
     graph.set_codegen(fx.graph.CodeGen())
     for node in list(graph.nodes):
+        place = path_in(node.meta.get("nn_module_stack") or {})
+        node.meta = {"val": known(node.meta.get("val")), "module": place}
         if node.op == "output":
             node.args = (node.args[0][0],)
         elif node.target is aten._assert_tensor_metadata.default:
