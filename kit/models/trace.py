@@ -106,9 +106,10 @@ def _record(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
                 "wrap it in a module that pools them."
             ) from None
         raise KitError(f'"{name}" cannot be recorded by torch.export: {reason}') from error
-    module = program.module(check_guards=False)
-    if any(_in_place(n) for n in module.graph.nodes):
-        module = program.run_decompositions({}).module(check_guards=False)
+    with warnings.catch_warnings(action="ignore"):
+        module = program.module(check_guards=False)
+        if any(_in_place(n) for n in module.graph.nodes):
+            module = program.run_decompositions({}).module(check_guards=False)
     graph = module.graph
     graph.set_codegen(fx.graph.CodeGen())
     for node in list(graph.nodes):
