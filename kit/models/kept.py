@@ -57,8 +57,9 @@ class Kept:
         if digest != self._digest(record):
             return None
         try:
-            module = rebuilt(record, self.tower, self.like.device)
-            return module if self._is_true(module) else None
+            with torch.inference_mode(False), torch.no_grad():
+                module = rebuilt(record, self.tower, self.like.device)
+                return module if self._is_true(module) else None
         except Exception:  # the file may hold anything; whatever is wrong with it, the record is made anew
             return None
 
@@ -76,8 +77,7 @@ class Kept:
         """Does a graph give what the tower itself gives, and is every value in it as was foretold?"""
         noise = torch.randn(1, 3, *self.size, generator=torch.Generator().manual_seed(0))
         pixels = noise.to(self.like)
-        with torch.no_grad():
-            found, truth = _Foretold(module).run(pixels), self.tower(pixels)
+        found, truth = _Foretold(module).run(pixels), self.tower(pixels)
         error = float((found - truth).norm() / truth.norm())
         return error <= TOLERANCE.get(self.like.dtype, 0.0)
 

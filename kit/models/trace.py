@@ -7,6 +7,7 @@ graph reads the module's own parameters: nothing is copied.
 
 import operator
 import warnings
+from dataclasses import dataclass
 from unittest import mock
 
 import torch
@@ -15,8 +16,10 @@ from torch import Tensor, fx, nn
 
 from kit.errors import KitError, Refused
 from kit.models.attention import Attention, attentions
+from kit.models.hooks import Hooks, Key, only
 from kit.models.kept import Kept, said_if_slow
 from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, known, path_in, shape_of
+from kit.models.stamp import Stamp
 
 
 class Trace:
@@ -60,20 +63,62 @@ class Trace:
         return node.target(*args, **{k: self.constant(v) for k, v in node.kwargs.items()})
 
 
+@dataclass(frozen=True)
+class Record:
+    """A trace, and what it is a record of.
+
+    Attributes:
+        trace: the recorded tower.
+        tower: the module that was recorded.
+        stamp: what its modules were.
+        editing: the forward hooks that are part of the record; the others only look.
+    """
+
+    trace: Trace
+    tower: nn.Module
+    stamp: Stamp
+    editing: frozenset[Key]
+
+
 def trace_of(model) -> Trace:
-    """The trace of a model's image tower, recorded at the first call (0.6 to 3 s) and kept.
+    """The trace of a model's image tower, recorded at the first call (0.6 to 3 s) and kept while it is true.
 
     Raises:
         KitError: the tower is in train mode or of half precision, or `torch.export` cannot record it.
     """
-    cached = getattr(model, "_trace", None)
-    weight = next(model.tower.parameters())
-    key = (id(model.tower), weight.device, weight.dtype)
-    if cached is None or cached[0] != key:
-        model.check_ready()
-        cached = (key, Trace(_export(model.name, model.tower, model.image_size, weight)))
-        model._trace = cached
-    return cached[1]
+    return record_of(model).trace
+
+
+def record_of(model, editing: frozenset[Key] | None = None) -> Record:
+    """The record of a model's image tower; made anew once modules, hooks or attributes are others.
+
+    Args:
+        model: from `kit.load`.
+        editing: the hooks that edit, as the library's own forward has just shown. None takes those that
+            are known, and of a tower that is not yet recorded none, since they show only in a pass.
+
+    Raises:
+        KitError: as `trace_of`.
+    """
+    kept: Record | None = getattr(model, "_record", None)
+    known = kept is not None and kept.tower is model.tower and editing in (None, kept.editing)
+    if known and kept.stamp.holds():
+        return kept
+    model.check_ready()
+    stamp, weight = Stamp(model.tower), next(model.tower.parameters())
+    editing = frozenset() if editing is None else editing
+    with only(stamp.hooks, editing):
+        module = _export(model.name, model.tower, model.image_size, weight)
+    stamp.settle()
+    model._record = Record(Trace(module), model.tower, stamp, editing)
+    return model._record
+
+
+def hooks_of(model) -> list[Hooks]:
+    """The forward hooks that are set on a model's tower now."""
+    kept: Record | None = getattr(model, "_record", None)
+    same = kept is not None and kept.tower is model.tower and kept.stamp.holds()
+    return (kept.stamp if same else Stamp(model.tower)).hooks
 
 
 def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
@@ -82,12 +127,12 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
     module = kept.read()
     if module is None:
         with said_if_slow(f"recording {name}{kept.later}"):
-            module = _record(name, tower, size, like)
+            module = _exported(name, tower, size, like)
         kept.write(module)
     return module
 
 
-def _record(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
+def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
     """The tower as a graph module with plain arguments, without operations that do nothing."""
     pixels = torch.zeros(EXAMPLE_BATCH, 3, *size, dtype=like.dtype, device=like.device)
     batch = ({0: torch.export.Dim.DYNAMIC},)

@@ -194,7 +194,7 @@ def test_the_special_path_equals_the_general_route():
         model = family(name, EXACT[name])
         plain = kit.run(model, pixels_for(model))
         assert plain.frozen.plain
-        model._frozen = (model._frozen[0], FrozenGraph(name, plain.frozen.trace, plain=False))
+        model._frozen = (*model._frozen[:2], FrozenGraph(name, plain.frozen.trace, plain=False))
         del plain.frozen.trace.tapped
         general = GeneralRun(model, plain.pixels, tokens=True)
         assert list(general.index["name"]) == list(plain.index["name"])

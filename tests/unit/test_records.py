@@ -51,7 +51,7 @@ def place_of(model) -> Kept:
 @pytest.fixture(scope="module")
 def recorded(tiny):
     """The tower of `tiny` as it is recorded, and its record."""
-    module = trace._record("tiny", tiny.tower, tiny.image_size, next(tiny.tower.parameters()))
+    module = trace._exported("tiny", tiny.tower, tiny.image_size, next(tiny.tower.parameters()))
     return module, json.loads(written(module, tiny.tower, tiny.device))
 
 
@@ -101,7 +101,7 @@ def test_a_kept_record_is_the_graph_that_was_recorded(name, folder):
 
 
 def test_the_second_model_is_not_recorded(tiny, place, monkeypatch):
-    monkeypatch.setattr(trace, "_record", None)
+    monkeypatch.setattr(trace, "_exported", None)
     assert trace_of(copy.copy(tiny)).layers == 2
 
 
@@ -120,7 +120,7 @@ def test_a_constant_that_the_towers_own_code_makes_is_kept_as_numbers(folder):
             return self.patches(x).mean((2, 3)) * torch.tensor([0.5, -torch.pi] * 4) + self.shifts
 
     tower = Scaled().eval()
-    module = trace._record("scaled", tower, (16, 16), pixels())
+    module = trace._exported("scaled", tower, (16, 16), pixels())
     record = written(module, tower, torch.device("cpu"))
     assert [len(c["numbers"]) for c in json.loads(record)["constants"].values()] == [8]
     found = rebuilt(record, tower, torch.device("cpu"))
@@ -311,8 +311,8 @@ def test_a_record_that_tells_a_lie_is_made_anew_once_and_replaced(recorded, plac
     HOSTILE["another operation"](record)
     put(place, json.dumps(record).encode())
     rebuilt(json.dumps(record).encode(), tiny.tower, tiny.device)  # nothing in it is unknown
-    times, real = [], trace._record
-    monkeypatch.setattr(trace, "_record", lambda *given: times.append(1) or real(*given))
+    times, real = [], trace._exported
+    monkeypatch.setattr(trace, "_exported", lambda *given: times.append(1) or real(*given))
     model = copy.copy(tiny)
     assert kit.check(model).verdict == "exact" and len(times) == 1
     assert place.read() is not None
