@@ -187,6 +187,8 @@ class _Reader:
             names = {a.name for a in operation._schema.arguments} if hasattr(operation, "_schema") else set()
             _need(names.issuperset(kwargs), name)
             args = tuple(self._argument(a) for a in args)
+            # the one operation here that may write: to running statistics, in train mode
+            _need(name != "batch_norm.default" or args[5] is False, name)
             node = graph.call_function(operation, args, {k: self._argument(v) for k, v in kwargs.items()})
         else:
             node = graph.placeholder("pixels")

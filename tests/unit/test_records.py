@@ -139,6 +139,17 @@ def test_operations_that_a_record_may_name_change_nothing(name):
         assert not {a.name for a in schema.arguments} & {"filename", "generator"}
 
 
+def test_a_batch_norm_that_would_write_to_the_weights_is_no_record():
+    tower = nn.Sequential(nn.Conv2d(3, 8, 8, 8), nn.BatchNorm2d(8), nn.Flatten()).eval()
+    module = trace._exported("norm", tower, (16, 16), pixels())
+    record = json.loads(written(module, tower, torch.device("cpu")))
+    (norm,) = nodes_of(record, "batch_norm.default")
+    assert rebuilt(json.dumps(record).encode(), tower, torch.device("cpu"))(pixels(size=16)).shape == (2, 32)
+    norm[3][5] = True
+    with pytest.raises(ValueError, match=r"batch_norm\.default"):
+        rebuilt(json.dumps(record).encode(), tower, torch.device("cpu"))
+
+
 def nodes_of(record: dict, name: str) -> list:
     return [node for node in record["nodes"] if isinstance(node, list) and name in node]
 
@@ -335,10 +346,15 @@ def test_other_versions_and_other_code_make_a_record_anew(tiny, place, monkeypat
     assert kept._surroundings.__wrapped__() != now
 
 
-def test_a_tower_with_a_hook_is_recorded_without_a_trace_on_the_disk(tiny, folder):
+def test_what_a_hook_edits_is_not_kept(tiny, folder):
     model = tiny.double()
-    model.tower.register_forward_hook(lambda *_: None)
-    assert trace_of(model).layers == 2 and not folder.exists()
+    handle = model.tower.register_forward_hook(lambda module, args, out: 2 * out)
+    with pytest.warns(UserWarning, match="has forward hooks"):
+        edited = kit.run(model, pixels().double()).representation
+    assert not folder.exists()
+    handle.remove()
+    plain = kit.run(model, pixels().double()).representation
+    assert len(cache.kept()) == 1 and torch.equal(edited, 2 * plain)
 
 
 def test_nothing_is_kept_where_the_variable_is_empty(tiny, monkeypatch):
