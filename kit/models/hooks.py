@@ -89,10 +89,10 @@ def _instead(hooks: list[Hooks], change: Callable[[Key, Hook, bool], Hook | None
             some.table.update({n: hook for n, hook in after.items() if n not in there})
 
 
-def _versions(args: tuple) -> list[int]:
+def _versions(args: tuple) -> list[int | None]:
     """Versions of the tensors that a hook is handed; the module that stands first holds none."""
     tensors = [leaf for leaf in tree_leaves(args[1:]) if isinstance(leaf, Tensor)]
-    return [t._version for t in tensors if not t.is_inference()]
+    return [version_of(t) for t in tensors]
 
 
 def _is_as_given(out: object, args: tuple, early: bool) -> bool:
@@ -105,3 +105,11 @@ def _is_as_given(out: object, args: tuple, early: bool) -> bool:
         given = args[-1]
     leaves, before = tree_leaves(out), tree_leaves(given)
     return len(leaves) == len(before) and all(a is b for a, b in zip(leaves, before))
+
+
+def version_of(tensor: Tensor) -> int | None:
+    """How often a tensor was written in place; None where torch does not count, under inference mode."""
+    try:
+        return tensor._version
+    except RuntimeError:
+        return None

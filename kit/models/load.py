@@ -66,6 +66,12 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
     if config is not None and not isinstance(config, dict):
         raise KitError(f"config= should be a dict of settings, not of the type {type(config).__name__}.")
     expect_preprocess(preprocess)
+    default = torch.get_default_dtype()
+    if default not in (torch.float32, torch.float64):
+        raise KitError(
+            f"torch's default type is {str(default).removeprefix('torch.')}, too coarse for an exact sum of "
+            "parts; call torch.set_default_dtype(torch.float32) first."
+        )
     options = {"config": config, "preprocess": preprocess, "like": like, "seed": seed}
     options["device"] = pick_device(device)
     # whatever holds where this is called from, the weights are ordinary tensors, first in main memory

@@ -109,7 +109,9 @@ def load_open_clip_folder(name, folder: Path, pretrained, *, config, preprocess,
             f"The settings of images say {recipe['size']} px; the tower reads {size}, and so they become."
         )
     file = pretrained if pretrained is not None else str(weights_in(folder, OPEN_CLIP_FILES))
-    texts = Texts(lambda: _folder_tokenizer(folder, config, name), folder_words(folder))
+    # open_clip counts a relative path of the tokenizer from the working directory, at the first text
+    place = folder.resolve()
+    texts = Texts(lambda: _folder_tokenizer(place, config, name), folder_words(folder))
     asked = Plan(name, name, file, {}, config, recipe)
     return _made(asked, pretrained, texts, preprocess, device, seed, notes)
 
@@ -324,8 +326,6 @@ def _folder_tokenizer(folder: Path, config: dict, name: str):
     """The tokenizer of a folder: with the vocabulary that lies in it, else open_clip's own."""
     import open_clip
 
-    # open_clip counts a relative path of the tokenizer from the working directory
-    folder = folder.resolve()
     own = {"bpe_path": str(folder / "bpe.txt.gz")} if has_vocabulary(folder) else {}
     try:
         made = open_clip.get_tokenizer(f"local-dir:{folder}", **own)

@@ -348,12 +348,13 @@ class Model:
     def double(self) -> "Model":
         """A deep copy that computes in float64; on MPS, which has no float64, it lies on the CPU."""
         memo: dict = {}
-        copies = {
-            key: copy.deepcopy(getattr(self, key), memo) for key in ("library_model", "tower", "text_tower")
-        }
+        names = ("library_model", "tower", "text_tower")
+        with torch.inference_mode(False):
+            copies = {name: copy.deepcopy(getattr(self, name), memo) for name in names}
         device = "cpu" if self.device.type == "mps" else self.device
-        for module in (copies["library_model"], copies["tower"]):
-            module.to(device).double()
+        with torch.inference_mode(False):
+            for module in (copies["library_model"], copies["tower"]):
+                module.to(device).double()
         head = None if self.class_head is None else self.class_head.to(device).double()
         return replace(self, **copies, class_head=head, notes=[*self.notes])
 

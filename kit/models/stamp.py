@@ -8,13 +8,12 @@ the library's own forward (`kit.models.hooks`).
 """
 
 from collections.abc import Iterable
-from operator import attrgetter
 
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.modules import module as torch_modules
 
-from kit.models.hooks import Hooks
+from kit.models.hooks import Hooks, version_of
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 TABLES = (
@@ -81,8 +80,8 @@ class Stamp:
     def _take_attributes(self) -> None:
         self._names = list(map(tuple, self._kept()))
         self._values = [tuple(a.values()) for a in self._kept()]
-        own = (v for a in self._kept() for name, v in a.items() if name not in OF_TORCH)
-        self._contents = [(v, held(v)) for v in own if type(v) in CONTAINERS]
+        own = [(n, k, v) for n, a in enumerate(self._kept()) for k, v in a.items() if k not in OF_TORCH]
+        self._contents = [(n, k, v, held(v)) for n, k, v in own if type(v) in CONTAINERS]
 
     def _kept(self) -> list[dict]:
         """The attributes of every module, without those that a forward writes."""
@@ -103,7 +102,7 @@ class Stamp:
                 and [kind.forward for kind in self._classes] == self._forwards
                 and list(map(tuple, self._kept())) == self._names
                 and [tuple(a.values()) for a in self._kept()] == self._values
-                and all(held(value) == content for value, content in self._contents)
+                and all(held(value) == content for _, _, value, content in self._contents)
                 and self._same_types()
             )
         except (RuntimeError, ValueError):  # another tensor or array, whose comparison is no yes or no
@@ -117,16 +116,16 @@ class Stamp:
 
     def settle(self) -> None:
         """Leave the plain attributes out from now on that are others now: a forward has just written them."""
-        changed = False
+        written = {(n, name) for n, name, value, content in self._contents if held(value) != content}
         for number, (names, values) in enumerate(zip(self._names, self._values)):
             before, now = dict(zip(names, values)), self._attributes[number]
-            missing = object()
-            for name in before.keys() | now.keys():
-                old, new = before.get(name, missing), now.get(name, missing)
-                if old is not new and name not in self._ignored.get(number, ()):
-                    self._ignored.setdefault(number, set()).add(name)
-                    changed = True
-        if changed:
+            ignored, missing = self._ignored.get(number, set()), object()
+            for name in (before.keys() | now.keys()) - ignored:
+                if before.get(name, missing) is not now.get(name, missing):
+                    written.add((number, name))
+        for number, name in written:
+            self._ignored.setdefault(number, set()).add(name)
+        if written:
             self._take_attributes()
 
 
@@ -151,17 +150,9 @@ def held(value: object) -> object:
     return value if isinstance(value, SIMPLE) else id(value)
 
 
-_placed = attrgetter("_version", "shape")
-
-
 def weights_of(tensors: Iterable[Tensor]) -> tuple:
     """Identity, version, place and shape of tensors, as one value to compare."""
-    return tuple(
-        [
-            (id(t), t.untyped_storage()._cdata, (None, t.shape) if t.is_inference() else _placed(t))
-            for t in tensors
-        ]
-    )
+    return tuple([(id(t), t.untyped_storage()._cdata, version_of(t), t.shape) for t in tensors])
 
 
 def sample_of(tensors: Iterable[Tensor], size: int = 256) -> tuple[bytes, ...]:

@@ -96,7 +96,7 @@ def fit(module: nn.Module, state: dict[str, Tensor], file: str, model: str) -> l
         )
     expect_finite(state, file, {name: value.dtype for name, value in there.items()})
     expect_whole({n: v for n, v in state.items() if not n.endswith(COUNTER)}, there, file)
-    zeros = [n for n, v in there.items() if v.ndim > 1 and v.any() and not state[n].any()]
+    zeros = [n for n, v in there.items() if v.ndim > 1 and not state[n].count_nonzero() and v.any()]
     module.load_state_dict(state)  # copies, and turns half precision into the module's float32
     if not zeros:
         return []

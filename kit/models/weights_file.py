@@ -36,11 +36,10 @@ def names_in(folder: Path) -> list[str]:
 def expect_there(path: Path) -> None:
     """Raise where there is nothing under this path."""
     if not os.path.exists(path):
-        gone = " It is a link to a file that is gone." if os.path.islink(path) else ""
         shown = path if len(str(path)) < 300 else f"{str(path)[:300]}..."
-        raise KitError(
-            f'there is no weights file "{shown}".{gone}{nearest(path.name[:300], names_in(path.parent))}'
-        )
+        link = " It is a link to a file that is gone." if os.path.islink(path) else ""
+        more = link or nearest(path.name[:300], names_in(path.parent))
+        raise KitError(f'there is no weights file "{shown}".{more}')
 
 
 def read_file(path: Path):

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.hooks import version_of
 from kit.parts.check import fault_along
 from kit.parts.frozen import Source, forget
 from kit.parts.general import Leaves, Replay
@@ -30,6 +31,11 @@ class GeneralRun(Run):
         steps = Steps(self.frozen.trace.constant, {}, len(self.pixels))
         self._reading = self.frozen.reading
         self._all_read = not any(s.node in self._reading.shut for s in self.frozen.sources)
+        if not self._all_read and any(version_of(p) is None for p in self.model.tower.parameters()):
+            raise KitError(
+                f'weights of "{self.model.name}" were made under torch.inference_mode(), where torch keeps '
+                "no account of derivatives, which this tower's scores need; load or copy them outside of it."
+            )
         self._leaves = Leaves(self.frozen, steps, self.tokens, watch or Taps())
         with torch.set_grad_enabled(not self._all_read):  # what is read needs no gradients
             out = forward(self.model, self.frozen, self.pixels, self._leaves, "general")
@@ -67,7 +73,7 @@ class GeneralRun(Run):
             values = work()
             if self._parts_are_read or self.frozen.check is None:
                 return values
-            gap = values.sum(1) - self.representation @ directions.T
+            gap = values.detach().sum(1) - self.representation @ directions.T
             lengths = self.norm[:, None] * directions.norm(dim=-1)
             gap = float((gap / lengths.where(lengths > 0, torch.ones_like(lengths))).abs().max())
             fault = fault_along(self, gap)
@@ -133,12 +139,17 @@ class GeneralRun(Run):
         """Gradients by one pass back through the frozen graph for each direction."""
         names = list(self._leaves.values)
         leaves = [self._leaves.values[n] for n in names]
-        found = [
-            torch.autograd.grad(
-                self._out, leaves, d.expand(len(self.pixels), -1), retain_graph=True, materialize_grads=True
-            )
-            for d in directions
-        ]
+        with torch.inference_mode(False):
+            found = [
+                torch.autograd.grad(
+                    self._out,
+                    leaves,
+                    d.expand(len(self.pixels), -1),
+                    retain_graph=True,
+                    materialize_grads=True,
+                )
+                for d in directions
+            ]
         return {n: torch.stack(g) for n, g in zip(names, zip(*found))}
 
     def _spread(self, directions: Tensor) -> dict[str, Tensor]:

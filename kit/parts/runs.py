@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.hooks import version_of
 from kit.models.trace import hooks_of
 from kit.parts.check import fault_of, with_hooks
 from kit.parts.frozen import Constant, FrozenGraph, Source, forget, frozen_graph
@@ -72,7 +73,7 @@ class Run:
 
         model.check_pixels(pixels)
         with torch.inference_mode(False):
-            pixels = pixels.clone() if pixels.is_inference() else pixels
+            pixels = pixels.clone() if version_of(pixels) is None else pixels
             truth, editing = with_hooks(model, pixels)
             for _attempt in ("as kept", "anew"):
                 frozen = frozen_graph(model, editing)
@@ -313,7 +314,9 @@ class Run:
         if not isinstance(directions, Tensor):
             raise KitError(f"directions should be a tensor [text, embed], not {type(directions).__name__}.")
         expect_shape(directions, "text embed", "directions", embed=self.representation.shape[1])
-        return directions.to(self.representation)
+        with torch.inference_mode(False):
+            directions = directions.clone() if version_of(directions) is None else directions
+            return directions.to(self.representation)
 
 
 def compared_graph(model, pixels: Tensor) -> FrozenGraph:

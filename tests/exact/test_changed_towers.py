@@ -228,9 +228,9 @@ class TestHooks:
         model, pixels = changed
         norm, double = modules_of(model, nn.LayerNorm)[-1], lambda *args: None
         kinds = [
-            norm.register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],)),
+            norm.register_forward_pre_hook(lambda module, inputs: (inputs[0].flip(-1),)),
             norm.register_forward_pre_hook(
-                lambda module, inputs, named: ((3 * inputs[0],), named), with_kwargs=True
+                lambda module, inputs, named: ((inputs[0].roll(1, -1),), named), with_kwargs=True
             ),
             norm.register_forward_hook(lambda module, inputs, named, out: out + 1, with_kwargs=True),
             model.tower.register_forward_hook(lambda module, inputs, out: 3 * out + 1),
@@ -366,6 +366,9 @@ def test_what_is_made_under_inference_mode_goes_on_outside():
     assert_right(model, pixels)
     with torch.inference_mode():
         assert_right(model, pixels)
+        model.tower.load_state_dict({k: v.clone() for k, v in model.tower.state_dict().items()}, assign=True)
+    with pytest.raises(KitError, match=r"were made under torch\.inference_mode\(\)"):
+        kit.scores(model, pixels, unit_directions(model))
 
 
 def test_a_run_of_before_a_change_is_no_run_of_the_model():
@@ -398,7 +401,7 @@ def test_texts_are_encoded_again_once_their_tower_is_another():
     seen = [model.encode_text(["a dog"])]
     changes = [
         lambda: model.library_model.ln_final.weight.data.mul_(-1),
-        lambda: setattr(model.library_model.ln_final, "eps", 0.5),
+        lambda: setattr(model.library_model.transformer.resblocks[0].mlp, "gelu", nn.ReLU().eval()),
         lambda: model.library_model.ln_final.register_forward_hook(lambda module, inputs, out: out.flip(-1)),
     ]
     for change in changes:
