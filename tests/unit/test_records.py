@@ -19,6 +19,7 @@ from kit.models.operations import OPERATIONS
 from kit.models.records import rebuilt, written
 from kit.models.trace import trace_of
 from tests.exact.families import EXACT
+from tests.exact.towers import same_graph
 from tests.unit.tiny_models import TIMM, TIMM_CONFIG, pixels
 
 ROOT = Path(__file__).parents[2]
@@ -67,20 +68,6 @@ def place(tiny, folder, recorded):
 def put(place: Kept, record: bytes) -> None:
     """Put another record in the place of one, with a digest that fits."""
     assert cache.write(place.name, place._digest(record) + b"\n" + record)
-
-
-def same_graph(left: torch.fx.GraphModule, right: torch.fx.GraphModule) -> bool:
-    """Are two graphs alike node by node, names aside, over the very same tensors?"""
-    pairs = list(zip(left.graph.nodes, right.graph.nodes, strict=True))
-    twin = dict(pairs)
-    for a, b in pairs:
-        ours = torch.fx.map_arg((a.args, a.kwargs), lambda node: twin[node])
-        assert (a.op, a.meta, *ours) == (b.op, b.meta, b.args, b.kwargs), (a, b)
-        assert a.target == b.target or a.op == "placeholder"
-        if a.op == "get_attr":
-            tensors = [functools.reduce(getattr, a.target.split("."), m) for m in (left, right)]
-            assert tensors[0] is tensors[1], a.target
-    return True
 
 
 @pytest.mark.parametrize("name", TOWERS)
