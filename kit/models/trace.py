@@ -17,7 +17,8 @@ from torch import Tensor, fx, nn
 from kit.errors import KitError, Refused
 from kit.models.attention import Attention, attentions
 from kit.models.hooks import Hooks, Key, only
-from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, shape_of
+from kit.models.kept import Kept, said_if_slow
+from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, known, path_in, shape_of
 from kit.models.stamp import Stamp
 
 
@@ -121,6 +122,17 @@ def hooks_of(model) -> list[Hooks]:
 
 
 def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
+    """The tower as a graph module: from a kept record where one is true, else recorded and kept."""
+    kept = Kept(tower, size, like)
+    module = kept.read()
+    if module is None:
+        with said_if_slow(f"recording {name}{kept.later}"):
+            module = _exported(name, tower, size, like)
+        kept.write(module)
+    return module
+
+
+def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
     """The tower as a graph module with plain arguments, without operations that do nothing."""
     pixels = torch.zeros(EXAMPLE_BATCH, 3, *size, dtype=like.dtype, device=like.device)
     batch = ({0: torch.export.Dim.DYNAMIC},)
@@ -139,12 +151,15 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
                 "wrap it in a module that pools them."
             ) from None
         raise KitError(f'"{name}" cannot be recorded by torch.export: {reason}') from error
-    module = program.module(check_guards=False)
-    if any(_in_place(n) for n in module.graph.nodes):
-        module = program.run_decompositions({}).module(check_guards=False)
+    with warnings.catch_warnings(action="ignore"):
+        module = program.module(check_guards=False)
+        if any(_in_place(n) for n in module.graph.nodes):
+            module = program.run_decompositions({}).module(check_guards=False)
     graph = module.graph
     graph.set_codegen(fx.graph.CodeGen())
     for node in list(graph.nodes):
+        place = path_in(node.meta.get("nn_module_stack") or {})
+        node.meta = {"val": known(node.meta.get("val")), "module": place}
         if node.op == "output":
             node.args = (node.args[0][0],)
         elif node.target is aten._assert_tensor_metadata.default:
