@@ -11,10 +11,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "kit"
 
-BASE = {"errors", "axes"}
+BASE = {"errors", "axes", "writing"}
 MAY_IMPORT = {
     "errors": set(),
     "axes": {"errors"},
+    "writing": {"errors"},
     "world": BASE,
     "models": BASE | {"world"},
     "data": BASE | {"world", "models"},
