@@ -95,7 +95,8 @@ def collect(
         images.damaged |= damaged_in(path / FILES if keep == "store" else listed_at(path), len(images))
     if images.damaged and place()[0] == 0:
         why = images.damaged[min(images.damaged)]
-        warnings.warn(f"{len(images.damaged):,} of {len(images):,} images are left out. {why}", stacklevel=2)
+        left = f"{len(images.damaged):,} of {len(images):,} images could not be read and are left out"
+        warnings.warn(f"{left}, such as: {why}", stacklevel=2)
     return found
 
 
