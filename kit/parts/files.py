@@ -12,8 +12,8 @@ from safetensors import safe_open
 from torch import Tensor
 
 from kit.errors import KitError, shown
-from kit.parts.headers import format_of
-from kit.parts.labels import FILES_BEGIN, files_text
+from kit.parts.headers import format_of, is_whole, signed
+from kit.parts.labels import FILES_BEGIN, files_text, text_digest
 from kit.writing import checked_path, write_file
 
 FIRST_FORMAT = "loupe-{}-1"  # without digests; what ships with older models is read as it is
@@ -29,8 +29,7 @@ def save_collected(path: str | Path, kind: str, facts: dict, tensors: dict[str, 
     check_place(path, kind)
     tensors = {key: value.contiguous() for key, value in tensors.items()}
     digests = {key: _digest(value) for key, value in tensors.items()}
-    said = json.dumps({"format": format_of(kind), **facts, "sha256": digests})
-    metadata = {kind: said, "digest": hashlib.sha256(said.encode()).hexdigest()}
+    metadata = {kind: signed(kind, facts | {"sha256": digests})}  # one entry: several have no fixed order
     write_file(path, safetensors.torch.save(tensors, metadata=metadata))
 
 
@@ -59,15 +58,15 @@ def load_collected(path: str | Path, kind: str, least: int = 1) -> tuple[dict, d
     path = Path(path)
     if not os.path.isfile(path):
         raise KitError(f'no file of {kind} at "{shown(path)}"; collect them with kit.collect and save them.')
-    metadata = _said(path, kind)
-    if not metadata:
+    said = _said(path, kind)
+    if not said:
         raise KitError(
             f'"{shown(path.name)}" is not a file of {kind}, or its beginning is damaged; write one with '
             f"{kind.capitalize()}.save, or collect them again with kit.collect."
         )
     try:
-        facts = json.loads(metadata[kind])
-        whole = _is_whole(metadata, kind, facts)
+        facts = json.loads(said)
+        whole = _is_whole(facts, kind)
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         digests = facts.pop("sha256", None)
@@ -83,23 +82,23 @@ def load_collected(path: str | Path, kind: str, least: int = 1) -> tuple[dict, d
     return {key: value for key, value in facts.items() if key != "format"}, tensors
 
 
-def _said(path: Path, kind: str) -> dict[str, str]:
+def _said(path: Path, kind: str) -> str:
     """What a file says of itself; nothing where it is no file of this kind."""
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            said = (file.metadata() or {}).get(kind, "")
     except Exception:  # whatever cannot be opened is not ours
-        return {}
-    return metadata if f'"format": "loupe-{kind}-' in metadata.get(kind, "")[:60] else {}
+        return ""
+    return said if f'"format": "loupe-{kind}-' in said[:60] else ""
 
 
-def _is_whole(metadata: dict[str, str], kind: str, facts: dict) -> bool:
-    """Whether facts are as they were written; those of the first format had no digest."""
-    if facts["format"] == FIRST_FORMAT.format(kind) and "digest" not in metadata:
-        return "sha256" not in facts
+def _is_whole(facts: dict, kind: str) -> bool:
+    """Whether facts are as they were written; those of the first format had no digests."""
+    if facts["format"] == FIRST_FORMAT.format(kind):
+        return "digest" not in facts and "sha256" not in facts
     if facts["format"] != format_of(kind):
         raise KitError(f'its format is "{facts["format"]}", and this kit reads "{format_of(kind)}"')
-    return metadata["digest"] == hashlib.sha256(metadata[kind].encode()).hexdigest() and "sha256" in facts
+    return is_whole(facts) and "sha256" in facts
 
 
 def _check_numbers(facts: dict, tensors: dict[str, Tensor], least: int) -> None:
@@ -189,23 +188,38 @@ def listed_at(path: Path) -> Path:
     return path.with_name(f"{path.name}.files.csv")
 
 
-def list_files(path: Path, names: list[str], damaged: dict[int, str]) -> None:
-    """Write the names of a set's images, and why some could not be read, beside what was collected."""
-    write_file(listed_at(path), files_text(names, damaged))
+def list_files(path: Path, names: list[str], damaged: dict[int, str]) -> str:
+    """Write the names of a set's images, and why some could not be read, beside what was collected.
+
+    Returns:
+        The digest of the list.
+    """
+    text = files_text(names, damaged)
+    write_file(listed_at(path), text)
+    return text_digest(text)
 
 
-def check_list(path: Path) -> None:
-    """Raise where somebody else's file lies at the place of the list."""
+def check_list(path: Path, digest: str | None = None) -> None:
+    """Raise where somebody else's file lies at the place of the list, or ours is not as it was written.
+
+    Args:
+        path: of what was collected.
+        digest: of the list; None where it is still to be written.
+    """
     listed = listed_at(path)
     try:
-        with open(listed, "rb") as file:
-            ours = file.read(len(FILES_BEGIN)) == FILES_BEGIN.encode()
+        content = listed.read_bytes()
     except FileNotFoundError:
         return
     except OSError:
-        ours = False
-    if not ours:
+        content = b""
+    if not content.startswith(FILES_BEGIN.encode()):
         raise KitError(
             f'"{shown(listed)}" is there already and is not a list of ours, which would stand there; name '
             "another path, so that nothing is lost."
+        )
+    if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+        raise KitError(
+            f'"{shown(listed)}" is not as it was written, so it may name other images; delete it, and '
+            f'"{shown(path.name)}", to begin anew.'
         )

@@ -10,8 +10,18 @@ from kit.writing import write_file
 
 def write_facts(path: Path, kind: str, facts: dict) -> None:
     """Write facts, with the version of their format and their digest."""
+    write_file(path, signed(kind, facts))
+
+
+def signed(kind: str, facts: dict) -> str:
+    """Facts as JSON, with the version of their format and their digest."""
     facts = {"format": format_of(kind), **facts}
-    write_file(path, json.dumps(facts | {"digest": _digest(facts)}))
+    return json.dumps(facts | {"digest": _digest(facts)})
+
+
+def is_whole(facts: dict) -> bool:
+    """Whether facts are as they were signed; their digest is taken out."""
+    return facts.pop("digest", None) == _digest(facts)
 
 
 def read_facts(path: Path, kind: str, what: str, to_do: str) -> dict:
@@ -35,13 +45,13 @@ def read_facts(path: Path, kind: str, what: str, to_do: str) -> dict:
         facts = None
     found = facts.get("format") if isinstance(facts, dict) else None
     if not str(found).startswith(f"loupe-{kind}-"):
-        raise KitError(f"{named} is not {what}; {to_do}.")
+        raise KitError(f"{named} is not {what}, or is damaged; {to_do}.")
     if found != format_of(kind):
         raise KitError(
             f'{named} was written by another version of the kit, as "{shown(found, 60)}", and this one reads '
             f'"{format_of(kind)}", which keeps digests; make it again: {to_do}.'
         )
-    if facts.pop("digest", None) != _digest(facts):
+    if not is_whole(facts):
         raise KitError(f"{named} is damaged: it is not as it was written; {to_do}.")
     return facts
 

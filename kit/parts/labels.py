@@ -5,6 +5,7 @@ more of them. The kind of each column is kept by whoever keeps the table.
 """
 
 import csv
+import hashlib
 import io
 from pathlib import Path
 
@@ -121,6 +122,11 @@ def _column(cells: list[str], kind: str) -> pd.Series:
 
 def _is_missing(value) -> bool:
     return value is None or value is pd.NA or (isinstance(value, float) and value != value)
+
+
+def text_digest(text: str) -> str:
+    """sha256 of a text as `kit.writing.write_file` writes it."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def files_text(names: list[str], damaged: dict[int, str]) -> str:

@@ -69,11 +69,6 @@ def array_bytes(shapes: dict[str, tuple[int, ...]]) -> int:
     return sum(math.prod(shape) * type_of(key).itemsize for key, shape in shapes.items())
 
 
-def text_digest(text: str) -> str:
-    """sha256 of a text as `write_file` writes it."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def load_store(model, folder: str | Path) -> Store:
     """A store from its folder, as it was written.
 

@@ -12,8 +12,8 @@ import pandas as pd
 from kit.errors import KitError, shown
 from kit.parts.arrays import Writer, create_array, file_of, joined_digest
 from kit.parts.files import check_same, check_weights
-from kit.parts.labels import files_text, kinds_of, table_text
-from kit.parts.store_files import ANEW, FILES, LABELS, load_store, text_digest, type_of, write_header
+from kit.parts.labels import files_text, kinds_of, table_text, text_digest
+from kit.parts.store_files import ANEW, FILES, LABELS, load_store, type_of, write_header
 from kit.parts.stores import Store
 from kit.writing import checked_path, make_folder, sync_folder, write_file
 

@@ -18,7 +18,7 @@ from kit.parts.class_token import KEY, check_cls, cls_coordinates
 from kit.parts.files import check_same, state_file, state_files
 from kit.parts.frozen import frozen_graph
 from kit.parts.headers import read_facts, write_facts
-from kit.parts.labels import files_text, kinds_of, table_text
+from kit.parts.labels import files_text, kinds_of, table_text, text_digest
 from kit.parts.moments import CONVENTION, chosen_rows, coordinates, gain_of
 from kit.parts.runs import Run
 from kit.parts.store_files import (
@@ -31,7 +31,6 @@ from kit.parts.store_files import (
     check_pictures,
     opened_store,
     read_header,
-    text_digest,
     type_of,
     write_header,
 )

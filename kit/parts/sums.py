@@ -95,7 +95,7 @@ class _SumKeeper:
     def look(self) -> None:
         """Raise where the path, or a place beside it that will be written, is somebody else's."""
         check_place(self.path, self.kind)
-        check_list(self.path)
+        check_list(self.path)  # before anything is made
 
     def prepare(self) -> None:
         """Forget states of images that have been replaced since: a sum cannot take them out again."""
@@ -157,10 +157,10 @@ class _SumKeeper:
                     "same call again: it goes on."
                 )
             if sums:
-                list_files(self.path, self.images.names, every.damaged)
+                listed = list_files(self.path, self.images.names, every.damaged)
                 whole = {key: _one([bytes.fromhex(each[key]) for each in seen]) for key in seen[0]}
                 reduce(lambda one, other: one.joined(other), sums).save(
-                    self.path, batch=self.batch, images=whole
+                    self.path, batch=self.batch, images=whole, list=listed
                 )
         for file in files:
             file.unlink()
@@ -186,6 +186,7 @@ class _SumKeeper:
         except (KeyError, TypeError, AttributeError) as error:
             raise damaged_file(file, f"{type(error).__name__}: {error}") from error
         if not state and "images" in facts:
+            check_list(file, facts["list"])
             cut = range(batches(self.images, facts["batch"]))
             if self._changed([rows_of_batch(self.images, facts["batch"], n) for n in cut], facts["images"]):
                 raise KitError(
