@@ -65,9 +65,8 @@ def read_file(path: Path, name: str) -> Read:
 def file_sha256(path: Path) -> bytes:
     """sha256 of a file; zeros where it gives no bytes."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError:
+        return hashlib.sha256(read_bytes(path)[0]).digest()
+    except KitError:
         return NO_BYTES
 
 

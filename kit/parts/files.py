@@ -14,7 +14,7 @@ from torch import Tensor
 from kit.errors import KitError, shown
 from kit.parts.headers import format_of, is_whole, signed
 from kit.parts.labels import FILES_BEGIN, files_text, text_digest
-from kit.writing import checked_path, write_file
+from kit.writing import cannot_write, checked_path, write_file
 
 FIRST_FORMAT = "loupe-{}-1"  # without digests; what ships with older models is read as it is
 
@@ -106,9 +106,15 @@ def _check_numbers(facts: dict, tensors: dict[str, Tensor], least: int) -> None:
     count = facts["count"]
     if not isinstance(count, int) or isinstance(count, bool) or count < least:
         raise KitError(f"its number of images is {count!r}")
-    for fact in ("name", "model", "weights_hash"):
-        if not isinstance(facts[fact], str) or not facts[fact].isprintable():
-            raise KitError(f"its {fact.replace('_', ' ')} is {facts[fact]!r}")
+    texts = {"name": facts["name"], "model": facts["model"], "weights hash": facts["weights_hash"]}
+    texts |= {key: facts[key] for key in ("preprocessing", "convention") if key in facts}
+    for fact, value in texts.items():
+        if not isinstance(value, str) or not value.isprintable():
+            raise KitError(f"its {fact} is {value!r}")
+    for fact in ("parts", "data"):
+        value = facts.get(fact, [])
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+            raise KitError(f"its {fact} are {value!r}")
     for key, value in tensors.items():
         if not value.is_floating_point() or not value.isfinite().all():
             raise KitError(f'its "{key}" holds numbers that are not finite, of {value.dtype}')
@@ -209,10 +215,10 @@ def check_list(path: Path, digest: str | None = None) -> None:
     listed = listed_at(path)
     try:
         content = listed.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
-    except OSError:
-        content = b""
+    except OSError as error:
+        raise cannot_write(listed, error) from error
     if not content.startswith(FILES_BEGIN.encode()):
         raise KitError(
             f'"{shown(listed)}" is there already and is not a list of ours, which would stand there; name '

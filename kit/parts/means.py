@@ -112,8 +112,8 @@ def load_means(model, path: str | Path | None = None) -> Means:
             )
     facts, tensors = load_collected(path, "means")
     kept = {key: facts[key] for key in ("name", "model", "weights_hash")}
-    pixels, data = facts.get("preprocessing", ""), facts.get("data", ())
-    means = Means(**kept, count=0, parts=torch.zeros(0), outputs={}, preprocessing=pixels, data=tuple(data))
+    pixels, data = facts.get("preprocessing", ""), tuple(facts.get("data", ()))
+    means = Means(**kept, count=0, parts=torch.zeros(0), outputs={}, preprocessing=pixels, data=data)
     check_weights(model, means, "means")
     parts = tensors.get("parts", torch.zeros(0))
     if parts.ndim != 2 or parts.shape[1] != model.embed_dim:

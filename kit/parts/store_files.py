@@ -13,7 +13,7 @@ import pandas as pd
 from kit.data.reading import NO_BYTES, file_sha256, file_stamp, replaced
 from kit.errors import KitError, shown
 from kit.parts.arrays import check_array, file_of, open_array
-from kit.parts.files import check_name, check_weights
+from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
 from kit.parts.headers import read_facts, write_facts
 from kit.parts.labels import FILES_KINDS, read_table
@@ -32,7 +32,10 @@ def read_header(folder: Path) -> dict | None:
     file = folder / HEADER
     if not os.path.lexists(file):
         return None
-    return read_facts(file, KIND, "the header of a store", "name another folder")
+    facts = read_facts(file, KIND, "the header of a store", "name another folder")
+    if not isinstance(facts.get("complete"), bool):
+        raise KitError(f'"{shown(file)}" does not say whether its pass has ended; {ANEW}.')
+    return facts
 
 
 def write_header(folder: Path, facts: dict) -> None:
@@ -100,17 +103,22 @@ def opened_store(model, folder: str | Path) -> Store:
             f'the pass into the store "{shown(folder)}" has not ended; the same call of kit.collect goes on '
             "with it."
         )
-    check_weights(model, SimpleNamespace(**header), "parts of a store")
     try:
+        about = SimpleNamespace(model=header["model"], weights_hash=str(header["weights_hash"]))
+        check_weights(model, about, "parts of a store")
         return _of_header(model, folder, header)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:  # a header that this kit did not write
+    except KitError:
+        raise
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         said = f'"{shown(folder / HEADER)}" lacks what a store says of itself ({error!r}); {ANEW}.'
         raise KitError(said) from error
 
 
 def _of_header(model, folder: Path, header: dict) -> Store:
     shapes, digests = {key: tuple(shape) for key, shape in header["arrays"].items()}, header["sha256"]
-    count = shapes["embedding"][0]
+    count, name = len(roots_of(header)), header["name"]
+    if not isinstance(name, str) or not name.isprintable():
+        raise ValueError("its name is no line of words")
     files = _table(folder / FILES, digests[FILES], FILES_KINDS, count)
     labels = _table(folder / LABELS, digests[LABELS], header["kinds"], count)
     arrays = {key: open_array(file_of(folder, key), shapes[key], type_of(key), ANEW) for key in shapes}
@@ -122,7 +130,7 @@ def _of_header(model, folder: Path, header: dict) -> Store:
     parts = [known[name] for name in header["parts"]]
     return Store(
         folder=folder,
-        name=check_name(header["name"]),
+        name=name,
         model=header["model"],
         weights_hash=header["weights_hash"],
         index=rows_of(frozen.index, parts),
@@ -154,11 +162,22 @@ def _table(path: Path, digest: str, kinds: list, rows: int) -> pd.DataFrame:
         raise KitError(f'"{shown(path)}" is damaged ({shown(error)}); {ANEW}.') from error
 
 
+def roots_of(header: dict) -> list[str | None]:
+    """For each row of the arrays the folder that its file's name lies below; None where there is no file."""
+    counts, count = [rows for _, rows in header["roots"]], header["arrays"]["embedding"][0]
+    known = all(root is None or isinstance(root, str) for root, _ in header["roots"])
+    if not known or not all(isinstance(rows, int) and 0 <= rows <= count for rows in counts):
+        raise ValueError("its folders of pictures are none")
+    if sum(counts) != count:
+        raise ValueError(f"its folders hold {sum(counts)} of {count} rows")
+    return [root for root, rows in header["roots"] for _ in range(rows)]
+
+
 class _Pictures:
     """The files of a store's images, where its header says that they lie."""
 
     def __init__(self, store: Store):
-        roots = [root for root, rows in store.facts["roots"] for _ in range(rows)]
+        roots = roots_of(store.facts)
         self.paths = {int(row): Path(roots[row], n) for row, n in zip(store.rows, store.files) if roots[row]}
 
     def content(self, row: int) -> bytes:

@@ -13,7 +13,7 @@ from kit.errors import KitError, shown
 from kit.parts.arrays import Writer, create_array, file_of, joined_digest
 from kit.parts.files import check_same, check_weights
 from kit.parts.labels import files_text, kinds_of, table_text, text_digest
-from kit.parts.store_files import ANEW, FILES, LABELS, load_store, type_of, write_header
+from kit.parts.store_files import ANEW, FILES, LABELS, load_store, roots_of, type_of, write_header
 from kit.parts.stores import Store
 from kit.writing import checked_path, make_folder, sync_folder, write_file
 
@@ -104,6 +104,6 @@ def _roots(stores: list[Store]) -> list[str | None]:
     """Folder of each image's file."""
     found = []
     for store in stores:
-        roots = [root for root, rows in store.facts["roots"] for _ in range(rows)]
+        roots = roots_of(store.facts)
         found += [roots[row] for row in store.rows]
     return found

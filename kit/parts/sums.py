@@ -76,6 +76,8 @@ def sum_up(
             images have been replaced since; no image can be read.
     """
     keeper = _SumKeeper(kind, empty, of_batch, images, batch, path)
+    if path is not None:
+        keeper.look()
     if path is None:
         go_over(model, images, batch, keeper, kind, workers)
     elif not agreed(os.path.lexists(path) and not state_files(path)):
@@ -147,9 +149,10 @@ class _SumKeeper:
         if not self.path:
             return
         files = state_files(self.path)
-        if files and not os.path.lexists(self.path):
-            sums, progress = zip(*map(self._read, files))
-            every, sums = reduce(Progress.__or__, progress), [each for each in sums if each is not None]
+        if not os.path.lexists(self.path):
+            read = [self._read(file) for file in files]
+            sums = [found for found, _ in read if found is not None]
+            every = reduce(Progress.__or__, (progress for _, progress in read), Progress())
             seen = [every.done.get(number) for number in range(batches(self.images, self.batch))]
             if None in seen:
                 raise KitError(
