@@ -9,13 +9,7 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
-<<<<<<< HEAD
-from kit.parts.files import check_weights, load_collected, save_collected
-=======
-from kit.parts.check import check
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
-from kit.parts.frozen import frozen_graph
->>>>>>> lost
 from kit.parts.readout import BATCH
 from kit.parts.runs import Run
 from kit.parts.sums import sum_up
