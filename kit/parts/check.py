@@ -11,7 +11,7 @@ from kit.errors import KitError
 from kit.models.hooks import library_forward, only
 from kit.models.stamp import Stamp
 from kit.models.trace import hooks_of
-from kit.parts.frozen import FrozenGraph, frozen_graph
+from kit.parts.frozen import frozen_graph
 from kit.parts.silent import read_by_attention_alone
 from kit.parts.splits import split_errors, wrong
 

@@ -19,7 +19,7 @@ from kit.parts.check import fault_of, with_hooks
 from kit.parts.frozen import Constant, FrozenGraph, Source, forget, frozen_graph
 from kit.parts.readout import Weight
 from kit.parts.selector import select
-from kit.parts.splits import refusals, split_errors
+from kit.parts.splits import refusals
 from kit.parts.taps import AttentionCall, Taps, tapped
 
 
