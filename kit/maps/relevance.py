@@ -97,7 +97,7 @@ def pattern_relevance(
         For each layer [batch, head, query, key].
     """
     model.check_pixels(pixels)
-    frozen = plain_graph(model, what)
+    frozen = plain_graph(model, pixels, what)
     model.passes["image"] += 1
     tower = fx.Interpreter(frozen.trace.module, garbage_collect_values=False)
     found = tower.run(pixels)  # [batch, embed]

@@ -20,12 +20,11 @@ from torch import Tensor, fx
 
 from kit.errors import Refused
 from kit.models.attention import PRODUCTS, Attention
-from kit.models.model import stamp_of
 from kit.models.nodes import aten, module_path
-from kit.models.trace import Trace, trace_of
+from kit.models.trace import Trace, record_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
 from kit.parts.reading import Reading, reading
-from kit.parts.readout import BATCH, NotPositionWise, Readout, merge
+from kit.parts.readout import BATCH, NotPositionWise, Readout, Weight, merge
 from kit.parts.rules import RULES, has_rule
 
 KINDS = ("embed", "head", "mlp", "branch", "bias")
@@ -189,6 +188,16 @@ class FrozenGraph:
                 self._constants.setdefault(name, Constant(name, layer))
 
     @cached_property
+    def constants_by_weight(self) -> list[tuple[Weight, Tensor]]:
+        """All constants of a plain tower together: what is read with the same weights is added up."""
+        sums: dict[tuple, Tensor] = {}
+        for constant in self.constants:
+            for readout, written in constant.places:
+                key = (readout.weight, written.shape)
+                sums[key] = sums[key] + written if key in sums else written
+        return [(weight, written) for (weight, _), written in sums.items()]
+
+    @cached_property
     def reading(self) -> Reading:
         """How the representation reads the values of a tower on the general route."""
         with torch.no_grad():
@@ -304,24 +313,36 @@ class FrozenGraph:
         return index.astype({"layer": "Int64", "head": "Int64"})
 
 
-def frozen_graph(model) -> FrozenGraph:
-    """The frozen graph of a model's tower; made anew when the weights have changed.
+def frozen_graph(model, editing: frozenset | None = None) -> FrozenGraph:
+    """The frozen graph of a model's tower; made anew when the tower or its weights have changed.
 
-    A change is noticed by the version counters of the parameters, which every in-place operation
-    of torch moves on (but not writes through `.data`).
+    A change is noticed by the identity of modules, hooks and attributes and by the version counters of
+    the tensors (`kit.models.stamp`). Writes through `.data` go past these counters; every run notices
+    them, since its parts no longer sum to its representation (`kit.parts.check`).
+
+    Args:
+        model: from `kit.load`.
+        editing: as for `kit.models.trace.record_of`.
 
     Raises:
         KitError: the tower is in train mode or of a kind that cannot be taken apart; the module
             that stands in the way is named.
     """
-    key = (id(model.tower), stamp_of(model.tower))
-    trace = trace_of(model)
-    cached = getattr(model, "_frozen", None)
-    if cached is None or cached[0] != key:
-        with torch.no_grad():
-            cached = (key, FrozenGraph(model.name, trace))
-        model._frozen = cached
-    return cached[1]
+    with torch.inference_mode(False):
+        record = record_of(model, editing)
+        kept, weights, frozen = getattr(model, "_frozen", None) or (None, None, None)
+        if kept is not record or weights is not record.stamp.weights:
+            with torch.no_grad():
+                frozen = FrozenGraph(model.name, record.trace)
+            model._frozen = (record, record.stamp.weights, frozen)
+        return frozen
+
+
+def forget(model) -> None:
+    """Drop what is known of a tower, so that the next call takes it apart anew."""
+    for name in ("_record", "_frozen"):
+        model.__dict__.pop(name, None)
+    model._hash = ()
 
 
 def _part_names(source: Source) -> list[str]:

@@ -9,9 +9,7 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
-from kit.parts.check import check
-from kit.parts.files import check_weights, load_collected, save_collected
-from kit.parts.frozen import frozen_graph
+from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
 from kit.parts.readout import BATCH
 from kit.parts.runs import Run
 from kit.parts.sums import sum_up
@@ -80,8 +78,12 @@ class Means:
             **more: further facts to write into it.
         """
         facts = self.facts | {"name": self.name, "count": self.count} | more
-        tensors = {"parts": self.parts, **{f"outputs.{k}": v for k, v in self.outputs.items()}}
-        save_collected(path, "means", facts, {k: v.to(dtype or v.dtype) for k, v in tensors.items()})
+        save_collected(path, "means", facts, {k: v.to(dtype or v.dtype) for k, v in self.tensors.items()})
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What was summed up, by the names that a file has for it."""
+        return {"parts": self.parts, **{f"outputs.{k}": v for k, v in self.outputs.items()}}
 
 
 def load_means(model, path: str | Path | None = None) -> Means:
@@ -95,7 +97,8 @@ def load_means(model, path: str | Path | None = None) -> Means:
         `Means`, float32 on the CPU.
 
     Raises:
-        KitError: no such file, not a file of means, or means of another model or other weights.
+        KitError: no such file, not a file of means, one that is damaged, or means of another model or other
+            weights.
     """
     if path is None:
         # a shipped model has a name, a folder of one's own is named by its path
@@ -110,6 +113,11 @@ def load_means(model, path: str | Path | None = None) -> Means:
     pixels, data = facts.get("preprocessing", ""), tuple(facts.get("data", ()))
     means = Means(**kept, count=0, parts=torch.zeros(0), outputs={}, preprocessing=pixels, data=data)
     check_weights(model, means, "means")
+    parts = tensors.get("parts", torch.zeros(0))
+    if parts.ndim != 2 or parts.shape[1] != model.embed_dim:
+        raise damaged_file(
+            Path(path), f"means of parts are {list(parts.shape)}, not [part, {model.embed_dim}]"
+        )
     return means.filled(facts["count"], {key: value.float() for key, value in tensors.items()})
 
 
@@ -119,7 +127,6 @@ def collect_means(model, images, name: str, batch: int, path=None, workers=0) ->
         name, model.name, model.weights_hash, 0, torch.zeros(0), {}, model.preprocessing, (images.digest,)
     )
     of_batch = lambda pixels: _of_batch(model, pixels, empty)  # noqa: E731
-    check(model)  # by a run of its own: the runs below look at every token on their way
     means = sum_up(model, "means", empty, of_batch, images, batch, path, workers)
     outputs = {key: value.float() for key, value in means.outputs.items()}
     return replace(means, parts=means.parts.float(), outputs=outputs)
@@ -127,10 +134,9 @@ def collect_means(model, images, name: str, batch: int, path=None, workers=0) ->
 
 def _of_batch(model, pixels: Tensor, like: Means) -> Means:
     """The means of one batch, in float64."""
-    sums = _Sums(frozen_graph(model), len(pixels))
-    run = Run.of(model, pixels, edit=sums)
+    run = Run.of(model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
     parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
-    outputs = {key: value / len(pixels) for key, value in sums.totals.items()}
+    outputs = {key: value / len(pixels) for key, value in run.watch.totals.items()}
     return replace(like, count=len(pixels), parts=parts, outputs=outputs)
 
 

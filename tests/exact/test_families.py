@@ -8,6 +8,7 @@ import torch
 
 import kit
 from kit.errors import KitError
+from kit.models.records import rebuilt, written
 from kit.parts.frozen import FrozenGraph
 from kit.parts.general import Leaves, Replay
 from kit.parts.general_run import GeneralRun
@@ -17,7 +18,7 @@ from kit.parts.reading import Rules, reading
 from kit.parts.silent import reached
 from kit.parts.taps import Taps, tapped
 from tests.exact.families import EXACT, NO_PROJECTION, PARTIAL, PLAIN, REFUSED, SILENT, family
-from tests.exact.towers import pixels_for, unit_directions
+from tests.exact.towers import pixels_for, same_graph, unit_directions
 
 DOUBLE = 1e-10
 
@@ -78,6 +79,20 @@ def test_verdict_and_sum(run):
     assert bool(check.hiding) == (name in PARTIAL)
     assert run.frozen.plain == (name in PLAIN)
     assert close(run.vectors().sum(1), run.model.encode_image(run.pixels))
+
+
+def test_a_record_tells_the_whole_tower(run):
+    """What is written of the recorded tower gives the same graph again, and the same parts to the bit."""
+    model, module = run.model, run.frozen.trace.module
+    record = written(module, model.tower, model.device)
+    again = rebuilt(record, model.tower, model.device)
+    assert same_graph(module, again)
+    with mock.patch("kit.models.trace._export", return_value=again):
+        twin = kit.run(copy.copy(model), run.pixels)
+    assert twin.frozen.trace.module is again
+    assert torch.equal(twin.vectors(), run.vectors()) and twin.index.equals(run.index)
+    directions = unit_directions(model)
+    assert torch.equal(twin.scores(directions), run.scores(directions))
 
 
 def test_scores_are_vectors_times_directions(run):
@@ -217,7 +232,7 @@ def test_the_special_path_equals_the_general_route():
         model = family(name, EXACT[name])
         plain = kit.run(model, pixels_for(model))
         assert plain.frozen.plain
-        model._frozen = (model._frozen[0], FrozenGraph(name, plain.frozen.trace, plain=False))
+        model._frozen = (*model._frozen[:2], FrozenGraph(name, plain.frozen.trace, plain=False))
         del plain.frozen.trace.tapped
         general = GeneralRun(model, plain.pixels, tokens=True)
         assert list(general.index["name"]) == list(plain.index["name"])

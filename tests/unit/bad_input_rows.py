@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from kit.data import read_folder
+from kit.data.images import SUFFIXES
 from kit.models import Model, directions, load, read_image
 from tests.unit import tiny_models as tiny
 
@@ -267,8 +268,8 @@ WEIGHTS = [
     Row(
         "cut safetensors",
         vision_file("short.safetensors"),
-        '"short.safetensors" is damaged (Error while deserializing header: incomplete metadata, file not '
-        "fully covered); copy or download it again.",
+        '"short.safetensors" is incomplete: 80 bytes belong to it by its own header, 72 are there; '
+        "copy or download it again.",
     ),
     Row(
         "pickle with code in torch's archive",
@@ -303,7 +304,7 @@ WEIGHTS = [
     Row(
         "NaN weights",
         vision_file("nan.pt"),
-        '"nan.pt" holds NaN or infinite values in 1 of 32 tensors: proj; '
+        '"nan.pt" holds NaN or infinite values in 1 of 32 tensors: proj (float32, 768 of 768 values); '
         "the training that wrote it has diverged, take an earlier checkpoint.",
     ),
     Row(
@@ -347,7 +348,7 @@ IMAGES = [
     Row(
         "text as image",
         image("hello.png"),
-        '"hello.png" is not an image that Pillow can read: it begins with "hello, I am text"; '
+        '"hello.png" is not an image in a format that is read: it begins with "hello, I am text"; '
         "choose a PNG, JPEG, GIF, BMP, TIFF or WebP file.",
     ),
     Row(
@@ -417,8 +418,7 @@ IMAGES = [
     Row(
         "folder of no images",
         lambda at: read_folder(at.files / "none"),
-        'the folder "{files}/none" holds no image; looked for .png, .jpg, .jpeg, .gif, .bmp, .tif, .tiff, .webp, '
-        ".ppm, .pgm.",
+        'the folder "{files}/none" holds no image; looked for ' + ", ".join(SUFFIXES) + ".",
     ),
     Row(
         "no such folder",
