@@ -67,9 +67,12 @@ class Check:
         """A clause on the layers whose parts are zero; empty where there is none."""
         if not self.silent:
             return ""
-        told = f"{len(self.silent)} ({_spans(self.silent)}) write nothing to it themselves"
-        read = ": later attention alone reads them" if self.verdict == "exact" else ""
-        return f"{told} (their parts are zero){read}"
+        names = f"{len(self.silent)} ({_spans(self.silent)})"
+        one = len(self.silent) == 1
+        told = f"{names} {'writes' if one else 'write'} nothing to it {'itself' if one else 'themselves'}"
+        told += f" ({'its' if one else 'their'} parts are zero)"
+        alone = f": later attention alone reads {'it' if one else 'them'}"
+        return told + (alone if self.verdict == "exact" else "")
 
     @property
     def about_tokens(self) -> str:

@@ -127,9 +127,7 @@ def rechecked(row: dict) -> dict:
         model = kit.load(row["name"], pretrained="random", config=config, device="cpu")
         unsettle(model.tower)
         model = model.double()
-        noise = torch.Generator().manual_seed(0)
-        pixels = torch.randn(2, 3, *model.image_size, generator=noise).double()
-        direction = torch.nn.functional.normalize(torch.randn(1, model.embed_dim, generator=noise).double())
+        pixels, direction = (given.double() for given in _given(model))
         found = _in_double(model, pixels, direction)
         found |= scope | {"input": list(model.image_size)} | _counts(Run.of(model, pixels))
         row = {k: v for k, v in row.items() if k != "reason"} | found
@@ -196,15 +194,20 @@ def _takes(name: str, config: dict) -> bool:
 
 def measured(model) -> dict:
     """Verdict, counts, errors and ratios of time of a tower that can be taken apart."""
-    noise = torch.Generator().manual_seed(0)
-    pixels = torch.randn(2, 3, *model.image_size, generator=noise)
-    direction = torch.randn(1, model.embed_dim, generator=noise)
-    direction /= direction.norm()
+    pixels, direction = _given(model)
     single = Run.of(model, pixels)
     row = _counts(single) | {"error32": single.frozen.check.error}
     row |= _times(model, pixels[:1], direction)
     del single
     return row | _in_double(model.double(), pixels.double(), direction.double())
+
+
+def _given(model) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two pictures of noise, and a unit direction."""
+    noise = torch.Generator().manual_seed(0)
+    pixels = torch.randn(2, 3, *model.image_size, generator=noise)
+    direction = torch.randn(1, model.embed_dim, generator=noise)
+    return pixels, direction / direction.norm()
 
 
 def _counts(run: Run) -> dict:
@@ -268,7 +271,7 @@ def _in_double(model, pixels, direction) -> dict:
     refused = sorted({layer for own in check.wrong_splits.values() for layer in own})
     row = {
         "error64": check.error,
-        "scores_error64": float((scores - vectors @ direction.T).abs().max() / norm),
+        "scores_error64": float((scores - vectors @ direction.T).detach().abs().max() / norm),
         "refused_maps": len(refused),
         "split_error64": check.tokens,
     }
@@ -281,7 +284,7 @@ def _in_double(model, pixels, direction) -> dict:
             (run.split(direction, names, by).sum(2) - scores[:, right]).abs().max() / norm
             for by in (SPLITS if run.has_positions else SPLITS[:1])
         ]
-        row["maps_error64"] = float(max(misses))
+        row["maps_error64"] = max(misses).item()
     return row
 
 

@@ -287,7 +287,7 @@ def _partial(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _reasons(rows: pd.DataFrame, verdict: str) -> pd.DataFrame:
     some = rows[rows["verdict"] == verdict]
-    reasons = some["reason"].str.extract(
+    reasons = some["reason"].astype("string").str.extract(
         r'comes straight out of "(?P<operation>[^"]*)" in module "(?P<module>[^"]*)"'
     )
     reasons = reasons.fillna({"operation": "gives tokens, no representation", "module": "the tower"})
@@ -298,7 +298,7 @@ def _reasons(rows: pd.DataFrame, verdict: str) -> pd.DataFrame:
 def _failed(rows: pd.DataFrame) -> str:
     some = rows[rows["verdict"] == "failed"][["name", "reason"]]
     return (
-        table(some.assign(reason=some["reason"].str.replace("|", "\\|"))) if len(some) else "None."
+        table(some.assign(reason=some["reason"].astype("string").str.replace("|", "\\|"))) if len(some) else "None."
     ) + "\n"
 
 
