@@ -116,7 +116,9 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of a file that is there."""
+    """Whether a process holds a lock; the file that one left which was killed is removed."""
+    if not os.path.lexists(path):
+        return False
     try:
         Lock(path, "it").release()
     except KitError:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kit.data.locks import is_held
 from kit.data.passes import Batch, Progress, agreed, alone, batches, go_over, rows_of_batch
 from kit.data.reading import replaced
 from kit.data.sets import ImageSet
@@ -123,7 +124,10 @@ class _StoreKeeper:
     def is_done(self) -> bool:
         """Whether the pass has ended, and left nothing to tidy up."""
         header = self.look()
-        return header is not None and header["complete"] and not state_files(self.folder / "pass")
+        if header is None or not header["complete"] or state_files(self.folder / "pass"):
+            return False
+        is_held(self.folder / LOCK)
+        return True
 
     def prepare(self) -> None:
         header = self.look()

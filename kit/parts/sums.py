@@ -9,6 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from kit.data.locks import is_held
 from kit.data.passes import Batch, Progress, agreed, alone, batches, go_over, rows_of_batch
 from kit.data.reading import NO_STAMP, contents
 from kit.data.sets import ImageSet
@@ -76,12 +77,10 @@ def sum_up(
             images have been replaced since; no image can be read.
     """
     keeper = _SumKeeper(kind, empty, of_batch, images, batch, path)
-    if path is not None:
-        keeper.look()
     if path is None:
         go_over(model, images, batch, keeper, kind, workers)
-    elif not agreed(os.path.lexists(path) and not state_files(path)):
-        with alone(path.with_name(f"{path.name}.lock"), f'"{shown(path)}"', keeper.look):
+    elif not agreed(keeper.is_done()):
+        with alone(keeper.lock, f'"{shown(path)}"', keeper.look):
             go_over(model, images, batch, keeper, kind, workers)
     return keeper.result()
 
@@ -97,7 +96,20 @@ class _SumKeeper:
     def look(self) -> None:
         """Raise where the path, or a place beside it that will be written, is somebody else's."""
         check_place(self.path, self.kind)
-        check_list(self.path)  # before anything is made
+        check_list(self.path)
+
+    @property
+    def lock(self) -> Path:
+        """Where the lock of the pass lies."""
+        return self.path.with_name(f"{self.path.name}.lock")
+
+    def is_done(self) -> bool:
+        """Whether the pass has ended, and left nothing to tidy up but the lock of a process that is gone."""
+        self.look()
+        if not os.path.lexists(self.path) or state_files(self.path):
+            return False
+        is_held(self.lock)
+        return True
 
     def prepare(self) -> None:
         """Forget states of images that have been replaced since: a sum cannot take them out again."""

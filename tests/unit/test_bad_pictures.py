@@ -64,7 +64,8 @@ def test_only_the_formats_that_people_mean_are_opened(content, monkeypatch):
 
 ERRORS = [
     SyntaxError("bad tag"), RuntimeError("decoder"), NotImplementedError("mode"), TypeError("None"),
-    ValueError("values"), struct.error("unpack"), OSError(5, "Input/output error"), EOFError(), IndexError("list"),
+    ValueError("values"), struct.error("unpack"), OSError(5, "Input/output error"), EOFError(),
+    IndexError("list"),
     OverflowError("long"), MemoryError(), RecursionError("deep"), KeyError("x"), ZeroDivisionError("by zero"),
     subprocess.CalledProcessError(1, "gs"), Image.DecompressionBombError("bomb"), AssertionError(),
     UnicodeDecodeError("utf-8", b"x", 0, 1, "odd"), PermissionError(13, "Permission denied"),

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -110,26 +111,24 @@ def test_tensors_that_were_changed_are_refused(make, tiny, tmp_path, keep, what)
         make(keep)
 
 
+FACTS = (
+    "name", "model", "weights_hash", "count", "parts", "data", "convention", "preprocessing", "sha256"
+)  # fmt: skip
+
+
+def with_fact(key: str, odd, facts: dict, tensors: dict) -> tuple[dict, dict]:
+    """Facts of which one is something else, or gone."""
+    rest = {k: v for k, v in facts.items() if k != key}
+    return rest if odd == "gone" else rest | {key: odd}, tensors
+
+
 @pytest.mark.parametrize("keep", ("moments", "means"))
 def test_facts_that_say_something_else_are_refused(make, tiny, tmp_path, keep):
     first, path = make(keep), tmp_path / "out" / keep
     before = path.read_bytes()
-    for key in (
-        "name",
-        "model",
-        "weights_hash",
-        "count",
-        "parts",
-        "data",
-        "convention",
-        "preprocessing",
-        "sha256",
-    ):
+    for key in FACTS:
         for odd in [*ODD, "gone"]:
-            rewritten(
-                path, keep, lambda f, t, key=key, odd=odd: ({k: v for k, v in f.items() if k != key or odd != "gone"}, t)
-                if odd == "gone" else ({**f, key: odd}, t),
-            )  # fmt: skip
+            rewritten(path, keep, partial(with_fact, key, odd))
             try:
                 assert numbers(READ[keep](tiny, path)) == numbers(first), (key, odd)
             except KitError as error:

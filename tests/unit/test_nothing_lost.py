@@ -1,4 +1,4 @@
-"""What lies there already, texts, pictures that change, two passes at once: right or refused, nothing lost."""
+"""What lies there, texts, pictures that change, two passes at once: right or refused, nothing lost."""
 
 import os
 import shutil
@@ -148,8 +148,8 @@ def test_a_full_disk_is_said_and_the_pass_goes_on(make, monkeypatch):
 # --- text stays text
 
 TEXTS = [
-    "001", "01", "1", "1e5", "inf", "nan", "True", "NA", "None", "null", "-0", "0x1", "1_000", " ", "a,b", 'q"x"',
-    "cr\rx", "lf\nx", "crlf\r\n", "=1+1", "\\N", "\\", "é", "caf\udce9", "\t", "'", '"',
+    "001", "01", "1", "1e5", "inf", "nan", "True", "NA", "None", "null", "-0", "0x1", "1_000", " ",
+    "a,b", 'q"x"', "cr\rx", "lf\nx", "crlf\r\n", "=1+1", "\\N", "\\", "é", "caf\udce9", "\t", "'", '"',
 ]  # fmt: skip
 
 
