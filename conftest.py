@@ -9,10 +9,16 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the same
 os.environ["KIT_REPORT"] = ""  # a report of a sweep that lies here is not what notebooks were saved with
 
+import shutil
 import socket
+import tempfile
 from collections import defaultdict
 
 import pytest
+
+# what the kit keeps: one folder for a run, its workers and its kernels, and never the user's own
+CACHE = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.mkdtemp(prefix="loupe-tests-")
+os.environ["KIT_CACHE"] = CACHE or os.environ["KIT_CACHE"]
 
 LOOPBACK = ("localhost", "::1", "", None)
 
@@ -48,6 +54,12 @@ def network_off():
     patch.setattr(socket, "getaddrinfo", lookup)
     yield
     patch.undo()
+
+
+def pytest_unconfigure(config):
+    """Remove what the kit kept during the run."""
+    if CACHE:
+        shutil.rmtree(CACHE)
 
 
 def pytest_collectstart(collector):

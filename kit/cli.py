@@ -1,4 +1,4 @@
-"""The `loupe` command: JupyterLab opened at the first notebook of this clone, a pass over images, a sweep."""
+"""The `loupe` command: JupyterLab at the first notebook of this clone, a pass, a sweep, what is kept."""
 
 import os
 import socket
@@ -11,13 +11,15 @@ FIRST = "00_start_here.ipynb"
 USAGE = f"""usage: loupe [lab] [options of JupyterLab]
        loupe pass MODEL IMAGES --out PATH [options]
        loupe sweep MODEL --imagenet FOLDER --waterbirds FOLDER --segmentation FILE --out PATH [options]
+       loupe cache [--clear]
 
 Opens notebooks/{FIRST} in JupyterLab, reachable from this machine only.
   loupe --no-browser         print the address, open no browser
   loupe --port 9000          another port (without it the first free one from 8888 on)
   loupe lab --help-all       every option of JupyterLab
   loupe pass --help          means, moments or a store of the parts of a set of images
-  loupe sweep --help         a whole paper on real data, with a report"""
+  loupe sweep --help         a whole paper on real data, with a report
+  loupe cache                where records of towers are kept, how many, how large; --clear removes them"""
 
 
 def clone_folder() -> Path:
@@ -123,7 +125,32 @@ def sweep(options: list[str]) -> int:
     return run(options)
 
 
-COMMANDS = {"lab": lab, "pass": collect, "sweep": sweep}
+def cache(options: list[str]) -> int:
+    """Say what the kit keeps between runs, or remove it.
+
+    Raises:
+        KitError: an unknown option, or a file that cannot be removed.
+    """
+    from kit import cache as files
+
+    if options not in ([], ["--clear"]):
+        raise KitError(f'"loupe cache {" ".join(options)}" is not known; there is: loupe cache [--clear].')
+    place = files.folder()
+    if place is None:
+        sys.stdout.write(f"nothing is kept: {files.VARIABLE} is empty, or there is no home for a folder\n")
+        return 0
+    sizes = [size for _, size, _ in files.kept()]
+    what = f"{len(sizes)} record{'' if len(sizes) == 1 else 's'} of towers, {sum(sizes) / 1e6:.1f} MB"
+    if options:
+        files.clear()
+        sys.stdout.write(f"removed {what} from {place}\n")
+    else:
+        most = f"at most {files.LIMIT / 1e6:.0f} MB are kept"
+        sys.stdout.write(f"{what} in {place} ({most}; {files.VARIABLE} names another folder)\n")
+    return 0
+
+
+COMMANDS = {"lab": lab, "pass": collect, "sweep": sweep, "cache": cache}
 
 
 def main(argv: list[str] | None = None) -> int:

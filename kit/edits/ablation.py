@@ -101,6 +101,11 @@ def ablate(
         means_id = means.id
     if effect == "total":
         _check_total(frozen_graph(model).index.iloc[chosen], replace)
+    if isinstance(pixels, Run) and pixels.frozen is not frozen_graph(model):
+        raise KitError(
+            f'"{model.name}" was changed after this run of it, so the run no longer says what it does; '
+            "make it anew with kit.parts.run(model, pixels)."
+        )
     run = pixels if isinstance(pixels, Run) else Run.of(model, pixels)
     before = run.representation
     if effect == "direct":

@@ -1,6 +1,7 @@
 """Maps from patch tokens as if each were an image: cosine of its embedding with the direction."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ def patch_cosine(model, pixels: Tensor, directions: Tensor) -> Tensor:
         KitError: a tower of another kind.
     """
     what = "the cosine of patch tokens"
-    frozen, norm = _last_norm(model, what)
+    frozen, norm = _last_norm(model, pixels, what)
     seen = look(model, pixels, what)
     return _cosines(model, frozen.after_norm[norm], seen.norms[0], directions, what)
 
@@ -42,7 +43,7 @@ def value_only(model, pixels: Tensor, directions: Tensor) -> Tensor:
         Zhou et al. 2022, Extract Free Dense Labels from CLIP (MaskCLIP), arXiv 2112.01071.
     """
     what = "the value-only last layer"
-    frozen, norm = _last_norm(model, what)
+    frozen, norm = _last_norm(model, pixels, what)
     seen = look(model, pixels, what, change=lambda call: call.value)
     return _cosines(model, frozen.after_norm[norm], seen.norms[0], directions, what)
 
@@ -57,7 +58,7 @@ def clearclip(model, pixels: Tensor, directions: Tensor) -> Tensor:
         Lan et al. 2024, ClearCLIP, arXiv 2407.12442. "Like": the last block of the tower as it is here.
     """
     what = "the ClearCLIP-like last block"
-    frozen, norm = _last_norm(model, what)
+    frozen, norm = _last_norm(model, pixels, what)
     write = _projection(model, frozen, what)
     seen: Seen = look(model, pixels, what, change=_self_self)
     out = write(seen.heads[-1].transpose(1, 2).flatten(2))  # [batch, token, dim]
@@ -68,12 +69,12 @@ def clearclip(model, pixels: Tensor, directions: Tensor) -> Tensor:
 
 def _self_self(call: AttentionCall) -> Tensor:
     """Heads whose queries attend to queries."""
-    return AttentionCall(call.query, call.query, call.value, call.mask, call.scale).pattern() @ call.value
+    return replace(call, key=call.query).pattern() @ call.value
 
 
-def _last_norm(model, what: str) -> tuple[FrozenGraph, torch.fx.Node]:
+def _last_norm(model, pixels: Tensor, what: str) -> tuple[FrozenGraph, torch.fx.Node]:
     """The layer norm between the stream and the projection, which sees every token."""
-    frozen = plain_graph(model, what)
+    frozen = plain_graph(model, pixels, what)
     norms = [n for n in frozen.norms if n.target is aten.layer_norm.default]
     if len(norms) != 1 or len(frozen.norms) != 1 or norms[0].meta["val"].ndim != 3:
         raise KitError(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.parts.frozen import FrozenGraph, frozen_graph
-from kit.parts.runs import forward
+from kit.parts.runs import compared_graph, forward
 from kit.parts.taps import AttentionCall, Taps, tapped
 
 Change = Callable[[AttentionCall], Tensor]
@@ -55,13 +55,13 @@ class _Patterns(Taps):
         return self.patterns[-1] @ call.value
 
 
-def plain_graph(model, what: str) -> FrozenGraph:
-    """The frozen graph of a tower whose tokens are the same in every layer.
+def plain_graph(model, pixels: Tensor, what: str) -> FrozenGraph:
+    """The frozen graph of a tower whose tokens are the same in every layer, for a pass over `pixels`.
 
     Raises:
         KitError: a hierarchy, windows, or attention that is computed step by step.
     """
-    frozen = frozen_graph(model)
+    frozen = compared_graph(model, pixels)
     folded = any(a.pattern is not None for a in frozen.trace.layer_calls)
     if not frozen.plain or folded:
         raise KitError(
@@ -81,7 +81,7 @@ def look(model, pixels: Tensor, what: str, change: Change | None = None) -> Seen
         change: see `Seen`.
     """
     model.check_pixels(pixels)
-    frozen = plain_graph(model, what)
+    frozen = plain_graph(model, pixels, what)
     seen = Seen(frozen.trace.layers, change)
     forward(model, frozen, pixels, seen)
     return seen
@@ -113,7 +113,7 @@ def pattern_gradients(
         Patterns and derivatives of each layer, [batch, head, query, key].
     """
     model.check_pixels(pixels)
-    frozen, taps = plain_graph(model, what), _Patterns()
+    frozen, taps = plain_graph(model, pixels, what), _Patterns()
     model.passes["image"] += 1
     with torch.enable_grad():
         found = tapped(frozen)(pixels.detach().clone().requires_grad_(), taps)  # [batch, embed]

@@ -74,6 +74,12 @@ def build_open_clip(config: dict, vision_only: bool) -> nn.Module:
     import open_clip
 
     config = copy.deepcopy(config)
+    for key in ("vision_cfg", "text_cfg"):
+        if not isinstance(config.get(key, {}), dict) and (key == "vision_cfg" or config[key] is not None):
+            raise KitError(
+                f"the {key} of a config should be a dict, not {config[key]!r}; "
+                "it should look like open_clip.get_model_config('ViT-B-32')."
+            )
     custom = config.pop("custom_text", False) or "hf_model_name" in (config.get("text_cfg") or {})
     config["vision_cfg"]["timm_model_pretrained"] = False  # never fetch what nobody asked for
     kind = open_clip.CLIP
@@ -85,9 +91,9 @@ def build_open_clip(config: dict, vision_only: bool) -> nn.Module:
         kind = open_clip.CoCa if "multimodal_cfg" in config else open_clip.CustomTextCLIP if custom else kind
     try:
         model = kind(**config)
-    except (TypeError, AssertionError, RuntimeError) as error:
+    except Exception as error:  # a wrong setting shows as an error of any kind somewhere in the model
         raise KitError(
-            f"open_clip cannot build this config: {error}. "
+            f"open_clip cannot build this config: {str(error) or type(error).__name__}. "
             "It should look like open_clip.get_model_config('ViT-B-32')."
         ) from None
     return model.visual if vision_only else model

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError
+from kit.models.values import expect_finite, kind_of, some, type_of
 
 # transformers -> open_clip, for both towers; {n} is the number of a block
 _BLOCK = {
@@ -29,6 +30,7 @@ _TEXT = {
 }
 _PROJECTIONS = {"visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection"}
 _LAYER = re.compile(r"(vision|text)_model\.encoder\.layers\.(\d+)\.(.+)\.(weight|bias)")
+_ATTENTION = re.compile(r"(vision|text)_model\.encoder\.layers\.\d+\.self_attn\.")
 
 
 def from_transformers(state: dict[str, Tensor], file: str) -> tuple[dict[str, Tensor], list[str]]:
@@ -45,7 +47,8 @@ def from_transformers(state: dict[str, Tensor], file: str) -> tuple[dict[str, Te
         Tensors by open_clip name, and a note when something was converted.
 
     Raises:
-        KitError: a SigLIP of `transformers`, or a name that a CLIP does not have.
+        KitError: a SigLIP of `transformers`; a name that a CLIP does not have; queries, keys and values
+            that do not belong together; tensors that are not finite floats.
     """
     if not any(name.startswith("vision_model.") for name in state):
         return state, []
@@ -54,17 +57,44 @@ def from_transformers(state: dict[str, Tensor], file: str) -> tuple[dict[str, Te
             f'"{file}" is a vision model of transformers without a class embedding, such as SigLIP; only '
             "the layout of CLIP is converted. Load it with its open_clip or timm file."
         )
+    # before three tensors become one: messages name what is in the file
+    wrong = [f"{name} is {type_of(value)}" for name, value in state.items() if kind_of(value) != "float"]
+    if wrong:
+        raise KitError(
+            f'"{file}" does not hold the weights of a model: {len(wrong)} of {len(state)} tensors are no '
+            f"floats: {some(wrong)}; save them as float32, float16 or bfloat16, and dequantise a quantised "
+            "model first."
+        )
+    expect_finite(state, file)
     result, rest = {}, dict(state)
-    for start in sorted({m.group(0) for m in (re.match(r".*self_attn\.", name) for name in state) if m}):
+    for start in sorted({m.group(0) for m in map(_ATTENTION.match, state) if m}):
         for kind in ("weight", "bias"):
-            qkv = [rest.pop(f"{start}{letter}_proj.{kind}") for letter in "qkv"]
-            result[_block_name(f"{start}out_proj.{kind}").replace("out_proj.", "in_proj_")] = torch.cat(qkv)
+            name = _block_name(f"{start}out_proj.{kind}").replace("out_proj.", "in_proj_")
+            result[name] = _joined([f"{start}{letter}_proj.{kind}" for letter in "qkv"], rest, file)
     for name, value in rest.items():
         if name in _PROJECTIONS:
-            result[_PROJECTIONS[name]] = value.T.contiguous()
+            result[_PROJECTIONS[name]] = value.T.contiguous() if value.ndim == 2 else value
         else:
             result[_plain_name(name, file)] = value
     return result, [f"{file} has the layout of transformers; it was converted to open_clip's."]
+
+
+def _joined(names: list[str], state: dict[str, Tensor], file: str) -> Tensor:
+    """Queries, keys and values one after the other; they are taken out of `state`."""
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise KitError(
+            f'"{file}" lacks {some(missing)} beside the other projections of that layer; save the whole '
+            "state_dict() of the model."
+        )
+    values = [state.pop(name) for name in names]
+    if len({value.shape for value in values}) > 1 or values[0].ndim == 0:
+        shapes = [f"{name} is {list(value.shape)}" for name, value in zip(names, values, strict=True)]
+        raise KitError(
+            f'"{file}" holds queries, keys and values of different shapes: {some(shapes, "; ")}; take the '
+            "file that the training wrote."
+        )
+    return torch.cat(values)
 
 
 def _block_name(name: str) -> str:

@@ -3,12 +3,18 @@
 import os
 from pathlib import Path
 
+import torch
+
 from kit.errors import KitError
 from kit.models import names
 from kit.models.build import pick_device
 from kit.models.load_open_clip import load_open_clip, load_open_clip_folder
 from kit.models.load_timm import load_timm, load_timm_folder
 from kit.models.model import Model
+from kit.models.transforms import expect_preprocess
+from kit.models.weights_file import expect_there, looks_like_file
+
+LOCAL, HUB = "local-dir:", "hf-hub:"  # as open_clip and timm write them
 
 
 def load(name, pretrained=None, *, config=None, preprocess=None, like=None, device=None, seed=0) -> Model:
@@ -16,11 +22,13 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
 
     Shipped models come with the kit. Every other model needs `pretrained`: nothing is ever
     random in silence, and nothing is fetched unless its tag was named. Half-precision
-    files are computed in float32. Only tensors are read from a file, never code.
+    and 8-bit floats of a file are computed in float32. Only tensors are read from a file, never code.
 
     Args:
         name: a shipped name ("stickers-l8"), an open_clip architecture ("ViT-B-16"), a timm name
-            ("timm/vit_small_patch14_reg4_dinov2"), or a folder in the layout of the shipped models.
+            ("timm/vit_small_patch14_reg4_dinov2"), or a folder with a model in the layout of open_clip or
+            timm, which brings its own preparation of images. "local-dir:FOLDER" is the same, and with a
+            folder of open_clip it takes config= and like= as well.
         pretrained: a tag of the architecture, a local weights file, or "random".
         config: settings over the architecture's own: for open_clip `embed_dim`, `vision_cfg`, `text_cfg`,
             `quick_gelu` (a full one makes a new architecture under any name; without `text_cfg` it has
@@ -48,16 +56,51 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
     name = os.fspath(name) if isinstance(name, str | os.PathLike) else name
     if not isinstance(name, str) or not name:
         raise KitError(f'a model name was asked of {name!r}; give a name such as "stickers-l8".')
+    if pretrained is not None and not isinstance(pretrained, str | bytes | os.PathLike):
+        raise KitError(
+            f'pretrained= should be a tag, the path of a weights file, or "random", not {pretrained!r}.'
+        )
+    pretrained = None if pretrained is None else os.fsdecode(pretrained)
+    if pretrained is not None and looks_like_file(pretrained):
+        expect_there(Path(pretrained))
+    if config is not None and not isinstance(config, dict):
+        raise KitError(f"config= should be a dict of settings, not of the type {type(config).__name__}.")
+    expect_preprocess(preprocess)
+    default = torch.get_default_dtype()
+    if default not in (torch.float32, torch.float64):
+        raise KitError(
+            f"torch's default type is {str(default).removeprefix('torch.')}, too coarse for an exact sum of "
+            "parts; call torch.set_default_dtype(torch.float32) first."
+        )
     options = {"config": config, "preprocess": preprocess, "like": like, "seed": seed}
     options["device"] = pick_device(device)
-    folder = names.SHIPPED / name if name in names.shipped_names() else Path(name)
-    kind = names.folder_kind(folder) if folder.is_dir() else ""
-    if kind:
-        if config is not None or like is not None:
-            raise KitError(f'"{name}" brings its own configuration; leave out config= and like=.')
-        load_folder = load_open_clip_folder if kind == "open_clip" else load_timm_folder
-        return load_folder(name, folder, pretrained, preprocess, options["device"], seed)
-    if folder.is_dir() and "/" in folder.as_posix():
+    # whatever holds where this is called from, the weights are ordinary tensors, first in main memory
+    with torch.inference_mode(False), torch.device("cpu"):
+        return _load(name, pretrained, options)
+
+
+def _load(name: str, pretrained: str | None, options: dict) -> Model:
+    """The model of a name that is a string."""
+    if name.startswith(HUB):
+        raise KitError(
+            f'"{name}" lies on the hub, and only tags are fetched; download its folder, and load that: '
+            'load("path/to/folder").'
+        )
+    place = name.removeprefix(LOCAL)
+    folder = names.SHIPPED / name if name in names.shipped_names() else Path(place)
+    is_folder = os.path.isdir(folder)
+    if place != name and not is_folder:
+        raise KitError(f'there is no folder "{place}", of which "{name}" was asked.')
+    kind = names.folder_kind(folder) if is_folder else ""
+    fixed = kind == "timm" or place == name
+    if kind and fixed and (options["config"] is not None or options["like"] is not None):
+        raise KitError(f'"{name}" brings its own configuration; leave out config= and like=.')
+    if kind == "open_clip":
+        return load_open_clip_folder(name, folder, pretrained, **options)
+    if kind == "timm":
+        own = {key: options[key] for key in ("preprocess", "device", "seed")}
+        return load_timm_folder(name, folder, pretrained, **own)
+    if is_folder and (place != name or "/" in folder.as_posix()):
         raise KitError(
             f'the folder "{name}" holds no model: neither open_clip_config.json nor config.json is in it. '
             'A weights file is given with its architecture: load("ViT-B-32", pretrained="path/to/file").'

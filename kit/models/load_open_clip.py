@@ -1,8 +1,7 @@
 """open_clip models: architectures, tags, local files and shipped folders."""
 
 import copy
-import json
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,14 @@ from kit.errors import KitError
 from kit.models import names
 from kit.models.build import FirstOutput, build_open_clip, check_memory, has_package, open_clip_facts, seeded
 from kit.models.fetch import fetch_open_clip
+from kit.models.folders import OPEN_CLIP_FILES, open_clip_settings, settings_beside, weights_in
 from kit.models.model import NO_TEXT, Model
-from kit.models.text import TextTower, folder_words
-from kit.models.weights import fit, looks_like_file, read_weights
+from kit.models.text import TextTower, folder_words, has_vocabulary
+from kit.models.transforms import checked_transform, given
+from kit.models.values import left_out
+from kit.models.weights import fit, look_over, read_weights
+from kit.models.weights_file import looks_like_file
 
-WEIGHTS = "open_clip_model.safetensors"
 RECIPE = ("mean", "std", "interpolation", "resize_mode")
 
 
@@ -61,7 +63,7 @@ def plan(name, pretrained, config=None, preprocess=None, like=None) -> Plan:
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if pretrained is None:
         raise names.missing_tag(name, tags)
-    pretrained = os.fspath(pretrained)
+    pretrained = str(pretrained)
     tag = open_clip.get_pretrained_cfg(architecture, pretrained)
     if tag and like is not None:
         raise KitError(f'like= is for local files; the tag "{pretrained}" has its own settings.')
@@ -80,16 +82,59 @@ def plan(name, pretrained, config=None, preprocess=None, like=None) -> Plan:
 def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) -> Model:
     """The model of an open_clip architecture; see `kit.load`."""
     asked = plan(name, pretrained, config, preprocess, like)
-    config, reason, notes, state = asked.config, no_text_reason(name, asked.config), [], None
-    file = fetch_open_clip(asked.architecture, asked.pretrained, asked.tag) if asked.tag else None
-    if file is None and asked.pretrained != "random":
-        state, notes = read_weights(asked.pretrained)
+    notes = []
+    if not asked.tag and asked.pretrained != "random":
         if not asked.recipe and preprocess is None:
             notes.append("No tag says how this file's images were prepared; open_clip's defaults are used.")
+        notes += settings_beside(asked.pretrained)
+    texts = Texts(lambda: _tokenizer(asked.architecture, asked.config, name))
+    return _made(asked, asked.pretrained, texts, preprocess, device, seed, notes)
+
+
+def load_open_clip_folder(name, folder: Path, pretrained, *, config, preprocess, like, device, seed) -> Model:
+    """A model from a folder in the layout of the shipped ones, or as it lies on the hub.
+
+    The folder holds open_clip_config.json and a weights file, bpe.txt.gz where the vocabulary is not
+    open_clip's own, and words.json where it is closed. `pretrained` may name another file or "random".
+    Images are prepared as the folder says, unless `like` or `preprocess` says otherwise.
+    """
+    own, recipe, notes = open_clip_settings(folder)
+    config = merge_config(own, config, name)
+    if like is not None:
+        recipe, notes = like_tag(name, like, []), []
+        config["quick_gelu"] = bool(config.get("quick_gelu") or recipe["quick_gelu"])
+    size = config["vision_cfg"].get("image_size") if isinstance(config["vision_cfg"], dict) else None
+    if size is not None and recipe.get("size", size) not in (size, [size, size]):
+        notes.append(
+            f"The settings of images say {recipe['size']} px; the tower reads {size}, and so they become."
+        )
+    file = pretrained if pretrained is not None else str(weights_in(folder, OPEN_CLIP_FILES))
+    # open_clip counts a relative path of the tokenizer from the working directory, at the first text
+    place = folder.resolve()
+    texts = Texts(lambda: _folder_tokenizer(place, config, name), folder_words(folder))
+    asked = Plan(name, name, file, {}, config, recipe)
+    return _made(asked, pretrained, texts, preprocess, device, seed, notes)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """How texts become tokens: what makes the tokenizer, and the words of a closed vocabulary."""
+
+    make: Callable
+    words: tuple[str, ...] = ()
+
+
+def _made(asked: Plan, shown: str | None, texts: Texts, preprocess, device, seed: int, notes: list) -> Model:
+    """The model of a plan; `shown` is what its `pretrained` says."""
+    name, config, reason, state = asked.name, asked.config, no_text_reason(asked.name, asked.config), None
+    file = fetch_open_clip(asked.architecture, asked.pretrained, asked.tag) if asked.tag else None
+    if file is None and asked.pretrained != "random":
+        state, said = read_weights(asked.pretrained)
+        notes = [*said, *notes]
         if not reason and not has_text_weights(state):
             reason = f'the file of "{name}" holds no text tower; use {NO_TEXT}.'
-    texts = config.get("text_cfg") or {}
-    vision_only = not texts or ("hf_model_name" in texts and bool(reason))
+    text_cfg = config.get("text_cfg") or {}
+    vision_only = not text_cfg or ("hf_model_name" in text_cfg and bool(reason))
     vision_only = vision_only or (state is not None and not has_text_weights(state))
     check_memory(
         lambda: build_open_clip(config, vision_only), name, device, file or (state and asked.pretrained)
@@ -99,9 +144,9 @@ def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) 
     if file:
         _load_tag(module, file, vision_only, name)
     elif state is not None:
-        _fit_state(module, state, vision_only, Path(asked.pretrained).name, name)
-    text = None if reason else TextTower(module, lambda: _tokenizer(asked.architecture, config, name))
-    return wrap(name, asked.pretrained, module, config, asked.recipe, preprocess, device, text, reason, notes)
+        notes += _fit_state(module, state, vision_only, Path(asked.pretrained).name, name)
+    text = None if reason else TextTower(module, texts.make, texts.words)
+    return wrap(name, shown, module, config, asked.recipe, preprocess, device, text, reason, notes)
 
 
 def wrap(name, pretrained, module, config, recipe, preprocess, device, text, reason, notes) -> Model:
@@ -116,7 +161,7 @@ def wrap(name, pretrained, module, config, recipe, preprocess, device, text, rea
         source="open_clip",
         library_model=module,
         tower=tower.eval(),
-        transform=make_transform(recipe, facts["image_size"], preprocess),
+        transform=make_transform(recipe, facts["image_size"], preprocess, name),
         embed_dim=config["embed_dim"],
         text_tower=text,
         no_text_reason=reason,
@@ -124,33 +169,6 @@ def wrap(name, pretrained, module, config, recipe, preprocess, device, text, rea
         notes=notes,
         **facts,
     )
-
-
-def load_open_clip_folder(name, folder: Path, pretrained, preprocess, device, seed) -> Model:
-    """A model from a folder in the layout of the shipped ones.
-
-    The folder holds open_clip_config.json, open_clip_model.safetensors and bpe.txt.gz, and
-    words.json where the vocabulary is closed. `pretrained` may name another file or "random".
-    """
-    import open_clip
-
-    settings = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
-    config, recipe = settings["model_cfg"], settings.get("preprocess_cfg", {})
-    file = os.fspath(pretrained) if pretrained is not None else str(folder / WEIGHTS)
-    vision_only = not config.get("text_cfg")
-    check_memory(lambda: build_open_clip(config, vision_only), name, device)
-    state, notes = (None, []) if file == "random" else read_weights(file)
-    with seeded(seed):
-        module = build_open_clip(config, vision_only)
-    if state is not None:
-        _fit_state(module, state, vision_only, Path(file).name, name)
-    # open_clip counts a relative path of the tokenizer from the working directory
-    bpe, place = str((folder / "bpe.txt.gz").resolve()), f"local-dir:{folder.resolve()}"
-    text = None
-    if not vision_only:
-        text = TextTower(module, lambda: open_clip.get_tokenizer(place, bpe_path=bpe), folder_words(folder))
-    reason = no_text_reason(name, config)
-    return wrap(name, pretrained, module, config, recipe, preprocess, device, text, reason, notes)
 
 
 def merge_config(base: dict | None, config, name: str) -> dict:
@@ -202,7 +220,7 @@ def recipe_of_file(architecture: str, tags, like, config: dict, preprocess) -> d
     return next(iter(entries.values()), {})
 
 
-def make_transform(recipe: dict, image_size, preprocess):
+def make_transform(recipe: dict, image_size, preprocess, name: str = "the model"):
     """open_clip's own transform for a tag's settings with the caller's over them."""
     from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
@@ -212,7 +230,8 @@ def make_transform(recipe: dict, image_size, preprocess):
     unknown = [key for key in preprocess or {} if key not in settings]
     if unknown:
         raise names.unknown_setting(unknown[0], settings)
-    return image_transform_v2(PreprocessCfg(**{**settings, **(preprocess or {})}), is_train=False)
+    make = lambda settings: image_transform_v2(PreprocessCfg(**settings), is_train=False)  # noqa: E731
+    return checked_transform(make, {**settings, **given(preprocess)}, name)
 
 
 def no_text_reason(name: str, config: dict) -> str:
@@ -232,27 +251,36 @@ def has_text_weights(state: dict) -> bool:
     return any(key.startswith("text.") or key.endswith("token_embedding.weight") for key in state)
 
 
-def _fit_state(module: nn.Module, state: dict, vision_only: bool, file: str, name: str) -> None:
-    """Bring the names of a state into the module's layout, then load it."""
+def _fit_state(module: nn.Module, state: dict, vision_only: bool, file: str, name: str) -> list[str]:
+    """Bring the names of a state into the module's layout, then load it; what is to be noted."""
     from open_clip.model import convert_to_custom_text_state_dict
 
     if vision_only:
         inner = {
             key.removeprefix("visual."): value for key, value in state.items() if key.startswith("visual.")
         }
-        fit(module, inner or state, file, name)
-        return
+        rest = [key for key in state if not key.startswith("visual.")] if inner else []
+        return left_out(rest, file) + fit(module, inner or state, file, name)
+    found = len(state)
     if hasattr(module, "text"):
         state = convert_to_custom_text_state_dict(state)
     else:
         state = {key.removeprefix("text."): value for key, value in state.items()}
+    if len(state) < found:
+        raise KitError(
+            f'"{file}" holds the text tower of "{name}" twice, with "text." before its names and without; '
+            "save one of the two."
+        )
+    notes = []
     for key in ("logit_scale", "logit_bias"):  # temperature of training; no direction or score uses it
-        if key in module.state_dict():
-            own = module.state_dict()[key]
-            state[key] = state[key].reshape(own.shape) if key in state else own
-        else:
-            state.pop(key, None)
-    fit(module, state, file, name)
+        own = module.state_dict().get(key)
+        if own is None:
+            notes += left_out([key], file) if state.pop(key, None) is not None else []
+        elif key not in state:
+            state[key] = own
+        elif state[key].numel() == own.numel():
+            state[key] = state[key].reshape(own.shape)
+    return notes + fit(module, state, file, name)
 
 
 def _load_tag(module: nn.Module, file: str, vision_only: bool, name: str) -> None:
@@ -263,10 +291,12 @@ def _load_tag(module: nn.Module, file: str, vision_only: bool, name: str) -> Non
         state, _ = read_weights(file)
         _fit_state(module, state, True, Path(file).name, name)
         return
+    if Path(file).suffix not in (".npz", ".npy"):  # SigLIP's original files, as numpy writes them
+        look_over(file, module, name)
     try:
         load_checkpoint(module, file, strict=True, weights_only=True)
-    except (RuntimeError, KeyError, ValueError, OSError) as error:
-        first = str(error).splitlines()[0]
+    except Exception as error:  # whatever a damaged file makes of the libraries
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise KitError(
             f'the file of "{name}" at "{file}" cannot be loaded: {first}; remove it and load again.'
         ) from None
@@ -281,7 +311,8 @@ def _tokenizer(architecture: str, config: dict, name: str):
 
     if open_clip.get_model_config(architecture) is None:
         text = config["text_cfg"]
-        return open_clip.SimpleTokenizer(**text.get("tokenizer_kwargs", {}))
+        made = open_clip.SimpleTokenizer(**text.get("tokenizer_kwargs", {}))
+        return _expect_vocabulary(made, config, name, own=False)
     try:
         return open_clip.get_tokenizer(architecture)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
@@ -289,3 +320,35 @@ def _tokenizer(architecture: str, config: dict, name: str):
             f'the tokenizer of "{name}" could not be had ({str(error).splitlines()[0]}); it is '
             "fetched once, with a network. The image tower works without it."
         ) from None
+
+
+def _folder_tokenizer(folder: Path, config: dict, name: str):
+    """The tokenizer of a folder: with the vocabulary that lies in it, else open_clip's own."""
+    import open_clip
+
+    own = {"bpe_path": str(folder / "bpe.txt.gz")} if has_vocabulary(folder) else {}
+    try:
+        made = open_clip.get_tokenizer(f"local-dir:{folder}", **own)
+    except Exception as error:  # whatever a damaged vocabulary makes of the libraries
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise KitError(
+            f'the vocabulary of "{name}" cannot be read ({first}); take bpe.txt.gz anew from where the model '
+            "came. The image tower works without it."
+        ) from None
+    return _expect_vocabulary(made, config, name, own=bool(own))
+
+
+def _expect_vocabulary(made, config: dict, name: str, own: bool):
+    """Raise where the tokenizer has other tokens than the text tower; `own`: they come from the folder."""
+    import open_clip
+
+    wanted = config["text_cfg"].get("vocab_size", open_clip.CLIPTextCfg.vocab_size)
+    count = made.vocab_size if isinstance(made, open_clip.SimpleTokenizer) else wanted
+    if count > wanted or (own and count != wanted):
+        whose = "bpe.txt.gz of this folder" if own else "open_clip's own vocabulary"
+        raise KitError(
+            f'"{name}" reads {wanted:,} tokens, but {whose} has {count:,}, so texts would become other '
+            "tokens than in training; put its own bpe.txt.gz into a folder with open_clip_config.json and "
+            "the weights, and load that folder. The image tower works without it."
+        )
+    return made

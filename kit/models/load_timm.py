@@ -1,6 +1,5 @@
 """timm models: names, tags, local files and shipped folders."""
 
-import os
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -9,8 +8,18 @@ from kit.errors import KitError
 from kit.models import names
 from kit.models.build import TimmTower, check_memory, seeded, timm_facts
 from kit.models.fetch import cached_file, no_file, reachable
+from kit.models.folders import (
+    TIMM_FILES,
+    expect_label_names,
+    expect_timm_settings,
+    settings_beside,
+    weights_in,
+)
 from kit.models.model import NO_TEXT, Model
-from kit.models.weights import fit, looks_like_file, read_weights
+from kit.models.transforms import checked_transform, given
+from kit.models.values import expect_finite
+from kit.models.weights import fit, look_over, read_weights
+from kit.models.weights_file import looks_like_file
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names of timm's own repositories
 
@@ -26,7 +35,7 @@ def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Mo
     pretrained = tag if pretrained is None and tag else pretrained
     if pretrained is None:
         raise names.missing_tag(name, tags)
-    pretrained, settings = os.fspath(pretrained), dict(config or {})
+    settings = dict(config or {})
     labels = settings.pop("class_names", None)
     for wanted in (pretrained if not looks_like_file(pretrained) and pretrained != "random" else None, like):
         if wanted is not None and wanted not in tags:
@@ -42,14 +51,17 @@ def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Mo
             notes.append(
                 f'Images are prepared as for the tag "{model.pretrained_cfg["tag"]}"; like= names another.'
             )
+        notes += settings_beside(pretrained) if pretrained != "random" else []
     return wrap(name, pretrained, model, labels, preprocess, device, notes)
 
 
 def load_timm_folder(name, folder: Path, pretrained, preprocess, device, seed) -> Model:
     """A model from a folder with timm's own config.json and model.safetensors."""
-    file = os.fspath(pretrained) if pretrained is not None else str(folder / "model.safetensors")
+    expect_timm_settings(folder)
+    file = pretrained if pretrained is not None else str(weights_in(folder, TIMM_FILES))
     model, notes = _build(name, f"local-dir:{folder.resolve()}", file, {}, device, seed)
-    return wrap(name, pretrained, model, model.pretrained_cfg.get("label_names"), preprocess, device, notes)
+    labels = expect_label_names(model.pretrained_cfg.get("label_names"), folder)
+    return wrap(name, pretrained, model, labels, preprocess, device, notes)
 
 
 def _build(name, architecture, file, settings, device, seed) -> tuple[nn.Module, list[str]]:
@@ -65,7 +77,7 @@ def _build(name, architecture, file, settings, device, seed) -> tuple[nn.Module,
         size = (size, size) if isinstance(size, int) else tuple(size)
         model.pretrained_cfg = model.default_cfg = {**model.pretrained_cfg, "input_size": (3, *size)}
     if state is not None:
-        fit(model, state, Path(file).name, name)
+        notes += fit(model, state, Path(file).name, name)
     return model, notes
 
 
@@ -77,8 +89,9 @@ def make_timm(name: str, architecture: str, settings: dict, meta: bool = False) 
     try:
         with torch.device("meta" if meta else torch.get_default_device()):
             return timm.create_model(architecture, pretrained=False, **settings)
-    except (TypeError, AssertionError, RuntimeError, ValueError) as error:
-        raise KitError(f'timm cannot build "{name}" with config {settings}: {error}') from None
+    except Exception as error:  # a wrong setting shows as an error of any kind somewhere in the model
+        reason = str(error) or type(error).__name__
+        raise KitError(f'timm cannot build "{name}" with config {settings}: {reason}') from None
 
 
 def _build_tag(architecture: str, tag: str, settings: dict, device) -> nn.Module:
@@ -91,10 +104,19 @@ def _build_tag(architecture: str, tag: str, settings: dict, device) -> nn.Module
     if not cached and not reachable():
         raise no_file(f"timm/{architecture}", tag)
     overlay = {"file": cached} if cached else None
+    if cached:
+        look_over(cached, make_timm(full, full, settings, meta=True), full)
     try:
-        return timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise no_file(f"timm/{architecture}", tag) from error
+        model = timm.create_model(full, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
+    except Exception as error:  # whatever a damaged file, or a missing one, makes of the libraries
+        if not cached:
+            raise no_file(f"timm/{architecture}", tag) from error
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise KitError(
+            f'the file of "{full}" at "{cached}" cannot be loaded: {first}; remove it and load again.'
+        ) from None
+    expect_finite(model.state_dict(), full)
+    return model
 
 
 def _classes_in(state: dict[str, Tensor], model: nn.Module) -> int:
@@ -102,7 +124,7 @@ def _classes_in(state: dict[str, Tensor], model: nn.Module) -> int:
     classifier = model.pretrained_cfg.get("classifier")
     first = classifier[0] if isinstance(classifier, tuple | list) else classifier
     weight = state.get(f"{first}.weight")
-    return 0 if weight is None else weight.shape[0]
+    return weight.shape[0] if weight is not None and weight.ndim else 0
 
 
 def wrap(name, pretrained, model, labels, preprocess, device, notes) -> Model:
@@ -118,7 +140,7 @@ def wrap(name, pretrained, model, labels, preprocess, device, notes) -> Model:
         source="timm",
         library_model=model,
         tower=TimmTower(model).eval(),
-        transform=make_transform(model, preprocess),
+        transform=make_transform(model, preprocess, name),
         embed_dim=embed_dim(model),
         no_text_reason=f'"{name}" has no text tower; use {NO_TEXT}.',
         trained=pretrained != "random",
@@ -161,7 +183,7 @@ def imagenet_names(model: nn.Module) -> list[str] | None:
     return ImageNetInfo(subset).label_descriptions()
 
 
-def make_transform(model: nn.Module, preprocess):
+def make_transform(model: nn.Module, preprocess, name: str):
     """timm's own evaluation transform with the caller's settings over the model's."""
     from timm.data import create_transform, resolve_model_data_config
 
@@ -172,4 +194,13 @@ def make_transform(model: nn.Module, preprocess):
     if unknown:
         raise names.unknown_setting(unknown[0], settings)
     size = timm_facts(model)["image_size"]
-    return create_transform(**{**settings, "input_size": (3, *size), **(preprocess or {})}, is_training=False)
+    # where a setting is 0, timm takes its default in silence
+    zeros = {
+        k: v for k, v in given(model.pretrained_cfg).items() if k in ("mean", "std", "crop_pct") and not v
+    }
+    settings = {**settings, **zeros, "input_size": (3, *size), **given(preprocess)}
+    if not settings["crop_pct"]:
+        raise KitError(
+            f'crop_pct is {settings["crop_pct"]} for images of "{name}"; give a share such as 0.9.'
+        )
+    return checked_transform(lambda settings: create_transform(**settings, is_training=False), settings, name)

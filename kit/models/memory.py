@@ -5,7 +5,7 @@ from torch import fx
 
 from kit.errors import KitError
 from kit.models.build import free_memory
-from kit.models.nodes import MOVES, shape_for
+from kit.models.nodes import MOVES, Value, shape_for
 from kit.models.trace import trace_of
 
 
@@ -66,5 +66,5 @@ def _bytes(node: fx.Node, batch: int) -> int:
     values = values if isinstance(values, tuple | list) else [values]
     if node.op == "get_attr":
         return 0
-    tensors = [v for v in values if isinstance(v, torch.Tensor)]
-    return sum(torch.Size(shape_for(v, batch)).numel() * v.element_size() for v in tensors)
+    tensors = [v for v in values if isinstance(v, Value)]
+    return sum(torch.Size(shape_for(v, batch)).numel() * v.dtype.itemsize for v in tensors)

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,6 +16,8 @@ from torch.nn.functional import normalize
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 from kit.models.images import read_image
+from kit.models.output import expect_representation
+from kit.models.stamp import Stamp, sample_of, weights_of
 from kit.models.text import TextTower
 
 NO_TEXT = (
@@ -75,8 +76,9 @@ class Model:
     _hash: tuple = field(default=(), init=False)
 
     def __getstate__(self) -> dict:
-        """A copy makes its own trace and frozen graph: they belong to the modules of the original."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_trace", "_frozen")}
+        """A copy makes its own record, frozen graph and texts: they belong to the modules of the original."""
+        kept = {k: v for k, v in self.__dict__.items() if k not in ("_record", "_frozen")}
+        return kept | {"_text_cache": {}, "_text_stamp": ()}
 
     def __repr__(self) -> str:
         size, grid = " x ".join(map(str, self.image_size)), " x ".join(map(str, self.grid))
@@ -100,14 +102,14 @@ class Model:
     def dtype(self) -> torch.dtype:
         return next(self.tower.parameters()).dtype
 
-    @cached_property
+    @property
     def layers(self) -> int:
         """Number of attention modules, in forward order over the whole tower."""
         from kit.models.trace import trace_of
 
         return len(trace_of(self).heads)
 
-    @cached_property
+    @property
     def heads(self) -> tuple[int, ...]:
         """Number of heads of each layer."""
         from kit.models.trace import trace_of
@@ -121,7 +123,8 @@ class Model:
         The same for a half-precision file and its float32 copy, and for `double()`.
         Computed at first use, and again after the weights were changed in place.
         """
-        stamp = stamp_of(self.tower)
+        tensors = list(self.tower.state_dict().values())
+        stamp = (weights_of(self.tower.parameters()), sample_of(tensors))
         if not self._hash or self._hash[0] != stamp:
             self._hash = (stamp, hash_weights(self.tower))
         return self._hash[1]
@@ -195,7 +198,7 @@ class Model:
 
         Raises:
             KitError: another shape or type, values that are not finite, a tower in train
-                mode or in half precision.
+                mode or in half precision, or one that gives no one representation.
 
         Example:
             >>> import kit
@@ -205,7 +208,7 @@ class Model:
         """
         self.check_pixels(pixels)
         self.passes["image"] += 1
-        return self.tower(pixels.to(self.device))  # [batch, embed]
+        return expect_representation(self.name, self.tower(pixels.to(self.device)))  # [batch, embed]
 
     def check_pixels(self, pixels: Tensor) -> None:
         """Raise unless the tower can be run on these pixels. Every pass goes through here."""
@@ -248,6 +251,12 @@ class Model:
             raise KitError(
                 f'"{self.name}" computes in {self.dtype}, too coarse for an exact sum of parts; '
                 "call model.tower.float(). Files in half precision are loaded as float32."
+            )
+        other = next((n for n, p in self.tower.named_parameters() if p.dtype != self.dtype), None)
+        if other is not None:
+            raise KitError(
+                f'"{self.name}" computes in {self.dtype}, but its "{other}" is '
+                f"{self.tower.get_parameter(other).dtype}; bring all to one type, with model.tower.float()."
             )
 
     @torch.no_grad()
@@ -297,15 +306,22 @@ class Model:
         return self.text_tower
 
     def _encode_missing(self, texts) -> None:
-        stamp = stamp_of(self.text_tower.module)
-        if stamp != self._text_stamp:
-            self._text_cache, self._text_stamp = {}, stamp
+        self._forget_stale_texts()
         missing = [text for text in texts if text not in self._text_cache]
         for start in range(0, len(missing), 256):  # 256 texts at once keep ViT-L-14 below 1 GiB
             chunk = missing[start : start + 256]
             self.passes["text"] += 1
             vectors = normalize(self.text_tower.encode(chunk), dim=-1)  # [text, embed]
             self._text_cache.update(zip(chunk, vectors, strict=True))
+
+    def _forget_stale_texts(self) -> None:
+        """Drop the kept vectors once the text tower is another; with hooks set it may be at every call."""
+        module, values = self.text_tower.module, sample_of(self.text_tower.module.parameters())
+        stamp, weights, before = self._text_stamp or (None, None, None)
+        same = stamp is not None and stamp.holds() and stamp.weights is weights and values == before
+        if not same or stamp.hooks:
+            stamp = Stamp(module)
+            self._text_cache, self._text_stamp = {}, (stamp, stamp.weights, values)
 
     @property
     def known_words(self) -> tuple[str, ...]:
@@ -333,12 +349,13 @@ class Model:
     def double(self) -> "Model":
         """A deep copy that computes in float64; on MPS, which has no float64, it lies on the CPU."""
         memo: dict = {}
-        copies = {
-            key: copy.deepcopy(getattr(self, key), memo) for key in ("library_model", "tower", "text_tower")
-        }
+        names = ("library_model", "tower", "text_tower")
+        with torch.inference_mode(False):
+            copies = {name: copy.deepcopy(getattr(self, name), memo) for name in names}
         device = "cpu" if self.device.type == "mps" else self.device
-        for module in (copies["library_model"], copies["tower"]):
-            module.to(device).double()
+        with torch.inference_mode(False):
+            for module in (copies["library_model"], copies["tower"]):
+                module.to(device).double()
         head = None if self.class_head is None else self.class_head.to(device).double()
         return replace(self, **copies, class_head=head, notes=[*self.notes])
 
@@ -373,8 +390,3 @@ def hash_weights(module: nn.Module) -> str:
         digest.update(f"{name}{list(value.shape)}".encode())
         digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def stamp_of(module: nn.Module) -> tuple:
-    """Changes when a parameter is replaced, moved or written in place."""
-    return tuple((p.data_ptr(), p._version, p.dtype) for p in module.parameters())

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,16 +85,38 @@ def shorten(text: str, limit: int = 40) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
+def has_vocabulary(folder: Path) -> bool:
+    """Whether a model's folder brings merges of its own."""
+    return (folder / "bpe.txt.gz").is_file()
+
+
 def folder_words(folder: Path) -> tuple[str, ...]:
-    """The words that a shipped vocabulary knows, sorted.
+    """The words that a shipped vocabulary knows, sorted; none where the folder has no vocabulary of its own.
 
     `words.json` is the list where it exists. Without it the merges are read: what ends a word
     there is a word or the end of one, so a few word endings count as known.
+
+    Raises:
+        KitError: either file is not what it should be.
     """
     listed = folder / "words.json"
     if listed.is_file():
-        return tuple(sorted(json.loads(listed.read_text(encoding="utf-8"))))
-    merges = gzip.decompress((folder / "bpe.txt.gz").read_bytes()).decode("utf-8").split("\n")[1:]
+        try:
+            words = json.loads(listed.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise KitError(f'"{listed}" is no JSON ({error}); take it anew, or remove it.') from None
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise KitError(f'"{listed}" should be a list of words in JSON; correct or remove it.')
+        return tuple(sorted(words))
+    if not has_vocabulary(folder):
+        return ()
+    try:
+        merges = gzip.decompress((folder / "bpe.txt.gz").read_bytes()).decode("utf-8").split("\n")[1:]
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise KitError(
+            f'"{folder / "bpe.txt.gz"}" is no vocabulary packed by gzip ({error}); '
+            "take it anew from where the model came."
+        ) from None
     tokens = {merge.replace(" ", "") for merge in merges}
     whole = {token.removesuffix("</w>") for token in tokens if token.endswith("</w>")}
     letters = {chr(code) for code in range(ord("a"), ord("z") + 1)}

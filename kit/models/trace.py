@@ -7,15 +7,21 @@ graph reads the module's own parameters: nothing is copied.
 
 import operator
 import warnings
+from dataclasses import dataclass
 from unittest import mock
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_unflatten
 
 from kit.errors import KitError, Refused
 from kit.models.attention import Attention, attentions
-from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, shape_of
+from kit.models.hooks import Hooks, Key, only
+from kit.models.kept import Kept, said_if_slow
+from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, known, path_in, shape_of
+from kit.models.output import expect_representation
+from kit.models.stamp import Stamp
 
 
 class Trace:
@@ -55,27 +61,82 @@ class Trace:
             return operator.attrgetter(node.target)(self.module).detach()
         if node.target in (aten.sym_size.int, operator.mul):
             return 1
+        if node.target is aten.type_as.default:
+            return self.constant(node.args[0]).to(node.meta["val"].dtype)
         args = [self.constant(a) for a in node.args]
         return node.target(*args, **{k: self.constant(v) for k, v in node.kwargs.items()})
 
 
+@dataclass(frozen=True)
+class Record:
+    """A trace, and what it is a record of.
+
+    Attributes:
+        trace: the recorded tower.
+        tower: the module that was recorded.
+        stamp: what its modules were.
+        editing: the forward hooks that are part of the record; the others only look.
+    """
+
+    trace: Trace
+    tower: nn.Module
+    stamp: Stamp
+    editing: frozenset[Key]
+
+
 def trace_of(model) -> Trace:
-    """The trace of a model's image tower, recorded at the first call (0.6 to 3 s) and kept.
+    """The trace of a model's image tower, recorded at the first call (0.6 to 3 s) and kept while it is true.
 
     Raises:
         KitError: the tower is in train mode or of half precision, or `torch.export` cannot record it.
     """
-    cached = getattr(model, "_trace", None)
-    weight = next(model.tower.parameters())
-    key = (id(model.tower), weight.device, weight.dtype)
-    if cached is None or cached[0] != key:
-        model.check_ready()
-        cached = (key, Trace(_export(model.name, model.tower, model.image_size, weight)))
-        model._trace = cached
-    return cached[1]
+    return record_of(model).trace
+
+
+def record_of(model, editing: frozenset[Key] | None = None) -> Record:
+    """The record of a model's image tower; made anew once modules, hooks or attributes are others.
+
+    Args:
+        model: from `kit.load`.
+        editing: the hooks that edit, as the library's own forward has just shown. None takes those that
+            are known, and of a tower that is not yet recorded none, since they show only in a pass.
+
+    Raises:
+        KitError: as `trace_of`.
+    """
+    kept: Record | None = getattr(model, "_record", None)
+    known = kept is not None and kept.tower is model.tower and editing in (None, kept.editing)
+    if known and kept.stamp.holds():
+        return kept
+    model.check_ready()
+    stamp, weight = Stamp(model.tower), next(model.tower.parameters())
+    editing = frozenset() if editing is None else editing
+    with only(stamp.hooks, editing):
+        module = _export(model.name, model.tower, model.image_size, weight)
+    stamp.settle()
+    model._record = Record(Trace(module), model.tower, stamp, editing)
+    return model._record
+
+
+def hooks_of(model) -> list[Hooks]:
+    """The forward hooks that are set on a model's tower now."""
+    kept: Record | None = getattr(model, "_record", None)
+    same = kept is not None and kept.tower is model.tower and kept.stamp.holds()
+    return (kept.stamp if same else Stamp(model.tower)).hooks
 
 
 def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
+    """The tower as a graph module: from a kept record where one is true, else recorded and kept."""
+    kept = Kept(tower, size, like)
+    module = kept.read()
+    if module is None:
+        with said_if_slow(f"recording {name}{kept.later}"):
+            module = _exported(name, tower, size, like)
+        kept.write(module)
+    return module
+
+
+def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:
     """The tower as a graph module with plain arguments, without operations that do nothing."""
     pixels = torch.zeros(EXAMPLE_BATCH, 3, *size, dtype=like.dtype, device=like.device)
     batch = ({0: torch.export.Dim.DYNAMIC},)
@@ -94,12 +155,16 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
                 "wrap it in a module that pools them."
             ) from None
         raise KitError(f'"{name}" cannot be recorded by torch.export: {reason}') from error
-    module = program.module(check_guards=False)
-    if any(_in_place(n) for n in module.graph.nodes):
-        module = program.run_decompositions({}).module(check_guards=False)
+    expect_representation(name, _given(program))
+    with warnings.catch_warnings(action="ignore"):
+        module = program.module(check_guards=False)
+        if any(_in_place(n) for n in module.graph.nodes):
+            module = program.run_decompositions({}).module(check_guards=False)
     graph = module.graph
     graph.set_codegen(fx.graph.CodeGen())
     for node in list(graph.nodes):
+        place = path_in(node.meta.get("nn_module_stack") or {})
+        node.meta = {"val": known(node.meta.get("val")), "module": place}
         if node.op == "output":
             node.args = (node.args[0][0],)
         elif node.target is aten._assert_tensor_metadata.default:
@@ -110,6 +175,13 @@ def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) ->
     graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def _given(program: torch.export.ExportedProgram) -> object:
+    """What a recorded tower gives, with tensors that hold no numbers."""
+    output = next(n for n in program.graph.nodes if n.op == "output")
+    values = [n.meta["val"] if isinstance(n, fx.Node) else n for n in output.args[0]]
+    return tree_unflatten(values, program.call_spec.out_spec)
 
 
 def _has_no_output(tower: nn.Module, pixels: Tensor) -> bool:

@@ -12,7 +12,7 @@ from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 from kit.parts.frozen import frozen_graph
 from kit.parts.paper import paper_vectors
-from kit.parts.runs import Run, forward
+from kit.parts.runs import Run, compared_graph, forward
 from kit.parts.selector import select
 from kit.parts.taps import AttentionCall, Taps
 
@@ -188,7 +188,7 @@ def pattern(model, pixels: Tensor, layer: int) -> Tensor:
         torch.Size([1, 6, 65, 65])
     """
     model.check_pixels(pixels)
-    frozen = frozen_graph(model)
+    frozen = compared_graph(model, pixels)
     count = frozen.trace.layers
     if not isinstance(layer, int) or not 0 <= layer < count:
         raise KitError(f'layer {layer} does not exist: "{model.name}" has {count} layers (0–{count - 1}).')

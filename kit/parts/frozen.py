@@ -20,12 +20,11 @@ from torch import Tensor, fx
 
 from kit.errors import Refused
 from kit.models.attention import PRODUCTS, Attention
-from kit.models.model import stamp_of
 from kit.models.nodes import aten, module_path
-from kit.models.trace import Trace, trace_of
+from kit.models.trace import Trace, record_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
 from kit.parts.reading import Reading, reading
-from kit.parts.readout import BATCH, NotPositionWise, Readout, merge
+from kit.parts.readout import BATCH, NotPositionWise, Readout, Weight, merge
 from kit.parts.rules import RULES, has_rule
 
 KINDS = ("embed", "head", "mlp", "branch", "bias")
@@ -87,7 +86,6 @@ class FrozenGraph:
         index: one row for each part: name, kind, layer, head.
         parts_of, parts_of_constants: rows of `index` that each source, each constant, fills.
         check: the self-check, once the first run has made it.
-        reached: number of attention layers that became parts; `trace.layers` is all of them.
     """
 
     def __init__(
@@ -120,7 +118,6 @@ class FrozenGraph:
         self.parts_of = [[self._place[n] for n in _part_names(s)] for s in self.sources]
         self.parts_of_constants = [self._place[c.name] for c in self.constants]
         self.check = None  # filled by the first run, see kit.parts.check
-        self.reached = sum(s.kind == "head" for s in self.sources)
 
     def _walk(self) -> set[fx.Node]:
         """The nodes where parts begin; fills `inputs` and `order`."""
@@ -165,8 +162,10 @@ class FrozenGraph:
                         self.after_norm[node] = readout.matrix()[0]
         except NotPositionWise:
             return None
-        read = {a.value.meta["val"].shape[-2] for a in self.trace.layer_calls if a.node in found}
-        return waiting if found <= waiting.keys() and len(read) <= 1 else None  # maps lie on one grid
+        calls = [a for a in self.trace.layer_calls if a.node in found]
+        if len({a.value.meta["val"].shape[-2] for a in calls}) > 1 or any(a.lone for a in calls):
+            return None  # maps lie on one grid, and heads are a dimension
+        return waiting if found <= waiting.keys() else None
 
     def _forget_readouts(self) -> None:
         """What the general route needs to know of the way, in forward order."""
@@ -189,15 +188,54 @@ class FrozenGraph:
                 self._constants.setdefault(name, Constant(name, layer))
 
     @cached_property
+    def constants_by_weight(self) -> list[tuple[Weight, Tensor]]:
+        """All constants of a plain tower together: what is read with the same weights is added up."""
+        sums: dict[tuple, Tensor] = {}
+        for constant in self.constants:
+            for readout, written in constant.places:
+                key = (readout.weight, written.shape)
+                sums[key] = sums[key] + written if key in sums else written
+        return [(weight, written) for (weight, _), written in sums.items()]
+
+    @cached_property
     def reading(self) -> Reading:
         """How the representation reads the values of a tower on the general route."""
         with torch.no_grad():
             return reading(self)
 
-    def hiding(self) -> dict[str, str]:
-        """The parts that hold whole attention layers, each with the operation that no part can pass."""
-        reached = {s.node for s in self.sources}
-        hidden = self._layers.keys() - reached
+    @cached_property
+    def read(self) -> list[Source]:
+        """The sources that the representation reads somewhere: the parts of the others are zero."""
+        from kit.parts.silent import reached  # which runs what is made here
+
+        if self.plain:
+            return self.sources
+        known = {
+            s.node: bool(self.reading.parts[s.node]) for s in self.sources if s.node in self.reading.parts
+        }
+        if len(known) < len(self.sources):  # some are read in ways that no reader says
+            known = reached(self) | known
+        return [s for s in self.sources if known[s.node]]
+
+    @property
+    def reached(self) -> int:
+        """Number of attention layers that became parts which can be other than zero."""
+        return sum(s.kind == "head" for s in self.read)
+
+    @property
+    def silent(self) -> list[int]:
+        """Attention layers whose parts are zero whatever the weights are: the representation reads none."""
+        read = {s.name for s in self.read}
+        return [s.layer for s in self.sources if s.kind == "head" and s.name not in read]
+
+    def hiding(self, silent: bool = False) -> dict[str, str]:
+        """The parts that hold whole attention layers, each with the operation that no part can pass.
+
+        Args:
+            silent: count the silent layers among those that are held.
+        """
+        reached = {s.node for s in self.read}
+        hidden = self._layers.keys() - {s.node for s in (self.read if silent else self.sources)}
         names = {s.node: s.name for s in self.sources}
         before: dict[fx.Node, set[fx.Node]] = {}  # hidden layers that reach a node past no source
         found = {}
@@ -275,24 +313,36 @@ class FrozenGraph:
         return index.astype({"layer": "Int64", "head": "Int64"})
 
 
-def frozen_graph(model) -> FrozenGraph:
-    """The frozen graph of a model's tower; made anew when the weights have changed.
+def frozen_graph(model, editing: frozenset | None = None) -> FrozenGraph:
+    """The frozen graph of a model's tower; made anew when the tower or its weights have changed.
 
-    A change is noticed by the version counters of the parameters, which every in-place operation
-    of torch moves on (but not writes through `.data`).
+    A change is noticed by the identity of modules, hooks and attributes and by the version counters of
+    the tensors (`kit.models.stamp`). Writes through `.data` go past these counters; every run notices
+    them, since its parts no longer sum to its representation (`kit.parts.check`).
+
+    Args:
+        model: from `kit.load`.
+        editing: as for `kit.models.trace.record_of`.
 
     Raises:
         KitError: the tower is in train mode or of a kind that cannot be taken apart; the module
             that stands in the way is named.
     """
-    key = (id(model.tower), stamp_of(model.tower))
-    trace = trace_of(model)
-    cached = getattr(model, "_frozen", None)
-    if cached is None or cached[0] != key:
-        with torch.no_grad():
-            cached = (key, FrozenGraph(model.name, trace))
-        model._frozen = cached
-    return cached[1]
+    with torch.inference_mode(False):
+        record = record_of(model, editing)
+        kept, weights, frozen = getattr(model, "_frozen", None) or (None, None, None)
+        if kept is not record or weights is not record.stamp.weights:
+            with torch.no_grad():
+                frozen = FrozenGraph(model.name, record.trace)
+            model._frozen = (record, record.stamp.weights, frozen)
+        return frozen
+
+
+def forget(model) -> None:
+    """Drop what is known of a tower, so that the next call takes it apart anew."""
+    for name in ("_record", "_frozen"):
+        model.__dict__.pop(name, None)
+    model._hash = ()
 
 
 def _part_names(source: Source) -> list[str]:

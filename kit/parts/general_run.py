@@ -1,5 +1,6 @@
 """A run of a tower that goes the general route."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -7,7 +8,9 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
-from kit.parts.frozen import Source
+from kit.models.hooks import version_of
+from kit.parts.check import fault_along
+from kit.parts.frozen import Source, forget
 from kit.parts.general import Leaves, Replay
 from kit.parts.linear import Steps
 from kit.parts.places import Layout, coordinates, layout
@@ -23,24 +26,64 @@ class GeneralRun(Run):
     all of a head that mixes channels) stand before the cells, as one.
     """
 
-    def _pass(self, edit: Taps | None) -> None:
+    def _pass(self, watch: Taps | None) -> None:
         self._vectors = self._gradient_key = self._gradient_of = None
         steps = Steps(self.frozen.trace.constant, {}, len(self.pixels))
         self._reading = self.frozen.reading
         self._all_read = not any(s.node in self._reading.shut for s in self.frozen.sources)
-        self._leaves = Leaves(self.frozen, steps, self.tokens, edit or Taps())
+        if not self._all_read and any(version_of(p) is None for p in self.model.tower.parameters()):
+            raise KitError(
+                f'weights of "{self.model.name}" were made under torch.inference_mode(), where torch keeps '
+                "no account of derivatives, which this tower's scores need; load or copy them outside of it."
+            )
+        self._leaves = Leaves(self.frozen, steps, self.tokens, watch or Taps())
         with torch.set_grad_enabled(not self._all_read):  # what is read needs no gradients
             out = forward(self.model, self.frozen, self.pixels, self._leaves, "general")
         self._out, self.representation = out, out.detach()
 
     @torch.no_grad()
+    def total(self) -> Tensor | None:
+        return self._read(None).sum(1) if self._parts_are_read else None
+
+    @property
+    def _parts_are_read(self) -> bool:
+        """Whether every source is read part by part, by gains that were worked out beforehand."""
+        return all(s.node in self._reading.parts for s in self.frozen.sources)
+
+    @torch.no_grad()
     def vectors(self, selector: str | None = None) -> Tensor:
         if self._vectors is None:
-            self._vectors = self._read(None)
-            if any(s.node not in self._reading.parts for s in self.frozen.sources):
-                values = self._leaves.values
-                self._vectors += Replay(self.frozen, self._leaves.steps, values, self._reading).vectors()
+            axes = torch.eye(self.representation.shape[1]).to(self.representation)
+            self._vectors = self._in_step(self._all_vectors, axes)
         return self._vectors[:, self._chosen(selector)]
+
+    def _all_vectors(self) -> Tensor:
+        values = self._read(None)
+        if not self._parts_are_read:
+            leaves = self._leaves
+            values += Replay(self.frozen, leaves.steps, leaves.values, self._reading).vectors()
+        return values
+
+    def _in_step(self, work: Callable[[], Tensor], directions: Tensor) -> Tensor:
+        """What `work` gives, [batch, part, text]; by a new record, once, where it does not sum to the whole.
+
+        Only of sources that are not all read part by part: the others were summed when the run was made.
+        """
+        for _attempt in ("as kept", "anew"):
+            values = work()
+            if self._parts_are_read or self.frozen.check is None:
+                return values
+            gap = values.detach().sum(1) - self.representation @ directions.T
+            lengths = self.norm[:, None] * directions.norm(dim=-1)
+            gap = float((gap / lengths.where(lengths > 0, torch.ones_like(lengths))).abs().max())
+            fault = fault_along(self, gap)
+            if not fault:
+                return values
+            forget(self.model)
+            fresh = GeneralRun(self.model, self.pixels, self.tokens)
+            fresh.frozen.check = self.frozen.check
+            self.__dict__ = fresh.__dict__
+        raise KitError(fault)
 
     def _read(self, directions: Tensor | None) -> Tensor:
         """What the sources and constants that have readers write, [batch, part, embed or text]."""
@@ -70,16 +113,19 @@ class GeneralRun(Run):
 
     def scores(self, directions: Tensor, normalize: bool = True, selector: str | None = None) -> Tensor:
         directions = self._directions(directions)
-        if all(s.node in self._reading.parts for s in self.frozen.sources):
-            values = self._read(directions)
-        else:
-            values = self._constants @ directions.T  # [batch, part, text]
-            for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
-                gradients = self._gradients(directions)[source.name]  # [text, ...]
-                products = [self._by_head(source, g * self._leaves.values[source.name]) for g in gradients]
-                values[:, parts] = torch.stack(products, -1)
+        values = self._in_step(lambda: self._all_scores(directions), directions)
         values = values[:, self._chosen(selector)]
         return values / self.norm[:, None, None] if normalize else values
+
+    def _all_scores(self, directions: Tensor) -> Tensor:
+        if self._parts_are_read:
+            return self._read(directions)
+        values = self._constants @ directions.T  # [batch, part, text]
+        for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
+            gradients = self._gradients(directions)[source.name]  # [text, ...]
+            products = [self._by_head(source, g * self._leaves.values[source.name]) for g in gradients]
+            values[:, parts] = torch.stack(products, -1)
+        return values
 
     def _gradients(self, directions: Tensor) -> dict[str, Tensor]:
         """Derivative of the representation along each direction, by every source, [text, ...]."""
@@ -93,12 +139,17 @@ class GeneralRun(Run):
         """Gradients by one pass back through the frozen graph for each direction."""
         names = list(self._leaves.values)
         leaves = [self._leaves.values[n] for n in names]
-        found = [
-            torch.autograd.grad(
-                self._out, leaves, d.expand(len(self.pixels), -1), retain_graph=True, materialize_grads=True
-            )
-            for d in directions
-        ]
+        with torch.inference_mode(False):
+            found = [
+                torch.autograd.grad(
+                    self._out,
+                    leaves,
+                    d.expand(len(self.pixels), -1),
+                    retain_graph=True,
+                    materialize_grads=True,
+                )
+                for d in directions
+            ]
         return {n: torch.stack(g) for n, g in zip(names, zip(*found))}
 
     def _spread(self, directions: Tensor) -> dict[str, Tensor]:
@@ -121,6 +172,22 @@ class GeneralRun(Run):
             return products.reshape(len(self.pixels), 1, -1).sum(-1)
         heads = source.attention.apart(products).movedim(source.attention.head_axis, 1)
         return heads.flatten(2).sum(-1).unflatten(0, (len(self.pixels), -1)).sum(1)
+
+    has_positions = True
+
+    def pattern_shares(self, layer: int) -> Tensor:
+        """Refused: the representation reads no one row of a layer's attention."""
+        raise KitError(
+            f'"{self.model.name}" has no one row of attention for a picture; run.maps(directions) gives its '
+            "maps without attention."
+        )
+
+    def values_at(self, layer: int, token: int) -> Tensor:
+        """Refused: tokens of one layer are not those of another."""
+        raise KitError(
+            f'"{self.model.name}" has other tokens in each layer, so values have no number for all of them; '
+            "run.maps(directions) lays them all on one grid."
+        )
 
     @property
     def prefix(self) -> int:
@@ -204,5 +271,6 @@ class GeneralRun(Run):
         return out
 
     def token_vectors(self, selector: str | None = None) -> Tensor:
+        self._check_split(selector, "source")
         axes = torch.eye(self.representation.shape[1]).to(self.representation)
         return self._sources(axes, selector)  # [batch, part, token, embed]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from kit.models.attention import PRODUCTS, SOFTMAX
-from kit.models.nodes import MOVES, SDPA, aten, number, numbers
+from kit.models.nodes import MOVES, SDPA, Value, aten, number, numbers
 
 ADDS = {aten.add.Tensor, aten.sub.Tensor}
 SCALES = {aten.mul.Tensor, aten.div.Tensor}
@@ -205,7 +205,7 @@ class Steps:
     def _argument(self, argument: object, count: int):
         if isinstance(argument, list | tuple):
             return [self._argument(a, count) for a in argument]
-        if isinstance(argument, fx.Node) and isinstance(argument.meta.get("val"), Tensor):
+        if isinstance(argument, fx.Node) and isinstance(argument.meta.get("val"), Value):
             return self.constant(argument)
         return number(argument, count * self.batch)
 

@@ -9,9 +9,7 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
-from kit.parts.check import check
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
-from kit.parts.frozen import frozen_graph
 from kit.parts.readout import BATCH
 from kit.parts.runs import Run
 from kit.parts.sums import sum_up
@@ -129,7 +127,6 @@ def collect_means(model, images, name: str, batch: int, path=None, workers=0) ->
         name, model.name, model.weights_hash, 0, torch.zeros(0), {}, model.preprocessing, (images.digest,)
     )
     of_batch = lambda pixels: _of_batch(model, pixels, empty)  # noqa: E731
-    check(model)  # by a run of its own: the runs below look at every token on their way
     means = sum_up(model, "means", empty, of_batch, images, batch, path, workers)
     outputs = {key: value.float() for key, value in means.outputs.items()}
     return replace(means, parts=means.parts.float(), outputs=outputs)
@@ -137,10 +134,9 @@ def collect_means(model, images, name: str, batch: int, path=None, workers=0) ->
 
 def _of_batch(model, pixels: Tensor, like: Means) -> Means:
     """The means of one batch, in float64."""
-    sums = _Sums(frozen_graph(model), len(pixels))
-    run = Run.of(model, pixels, edit=sums)
+    run = Run.of(model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
     parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
-    outputs = {key: value / len(pixels) for key, value in sums.totals.items()}
+    outputs = {key: value / len(pixels) for key, value in run.watch.totals.items()}
     return replace(like, count=len(pixels), parts=parts, outputs=outputs)
 
 

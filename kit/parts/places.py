@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from kit.models.attention import PRODUCTS, Attention
-from kit.models.nodes import SDPA, aten, number, numbers, shape_for
+from kit.models.nodes import SDPA, Value, aten, number, numbers, shape_for
 from kit.models.trace import Trace
 from kit.parts.linear import CONVOLUTIONS, JOINS, PADS, PLAIN
 
@@ -157,6 +157,6 @@ def _resized(places: Tensor, shape: list[int]) -> Tensor:
 def _argument(trace: Trace, argument: object):
     if isinstance(argument, list | tuple):
         return [_argument(trace, a) for a in argument]
-    if isinstance(argument, fx.Node) and isinstance(argument.meta.get("val"), Tensor):
+    if isinstance(argument, fx.Node) and isinstance(argument.meta.get("val"), Value):
         return trace.constant(argument)
     return number(argument, 1)

@@ -114,8 +114,10 @@ class Reader:
         """
         columns = self.where // inner % size
         positions = self.where // (inner * size) * inner + self.where % inner  # [slot, row, feature]
-        _, group = torch.unique(positions[0], dim=1, return_inverse=True)  # features of one row go together
-        count = int(group.max()) + 1
+        group, count = positions.new_zeros(positions.shape[2]), 1  # features of one row go together
+        if not torch.equal(positions[0, :, :1].expand_as(positions[0]), positions[0]):
+            _, group = torch.unique(positions[0], dim=1, return_inverse=True)
+            count = int(group.max()) + 1
         first = torch.stack([positions[:, :, int((group == g).nonzero()[0])] for g in range(count)], 1)
         if not torch.equal(first[:, group].transpose(1, 2), positions):
             raise Unreadable("features of one slot lie in other rows than those of another")

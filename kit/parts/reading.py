@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
-from kit.models.nodes import aten, shape_for
+from kit.models.nodes import MOVES, aten, shape_for
 from kit.models.trace import Trace
 from kit.parts.linear import ADDS, GATHERS, JOINS, PADS, PLAIN, SCALES, SUMS, Steps
 from kit.parts.readers import Reader, Unreadable, Weight
 
 MOST_SLOTS = 128  # of all readers of one value
+# moves that leave the flattened value of an image as it is
+STILL = MOVES - {aten.permute.default, aten.transpose.int, aten.t.default, aten.movedim.int}
 Found = Iterator[tuple[fx.Node, Reader | None]]
 
 
@@ -94,6 +96,8 @@ class Rules:
 
     def _plain(self, node: fx.Node, source: fx.Node, reader: Reader) -> Reader | None:
         target = node.target
+        if target in STILL:
+            return reader
         if target in SUMS:
             return self._average(node, source, reader)
         if target is aten.neg.default:
@@ -305,8 +309,9 @@ def _by_part(source, readers: list[Reader]) -> dict[fx.Node, list[tuple[Reader, 
         counts = heads[0, 0].bincount(minlength=attention.heads)
         if not torch.equal(heads[:1, :1].expand_as(heads), heads) or (counts != counts[0]).any():
             return {}
-        order = torch.argsort(heads[0, 0], stable=True)
-        gain = reader.gain[:, order]
-        by_head = gain.unflatten(1, (attention.heads, -1)).transpose(0, 1).flatten(1, 2)
-        found.append((replace(reader, where=reader.where[:, :, order], gain=gain), by_head.contiguous()))
+        if (heads[0, 0].diff() < 0).any():
+            order = torch.argsort(heads[0, 0], stable=True)
+            reader = replace(reader, where=reader.where[:, :, order], gain=reader.gain[:, order])
+        by_head = reader.gain.unflatten(1, (attention.heads, -1)).transpose(0, 1).flatten(1, 2)
+        found.append((reader, by_head.contiguous()))
     return {source.node: found}

@@ -6,17 +6,20 @@ are the parts; multiplied by gain · direction they are scores. With `tokens=Tru
 pattern row and the values of each head, which give the source-token maps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
-from kit.parts.check import checked
-from kit.parts.frozen import Constant, FrozenGraph, Source, frozen_graph
+from kit.models.hooks import version_of
+from kit.models.trace import hooks_of
+from kit.parts.check import fault_of, with_hooks
+from kit.parts.frozen import Constant, FrozenGraph, Source, forget, frozen_graph
 from kit.parts.readout import Weight
 from kit.parts.selector import select
+from kit.parts.splits import refusals
 from kit.parts.taps import AttentionCall, Taps, tapped
 
 
@@ -34,27 +37,70 @@ class Run:
         frozen_values: norm statistics and pooling patterns of this run.
     """
 
-    def __init__(self, model, pixels: Tensor, tokens: bool = False, edit: Taps | None = None):
-        self.model, self.pixels, self.tokens = model, pixels, tokens
-        self.frozen = frozen_graph(model)
+    def __init__(
+        self,
+        model,
+        pixels: Tensor,
+        tokens: bool = False,
+        watch: Taps | None = None,
+        frozen: FrozenGraph | None = None,
+    ):
+        self.model, self.pixels, self.tokens, self.watch = model, pixels, tokens, watch
+        self.frozen = frozen_graph(model) if frozen is None else frozen
         self.index = self.frozen.index
-        self._pass(edit)
+        self._pass(watch)
         self.norm = self.representation.norm(dim=-1)
-        if self.frozen.check is None and edit is None:
-            self.frozen.check = checked(model, self.frozen, self.vectors().sum(1), pixels)
 
     @staticmethod
-    def of(model, pixels: Tensor, tokens: bool = False, edit: Taps | None = None) -> "Run":
-        """A run by the route that suits the tower; `edit` changes what sources write as they write it."""
+    def of(
+        model, pixels: Tensor, tokens: bool = False, watch: Callable[[FrozenGraph], Taps] | None = None
+    ) -> "Run":
+        """A run by the route that suits the tower, whose parts sum to its representation.
+
+        Where they do not, the record of the tower is made anew, once: somebody may have written to its
+        weights in a way that leaves no trace but in the numbers.
+
+        Args:
+            model: from `kit.load`.
+            pixels: [batch, 3, height, width].
+            tokens: as for `run`.
+            watch: makes what looks at every source as it writes, and changes nothing.
+
+        Raises:
+            KitError: the parts miss the representation also then, or the tower's forward hooks do
+                something else at each call.
+        """
         from kit.parts.general_run import GeneralRun  # which is made of this module
 
         model.check_pixels(pixels)
-        return (Run if frozen_graph(model).plain else GeneralRun)(model, pixels, tokens, edit)
+        with torch.inference_mode(False):
+            pixels = pixels.clone() if version_of(pixels) is None else pixels
+            truth, editing = with_hooks(model, pixels)
+            for _attempt in ("as kept", "anew"):
+                frozen = frozen_graph(model, editing)
+                kind = Run if frozen.plain else GeneralRun
+                result = kind(model, pixels, tokens, watch and watch(frozen), frozen)
+                fault = fault_of(result, truth)
+                if not fault:
+                    return result
+                forget(model)
+            raise KitError(fault)
 
-    def _pass(self, edit: Taps | None) -> None:
+    def total(self) -> Tensor | None:
+        """The sum of all parts, [batch, embed]; None where that would take another pass."""
+        total = torch.zeros_like(self.representation)
+        for source in self.frozen.sources:
+            total += torch.einsum("bphf,phfe->be", self._written[source.name], source.gain)
+        for weight, written in self.frozen.constants_by_weight:
+            weights = self._weights[weight]
+            weights = weights.sum(-1, keepdim=True) if written.shape[1] == 1 else weights
+            total += torch.einsum("bpr,pre->be", weights, written)
+        return total
+
+    def _pass(self, watch: Taps | None) -> None:
         """Run the tower and keep what the parts are made of."""
-        recorder = _Recorder(self.frozen, self.tokens, edit or Taps())
-        variant = "read" if edit is None else "whole"
+        recorder = _Recorder(self.frozen, self.tokens, watch or Taps())
+        variant = "read" if watch is None else "whole"
         self.representation = forward(self.model, self.frozen, self.pixels, recorder, variant)
         self._attention, self.rows = recorder.attentions, recorder.rows
         self.freeze(recorder.frozen)
@@ -116,6 +162,7 @@ class Run:
 
     def token_vectors(self, selector: str | None = None) -> Tensor:
         """What each selected head adds from each source token, [batch, part, token, embed]."""
+        self._check_split(selector, "source")
         pieces = [
             torch.einsum("bpj,bjf,pfe->bje", share[:, :, h], value[:, h], source.gain[:, h])
             for source, h, share, value in self._token_pieces(selector)
@@ -138,15 +185,39 @@ class Run:
 
         Returns:
             [batch, head part, token, text]; over tokens it sums to the head's score.
+
+        Raises:
+            KitError: a layer whose maps were found not to sum to the scores of its heads.
         """
         directions = self._directions(directions)
-        if by == "position":
-            values = self._positions(directions, selector)
-        elif by == "source":
-            values = self._sources(directions, selector)
-        else:
-            raise KitError(f'no token split by "{by}"; there are by="source" and by="position".')
+        self._check_split(selector, by)
+        values = self.split(directions, selector, by)
         return values / self.norm[:, None, None, None] if normalize else values
+
+    def split(self, directions: Tensor, selector: str | None, by: str) -> Tensor:
+        """What `maps` gives, not divided by the length and not held against what the check found."""
+        if by == "position":
+            return self._positions(directions, selector)
+        if by == "source":
+            return self._sources(directions, selector)
+        raise KitError(f'no token split by "{by}"; there are by="source" and by="position".')
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether the representation reads several tokens of a layer, so that there are maps by position."""
+        heads = (s.readout for s in self.frozen.sources if s.kind == "head")
+        return any(readout.rows is not None and len(readout.rows) > 1 for readout in heads)
+
+    def refused(self, by: str = "source") -> dict[int, str]:
+        """Layers whose maps do not sum to the scores of their heads, each with the sentence that says so."""
+        return refusals(self, by)
+
+    def _check_split(self, selector: str | None, by: str) -> None:
+        """Raise where the maps of a selected layer are refused."""
+        if refused := self.refused(by):
+            for source, _ in self._head_groups(selector):
+                if source.layer in refused:
+                    raise KitError(refused[source.layer])
 
     def own_maps(self, directions: Tensor, selector: str | None = None) -> Tensor:
         """Score of the selected heads together, split over source tokens, each image for its own direction.
@@ -160,6 +231,7 @@ class Run:
         """
         directions = self._directions(directions)
         expect_shape(directions, "batch embed", "directions", batch=len(self.pixels))
+        self._check_split(selector, "source")
         tokens = self.prefix + self.grid[0] * self.grid[1]
         total = self.representation.new_zeros(len(self.pixels), tokens)
         for source, heads in self._head_groups(selector):
@@ -173,7 +245,12 @@ class Run:
         """How much the representation's slots read each token, [batch, slot, head, source token]."""
         if not self.tokens:
             raise KitError("this run kept no tokens; make it with kit.parts.run(model, pixels, tokens=True).")
-        source = next(s for s in self.frozen.sources if s.kind == "head" and s.layer == layer)
+        if (source := self.frozen.by_name.get(f"L{layer}")) is None:
+            known = ", ".join(s.name for s in self.frozen.sources if s.kind == "head")
+            raise KitError(
+                f'no heads of layer {layer}: those of "{self.model.name}" are in {known or "none"}.'
+            )
+        self._check_split(source.name, "source")
         pattern, _ = self._attention[layer]
         weight = self._weight(source)
         return torch.einsum("bpr,bhrj->bphj", weight.expand(len(pattern), -1, -1), pattern)
@@ -269,7 +346,14 @@ class Run:
         if not isinstance(directions, Tensor):
             raise KitError(f"directions should be a tensor [text, embed], not {type(directions).__name__}.")
         expect_shape(directions, "text embed", "directions", embed=self.representation.shape[1])
-        return directions.to(self.representation)
+        with torch.inference_mode(False):
+            directions = directions.clone() if version_of(directions) is None else directions
+            return directions.to(self.representation)
+
+
+def compared_graph(model, pixels: Tensor) -> FrozenGraph:
+    """The frozen graph for a pass of one's own; of a tower with forward hooks compared on these pixels."""
+    return Run.of(model, pixels).frozen if hooks_of(model) else frozen_graph(model)
 
 
 def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps, variant: str = "whole") -> Tensor:
@@ -291,10 +375,10 @@ def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
 
 
 class _Recorder(Taps):
-    """Keeps the rows that are read of every source, and the frozen statistics; edits come first."""
+    """Keeps the rows that are read of every source, and the frozen statistics; who watches comes first."""
 
-    def __init__(self, graph: FrozenGraph, tokens: bool, edit: Taps):
-        self.graph, self.tokens, self.edit = graph, tokens, edit
+    def __init__(self, graph: FrozenGraph, tokens: bool, watch: Taps):
+        self.graph, self.tokens, self.watch = graph, tokens, watch
         self.rows: dict[str, Tensor] = {}  # name -> [batch, row, head, feature]
         self.frozen: dict[object, Tensor] = {}
         self.attentions: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> pattern rows, values
@@ -302,7 +386,7 @@ class _Recorder(Taps):
         self._norms = list(graph.norms.items())
 
     def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
-        out = self.edit.attention(layer, call, out)
+        out = self.watch.attention(layer, call, out)
         source = self._sources.get(f"L{layer}")
         if source is not None:
             self._keep(source, out)
@@ -312,7 +396,7 @@ class _Recorder(Taps):
         return out
 
     def value(self, name: str, out: Tensor) -> Tensor:
-        out = self.edit.value(name, out)
+        out = self.watch.value(name, out)
         self._keep(self._sources[name], out)
         return out
 
@@ -321,11 +405,11 @@ class _Recorder(Taps):
         eps = node.args[4] if len(node.args) > 4 else 1e-5
         rows = readout.bring(value)  # [batch, row, dim]
         self.frozen[node] = (rows.var(-1, unbiased=False) + eps).rsqrt()
-        return self.edit.norm(norm, value, out)
+        return self.watch.norm(norm, value, out)
 
     def pooling(self, pool: int, call: AttentionCall, out: Tensor) -> Tensor:
         self.frozen[self.graph.pools[pool]] = call.pattern()
-        return self.edit.pooling(pool, call, out)
+        return self.watch.pooling(pool, call, out)
 
     def _keep(self, source: Source, out: Tensor) -> None:
         rows = source.readout.bring(out)

@@ -92,7 +92,7 @@ def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(pinne
         columns.mul_(3)
     try:
         library = tapped(run.frozen)(run.pixels, taps)
-        changed = Run.of(run.model, run.pixels, edit=taps)
+        changed = Run(run.model, run.pixels, watch=taps)
         statistics = run.frozen_values  # of the same trace: the nodes are the same
         changed.freeze(statistics)
         after = changed.vectors()

@@ -1,5 +1,7 @@
 """Towers of every kind that the engine covers, with nothing left at a neutral value."""
 
+import functools
+
 import torch
 
 import kit
@@ -46,6 +48,20 @@ def unit_directions(model: Model, count: int = 3, seed: int = 1) -> torch.Tensor
     noise = torch.Generator().manual_seed(seed)
     directions = torch.randn(count, model.embed_dim, generator=noise).to(model.dtype)
     return torch.nn.functional.normalize(directions, dim=-1)
+
+
+def same_graph(left: torch.fx.GraphModule, right: torch.fx.GraphModule) -> bool:
+    """Are two graphs alike node by node, names aside, over the very same tensors?"""
+    pairs = list(zip(left.graph.nodes, right.graph.nodes, strict=True))
+    twin = dict(pairs)
+    for a, b in pairs:
+        ours = torch.fx.map_arg((a.args, a.kwargs), lambda node: twin[node])
+        assert (a.op, a.meta, *ours) == (b.op, b.meta, b.args, b.kwargs), (a, b)
+        assert a.target == b.target or a.op == "placeholder"
+        if a.op == "get_attr":
+            tensors = [functools.reduce(getattr, a.target.split("."), m) for m in (left, right)]
+            assert tensors[0] is tensors[1], a.target
+    return True
 
 
 class Pinned(Taps):

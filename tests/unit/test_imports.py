@@ -16,8 +16,9 @@ MAY_IMPORT = {
     "errors": set(),
     "axes": {"errors"},
     "writing": {"errors"},
+    "cache": {"errors", "writing"},
     "world": BASE,
-    "models": BASE | {"world"},
+    "models": BASE | {"world", "cache"},
     "data": BASE | {"world", "models"},
     "parts": BASE | {"world", "models", "data"},
     "edits": BASE | {"world", "models", "data", "parts"},
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
     "sweep": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
-    "cli": BASE | {"pass_command", "sweep"},
+    "cli": BASE | {"pass_command", "sweep", "cache"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
 }

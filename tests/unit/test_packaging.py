@@ -155,7 +155,7 @@ def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
     assert cli.main(["lap"]) == 2
     assert (
         capsys.readouterr().err
-        == 'loupe: there is no command "lap"; there is: lab, pass, sweep. Nearest: lab.\n'
+        == 'loupe: there is no command "lap"; there is: lab, pass, sweep, cache. Nearest: lab.\n'
     )
 
 
