@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class KitError(ValueError):
@@ -44,3 +45,40 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> str:
     by_lower = {k.lower(): k for k in known}
     close = difflib.get_close_matches(str(name).lower(), list(by_lower), n=n, cutoff=0.5)
     return f" Nearest: {', '.join(by_lower[c] for c in close)}." if close else ""
+
+
+def shown(text: object, most: int = 200) -> str:
+    """A name or a path as a message shows it: on one line, its middle left out where it is long.
+
+    Args:
+        text: what a file system or a file said; it may hold line ends and bytes that are no text.
+        most: letters that are shown.
+
+    Example:
+        >>> shown("caf\\udce9\\n.png")
+        'caf\\\\udce9\\\\n.png'
+    """
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return text if len(text) <= most else f"{text[: most * 2 // 3]} … {text[-most // 4 :]}"
+
+
+def expect_count(name: str, value: object, least: int = 1) -> int:
+    """A whole number of things, or an error that names it.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        least: the smallest that makes sense.
+
+    Raises:
+        KitError: no whole number, or a smaller one.
+
+    Example:
+        >>> expect_count("batch", 0)
+        Traceback (most recent call last):
+        ...
+        kit.errors.KitError: batch is 0; give a whole number from 1.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise KitError(f"{name} is {shown(repr(value))}; give a whole number from {least}.")
+    return int(value)

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.writing import write_file
 
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -124,9 +125,7 @@ def save(notebook, path: Path) -> None:
                 "show a relative path, or the file's name."
             )
     text = nbformat.writes(notebook, version=4, indent=1).rstrip("\n") + "\n"
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    write_file(path, text)
 
 
 def run(paths: list[Path]) -> int:

@@ -1,10 +1,14 @@
 """`loupe pass`: one pass of a model over a set of images, kept in a file or a store."""
 
 import argparse
+import os
 import sys
+import warnings
 from pathlib import Path
 
-from kit.errors import KitError
+from kit.errors import KitError, expect_count, shown
+
+NAMED = 10  # images that could not be read and are named on the screen
 
 DESCRIPTION = """Take every image of a set apart once, and keep what the notebooks ask for.
 
@@ -41,7 +45,8 @@ def _scenes(where: str, limit: int | None):
     """Unbiased scenes of the world of all kinds, seed 1."""
     from kit import world
 
-    if not where.isdecimal() or int(where) == 0:
+    if not (where.isdecimal() and where.isascii() and 0 < len(where) < 10) or int(where) == 0:
+        where = shown(where, 60)
         raise KitError(f'stickers:{where}: "{where}" is no number of scenes; write stickers:2000.')
     return world.draw(min(int(where), limit or int(where)), seed=1, kind="mixed")
 
@@ -49,7 +54,7 @@ def _scenes(where: str, limit: int | None):
 def _published(read, where: str, limit: int | None):
     """A data set of the papers: its folder, and after a colon the split where one is named."""
     folder, colon, split = where.rpartition(":")
-    named = colon and len(folder) > 1 and not Path(where).exists()  # "C:" is a drive
+    named = colon and len(folder) > 1 and not os.path.exists(where)  # "C:" is a drive
     images = read(folder, split) if named else read(where)
     return images if limit is None else images.take(slice(limit))
 
@@ -84,12 +89,17 @@ def read_set(words: str, limit: int | None):
 
 def run(arguments: list[str]) -> int:
     """Make the pass, and say what came of it."""
+    from kit.data import as_set
     from kit.data.passes import place
     from kit.models import load
     from kit.models.memory import pass_memory
     from kit.parts import collect
 
     given = parser().parse_args(arguments)
+    expect_count("--batch", given.batch)
+    expect_count("--workers", given.workers, 0)
+    if given.limit is not None:
+        expect_count("--limit", given.limit)
     rank, processes = place()
     model = load(given.model, given.pretrained, device=given.device)
     images = read_set(given.images, given.limit)
@@ -101,26 +111,38 @@ def run(arguments: list[str]) -> int:
         )
         for note in getattr(images, "notes", []):
             say(note)
-    kept = collect(
-        model,
-        images,
-        given.keep,
-        name=given.name or getattr(images, "name", given.images),
-        batch=given.batch,
-        selector=given.selector,
-        path=given.out,
-        workers=given.workers,
-    )
+    images = as_set(images)
+    name = given.name or getattr(images, "name", shown(given.images, 150))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what was left out is said below
+            kept = collect(
+                model, images, given.keep, name, given.batch, given.selector, given.out, given.workers
+            )
+    except KeyboardInterrupt:
+        if rank == 0:
+            say("Stopped. The same command goes on where it was.")
+        return 130
     if rank == 0:
         count = len(kept) if given.keep == "store" else kept.count
-        missing = len(images) - count
         say(f"{given.keep} of {count:,} images in {given.out}.")
-        if missing:
-            say(f"{missing:,} could not be read; they are listed beside it.")
+        _say_damaged(images, len(images) - count)
     return 0
 
 
+def _say_damaged(images, missing: int) -> None:
+    """Name images that could not be read, and why."""
+    if not missing:
+        return
+    say(f"{missing:,} could not be read; they are listed beside it.")
+    for number in sorted(images.damaged or {})[:NAMED]:
+        say(f"  {shown(images.names[number])}: {images.damaged[number]}")
+    if missing > NAMED:
+        say(f"  … and {missing - NAMED:,} more.")
+
+
 def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
+    """Print a line at once; what the terminal has no letters for as escapes."""
+    letters = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(line.encode(letters, "backslashreplace").decode(letters) + "\n")
     sys.stdout.flush()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from kit.writing import write_file
+
 CURVES = {
     "s_clean": "clean, seen",
     "s_full": "full, seen",
@@ -48,4 +50,4 @@ def draw_curve(rows: list[dict], switch: int | None, path: Path) -> None:
         pen.text((points[-1][0] + 8, low), label, fill=colour, font=font, anchor="lm")
     pen.text((x(end / 2), HEIGHT - 8), "images seen", fill="black", font=font, anchor="ms")
     pen.text((6, 4), "accuracy among all concepts", fill="black", font=font)
-    picture.save(path, optimize=True)
+    write_file(path, lambda file: picture.save(file, "PNG", optimize=True))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.writing import write_file
 
 CARDS = Path(__file__).parents[2] / "data_cards"
 MEASURED = ("<!-- measured -->", "<!-- end of measured -->")
@@ -20,4 +21,4 @@ def write_between(path: Path, marks: tuple[str, str], text: str) -> None:
         raise KitError(f"{path.name} should hold the lines {marks[0]} and {marks[1]} once each; add them.")
     before, rest = page.split(marks[0])
     after = rest.split(marks[1])[1]
-    path.write_text(f"{before}{marks[0]}\n{text}\n{marks[1]}{after}", encoding="utf-8")
+    write_file(path, f"{before}{marks[0]}\n{text}\n{marks[1]}{after}")

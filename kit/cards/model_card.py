@@ -18,6 +18,7 @@ from kit.models import load
 from kit.models.names import SHIPPED
 from kit.models.training.recipe import ClipRecipe
 from kit.models.training.train import recipe_named
+from kit.writing import write_file
 
 CPU = "2 shared CPU cores"
 
@@ -141,7 +142,7 @@ def main(arguments: list[str] | None = None) -> None:
             card = {"name": given.name, "made": made(given.name, rows, given.machine), "curve": rows}
         card |= {"seeds": SEEDS, "probes": {"scenes": FITTED, "seed": FIT_SEED}, **facts(folder)}
         card |= evaluate(folder, given.scenes)
-        path.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        write_file(path, json.dumps(card, indent=1) + "\n")
     write_page(card)
 
 

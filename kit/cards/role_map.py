@@ -6,6 +6,8 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
+from kit.writing import write_file
+
 # ColorBrewer YlGnBu: lightness falls all the way, so it reads without colour too
 SCALE = ("#ffffd9", "#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58")
 WIDTH, LEFT, RIGHT, TOP, ROW, GAP = 1000, 104, 92, 66, 26, 6
@@ -66,7 +68,7 @@ def draw_roles(table: pd.DataFrame, name: str, path: Path) -> None:
                 pen.ellipse((x - 1.5, y + ROW / 2 - 2.5, x + 1.5, y + ROW / 2 + 0.5), fill=mark)
     pen.text((LEFT, bottom + 10), legend(parts), fill="#555555", font=SMALL)
     colour_bar(pen, top, bottom)
-    picture.save(path, optimize=True)
+    write_file(path, lambda file: picture.save(file, "PNG", optimize=True))
 
 
 def legend(parts: pd.DataFrame) -> str:

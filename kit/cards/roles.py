@@ -7,7 +7,6 @@ are there.
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from kit.parts import run
 from kit.parts.roles import FORMAT, ROLES_FILE
 from kit.world import atlas
 from kit.world.values import SEEN
+from kit.writing import write_file
 
 # Unbiased scenes of seeds that no training, card, look or set of means draws: kind -> number, seed.
 SCENES = {
@@ -137,9 +137,7 @@ def save(found: dict, path: Path) -> None:
     attributes = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found["attributes"].items())
     lines = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in found.items() if k != "attributes"]
     text = ",\n".join([*lines, f'"attributes": {{\n{attributes}\n}}'])
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_file(path, f"{{\n{text}\n}}\n")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from kit.data.reading import NO_BYTES, Read, attempt, file_stamp
 from kit.errors import KitError
 
 IMAGES, TRUTHS = "/value/img", "/value/gt"
@@ -34,6 +35,7 @@ class SegmentationFile:
     damaged: dict[int, str] = field(default_factory=dict)
     name: str = "ImageNet-Segmentation"
     notes: list[str] = field(default_factory=list)
+    root = None  # pictures are no files of their own
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -45,11 +47,17 @@ class SegmentationFile:
 
     def __getitem__(self, number: int) -> Image.Image:
         """The RGB picture; raises `KitError` where it is not one, and lists it."""
-        try:
-            return self._picture(number)
-        except KitError as error:
-            self.damaged[number] = str(error)
-            raise
+        found = self.read(number)
+        if found.image is None:
+            raise KitError(found.why)
+        return found.image
+
+    def read(self, number: int) -> Read:
+        """One picture as a pass takes it in; one that cannot be read is listed."""
+        image, why = attempt(lambda: self._picture(number), f"picture {self.numbers[number]}")
+        if why:
+            self.damaged[number] = why
+        return Read(image, why, self.content(number), self.stamp(number))
 
     def mask(self, number: int) -> np.ndarray:
         """The object's pixels, bool [row, col], of the picture's size.
@@ -75,9 +83,16 @@ class SegmentationFile:
         return replace(self, numbers=numbers, labels=labels, damaged={}, notes=notes)
 
     def content(self, number: int) -> bytes:
-        """sha256 of one picture's values."""
-        values = self._array(IMAGES, number)
+        """sha256 of one picture's values; zeros where there are none."""
+        try:
+            values = self._array(IMAGES, number)
+        except KitError:
+            return NO_BYTES
         return hashlib.sha256(f"{values.shape}".encode() + values.tobytes()).digest()
+
+    def stamp(self, number: int) -> bytes:
+        """What the whole file is known by as untouched."""
+        return file_stamp(self.path)
 
     @cached_property
     def digest(self) -> str:

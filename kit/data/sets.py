@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
+from kit.data.reading import Read, attempt, file_sha256, file_stamp, read_file
 from kit.errors import KitError
 from kit.models.images import read_image
 
@@ -26,19 +27,27 @@ class ImageSet(Protocol):
         damaged: number -> sentence, of the images that could not be read so far; None where such an image
             is an error.
         digest: sha256 that tells this set from others.
+        root: the folder that names are paths below; None where images are no files of their own.
     """
 
     names: list[str]
     labels: pd.DataFrame
     damaged: dict[int, str] | None
     digest: str
+    root: Path | None
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, number: int): ...
 
+    def read(self, number: int) -> Read:
+        """One image as a pass takes it in; nothing that is wrong with it is raised."""
+
     def content(self, number: int) -> bytes:
         """sha256 of one image's file, or of its values."""
+
+    def stamp(self, number: int) -> bytes | None:
+        """What the file of an image is known by as untouched; None where `digest` is over its content."""
 
 
 @dataclass
@@ -65,13 +74,19 @@ class ImageFolder:
         """Where one file lies."""
         return self.root / self.names[number]
 
+    def read(self, number: int) -> Read:
+        """One file as a pass takes it in; one that cannot be read is listed."""
+        found = read_file(self.path(number), self.names[number])
+        if found.why:
+            self.damaged[number] = found.why
+        return found
+
     def __getitem__(self, number: int) -> Image.Image:
         """The RGB picture of one file; raises `KitError` on a damaged one, and lists it."""
-        try:
-            return read_image(self.path(number))
-        except KitError as error:
-            self.damaged[number] = str(error)
-            raise
+        found = self.read(number)
+        if found.image is None:
+            raise KitError(found.why)
+        return found.image
 
     def take(self, images) -> "ImageFolder":
         """Some of the images with their labels, in the order in which they are named.
@@ -84,9 +99,12 @@ class ImageFolder:
         return replace(self, names=[self.names[n] for n in chosen], labels=labels, damaged={})
 
     def content(self, number: int) -> bytes:
-        """sha256 of one file."""
-        with self.path(number).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        """sha256 of one file; zeros where it gives no bytes."""
+        return file_sha256(self.path(number))
+
+    def stamp(self, number: int) -> bytes:
+        """What one file is known by as untouched."""
+        return file_stamp(self.path(number))
 
     def readable(self):
         """Number and picture of every file that can be read; the others are listed in `damaged`."""
@@ -99,22 +117,28 @@ class ImageFolder:
     @cached_property
     def digest(self) -> str:
         """sha256 over names and sizes of the files: nothing is read for it."""
-        lines = (f"{name}\t{self.path(n).stat().st_size}\n" for n, name in enumerate(self.names))
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        lines = (f"{name}\t{_size(self.path(n))}\n" for n, name in enumerate(self.names))
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass
 class Pictures:
-    """Images that are in memory, or named one by one.
+    """Images that are in memory, or files that are named one by one.
 
     Attributes:
         images: anything that `kit.models.read_image` reads, in order.
         labels: one row for each image.
+        damaged: number -> sentence, of the files that could not be read so far; None where all are in
+            memory, so that one that cannot be read is an error.
     """
 
     images: Sequence | Tensor
     labels: pd.DataFrame
-    damaged = None
+    damaged: dict[int, str] | None = field(init=False)
+
+    def __post_init__(self):
+        one_by_one = isinstance(self.images, list | tuple)
+        self.damaged = {} if one_by_one and any(map(_is_path, self.images)) else None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -122,14 +146,36 @@ class Pictures:
     def __getitem__(self, number: int):
         return self.images[number]
 
+    def read(self, number: int) -> Read:
+        """One image as a pass takes it in; a file that cannot be read is listed."""
+        source = self.images[number]
+        if _is_path(source):
+            found = read_file(Path(source), str(source))
+        else:
+            found = Read(*attempt(lambda: read_image(source), f"image {number}"), self.content(number))
+        if found.why and self.damaged is not None:
+            self.damaged[number] = found.why
+        return found
+
     def content(self, number: int) -> bytes:
-        """sha256 of one image's values."""
-        return hashlib.sha256(_content(self.images[number])).digest()
+        """sha256 of one image's file, or of its values."""
+        source = self.images[number]
+        return file_sha256(Path(source)) if _is_path(source) else hashlib.sha256(_content(source)).digest()
+
+    def stamp(self, number: int) -> bytes | None:
+        """What a file is known by as untouched; None of an image that is in memory."""
+        source = self.images[number]
+        return file_stamp(Path(source)) if _is_path(source) else None
+
+    @property
+    def root(self) -> Path | None:
+        """Where the names of files begin: they are as they were given."""
+        return None if self.damaged is None else Path.cwd()
 
     @property
     def names(self) -> list[str]:
         """Their numbers, or file names where they are paths."""
-        return [str(i) if isinstance(i, str | os.PathLike) else str(n) for n, i in enumerate(self.images)]
+        return [str(i) if _is_path(i) else str(n) for n, i in enumerate(self.images)]
 
     @cached_property
     def digest(self) -> str:
@@ -140,11 +186,23 @@ class Pictures:
         return found.hexdigest()
 
 
+def _is_path(image) -> bool:
+    return isinstance(image, str | os.PathLike)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; -1 where there is none, as one may vanish after the set was listed."""
+    try:
+        return os.stat(path).st_size
+    except (OSError, ValueError):
+        return -1
+
+
 def _content(image) -> bytes:
     """Bytes that tell an image from others."""
-    if isinstance(image, str | os.PathLike):
+    if _is_path(image):
         path = Path(image)
-        return f"{path.name} {path.stat().st_size if path.is_file() else 0}".encode()
+        return f"{path.name} {max(_size(path), 0)}".encode("utf-8", "surrogatepass")
     if isinstance(image, bytes | bytearray | memoryview):
         return bytes(image)
     values = np.asarray(image.detach().cpu() if isinstance(image, Tensor) else image)

@@ -1,6 +1,7 @@
 """Maps from patch tokens as if each were an image: cosine of its embedding with the direction."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -68,7 +69,7 @@ def clearclip(model, pixels: Tensor, directions: Tensor) -> Tensor:
 
 def _self_self(call: AttentionCall) -> Tensor:
     """Heads whose queries attend to queries."""
-    return AttentionCall(call.query, call.query, call.value, call.mask, call.scale).pattern() @ call.value
+    return replace(call, key=call.query).pattern() @ call.value
 
 
 def _last_norm(model, pixels: Tensor, what: str) -> tuple[FrozenGraph, torch.fx.Node]:

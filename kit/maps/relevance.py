@@ -14,7 +14,7 @@ from kit.errors import KitError
 from kit.maps.attention import rolled
 from kit.maps.passes import patches, pattern_gradients, plain_graph, rows_read
 from kit.models.nodes import MOVES, SDPA, aten, module_path
-from kit.parts.taps import AttentionCall
+from kit.parts.taps import attention_call
 
 # what hands its relevance on as it is
 PASSED = {
@@ -174,10 +174,8 @@ class _Walk:
 
     def _attention(self, node: fx.Node, relevance: Tensor) -> None:
         """Half to the pattern and half to the values; the pattern's on to queries and keys, half each."""
-        query, key, value = (self._value(a) for a in node.args[:3])
-        mask = node.args[3] if len(node.args) > 3 else node.kwargs.get("attn_mask")
-        mask = self.values.get(mask, mask) if isinstance(mask, fx.Node) else mask
-        pattern = AttentionCall(query, key, value, mask, node.kwargs.get("scale")).pattern()
+        call = attention_call(*fx.map_arg(node.args, self._value), **fx.map_arg(node.kwargs, self._value))
+        query, key, value, pattern = call.query, call.key, call.value, call.pattern()
         share = _over(relevance, self._value(node))  # [batch, head, token, head_dim]
         self.patterns[node] = pattern * (share @ value.transpose(-1, -2)) / 2
         self._give(node.args[2], value * (pattern.transpose(-1, -2) @ share) / 2)

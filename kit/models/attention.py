@@ -11,7 +11,14 @@ from kit.models.nodes import MOVES, SDPA, aten, module_path, number, numbers, sh
 SOFTMAX = {aten.softmax.int, aten._softmax.default}
 PRODUCTS = {aten.matmul.default, aten.bmm.default}
 # what leaves every number of an attention's output in its place
-IN_PLACE_OF = {aten.add.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.layer_norm.default}
+IN_PLACE_OF = {
+    aten.add.Tensor,
+    aten.sub.Tensor,
+    aten.mul.Tensor,
+    aten.div.Tensor,
+    aten.layer_norm.default,
+    aten.rms_norm.default,
+}
 # what may lie between a softmax and the product with the values (talking heads, gated mixtures, masks)
 ON_PATTERNS = MOVES | {
     aten.linear.default,
@@ -36,6 +43,7 @@ class Attention:
         heads: number of heads; 1 where the graph does not tell them apart.
         head_axis: dimension that counts heads, once `apart` has made them a dimension.
         folded: heads are the inner part of the batch dimension.
+        lone: the graph does not tell heads apart, so they are one, of a dimension that `apart` adds.
         pooling: the query does not depend on the image (attention pooling); not a layer.
         mixes_tokens: the pattern says which tokens are read; otherwise it mixes channels.
         pattern: the node of the pattern; None where it is fused.
@@ -49,6 +57,7 @@ class Attention:
     heads: int
     head_axis: int
     folded: bool
+    lone: bool
     pooling: bool
     mixes_tokens: bool
     pattern: fx.Node | None
@@ -59,7 +68,7 @@ class Attention:
         """A value of this attention (output, pattern or values) with its heads as dimension `head_axis`."""
         if self.folded:
             return value.unflatten(0, (-1, self.heads))
-        return value.unsqueeze(1) if value.ndim == 3 else value
+        return value.unsqueeze(1) if self.lone else value
 
 
 def attentions(graph: fx.Graph, image: set[fx.Node]) -> list[Attention]:
@@ -98,7 +107,10 @@ def _attention(node: fx.Node, pattern, value, pooling: bool, last: bool) -> Atte
         of_heads = features(0 if axis is None else axis)  # row 0: the first image's heads
         projection = end, [(of_heads == head).nonzero()[:, 0] for head in range(heads)]
     path = module_path(node)
-    return Attention(node, path, heads, axis or 1, folded > 1, pooling, tokens, pattern, value, projection)
+    lone = axis is None and folded == 1
+    return Attention(
+        node, path, heads, axis or 1, folded > 1, lone, pooling, tokens, pattern, value, projection
+    )
 
 
 def _counts(ids: torch.Tensor, size: int) -> bool:

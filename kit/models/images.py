@@ -1,18 +1,30 @@
 """Any image that people hand over, read as an RGB picture or refused with a sentence."""
 
+import hashlib
 import io
 import os
+import stat
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-from kit.errors import KitError, nearest
+from kit.errors import KitError, nearest, shown
 
 MAX_PIXELS = 100_000_000  # a picture of 10,000 x 10,000; decoded it takes 300 MB
 MAX_RATIO = 100  # longest over shortest side; a resize of the shortest side multiplies the longest
+MAX_BYTES = 1 << 30  # of a file: more than any picture of so many pixels takes, 16 bits and not compressed
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(["AVIF"] if features.check("avif") else []))
+ORIENTATION = 0x0112  # of EXIF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+STRIP = 1 << 22  # pixels of a picture that are laid on white at a time
 
 
 def read_image(source) -> Image.Image:
@@ -20,7 +32,9 @@ def read_image(source) -> Image.Image:
 
     Transparent pixels are laid on white, as a page shows them. Grey, palette and
     CMYK pictures become RGB by Pillow's own conversion, 16-bit values are divided
-    by 257, EXIF rotation is applied, and of an animation the first frame is read.
+    by 257, and of an animation the first frame is read. A picture is turned as its
+    EXIF says; one whose EXIF cannot be read stays as it is. Files are JPEG, PNG, WebP,
+    GIF, BMP, TIFF, PPM and, where Pillow has it, AVIF; no other reader of Pillow runs.
 
     Args:
         source: path, `bytes`, `PIL.Image`, `uint8` or `uint16` array [row, col] or
@@ -44,53 +58,95 @@ def read_image(source) -> Image.Image:
     if isinstance(source, np.ndarray):
         return _to_rgb(_from_array(source), "the array")
     if isinstance(source, bytes | bytearray | memoryview):
-        return _decode(bytes(source), "the uploaded file")
+        return decode(bytes(source), "the uploaded file")
     if isinstance(source, str | os.PathLike):
-        return _decode(_file_bytes(Path(source)), f'"{Path(source).name}"')
+        return decode(read_bytes(Path(source))[0], f'"{shown(Path(source).name)}"')
     raise KitError(
         f"an image cannot be read from the type {type(source).__name__}; give a path, bytes, a PIL image, "
         "a uint8 array [row, col, 3] or a uint8 tensor [3, row, col]."
     )
 
 
-def _file_bytes(path: Path) -> bytes:
-    if path.is_dir():
-        raise KitError(f'"{path}" is a folder, not an image; read its images with kit.data.read_folder.')
-    if not path.exists():
-        names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise KitError(f'there is no image file "{path}".{nearest(path.name, names)}')
-    return path.read_bytes()
+def read_bytes(path: Path) -> tuple[bytes, bytes]:
+    """What a file holds, and its `stamp_of` while it was read; empty where it changed meanwhile.
+
+    Raises:
+        KitError: there is no such file, it is no file, it is too large, or the system does not give it.
+    """
+    try:
+        if os.path.isdir(path):
+            raise KitError(
+                f'"{shown(path)}" is a folder, not an image; read its images with kit.data.read_folder.'
+            )
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):  # a pipe would keep us waiting for ever
+            raise KitError(f'"{shown(path)}" is no ordinary file; name an image file.')
+        if about.st_size > MAX_BYTES:
+            raise KitError(
+                f'"{shown(path)}" has {about.st_size / 2**30:.1f} GiB; an image file may have at most '
+                f"{MAX_BYTES / 2**30:.0f}: make it smaller first."
+            )
+        with open(path, "rb") as file:
+            before = stamp_of(os.fstat(file.fileno()))
+            content = file.read()
+            after = stamp_of(os.fstat(file.fileno()))
+    except (FileNotFoundError, NotADirectoryError):
+        names = []
+        with suppress(OSError):
+            names = os.listdir(path.parent)
+        raise KitError(f'there is no image file "{shown(path)}".{shown(nearest(path.name, names))}') from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, KitError):
+            raise
+        why = getattr(error, "strerror", None) or str(error)
+        raise KitError(
+            f'"{shown(path)}" cannot be read ({why}); see to it that this user may read it.'
+        ) from None
+    return content, before if before == after else b""
 
 
-def _decode(content: bytes, what: str) -> Image.Image:
-    """The first frame of an encoded file."""
+def stamp_of(about: os.stat_result) -> bytes:
+    """What tells that a file was not touched: size, times of change and number of its node, 16 bytes."""
+    facts = f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}"
+    return hashlib.sha256(facts.encode()).digest()[:16]
+
+
+def decode(content: bytes, what: str) -> Image.Image:
+    """The first frame of an encoded file as an RGB picture.
+
+    Args:
+        content: of the file.
+        what: how messages call it.
+
+    Raises:
+        KitError: it is no image, or damaged; Pillow's decoders raise errors of any kind, and all mean this.
+    """
     if not content:
         raise KitError(f"{what} is empty (0 bytes); choose an image file such as PNG or JPEG.")
     try:
         with warnings.catch_warnings():
-            # our own limit below speaks for Pillow's warning
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
+            # our own limit below speaks for Pillow's warning, others tell of metadata
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(content), formats=FORMATS)
             _check_size(image, what)
             image.seek(0)
             image.load()
+            return _to_rgb(image, what)
     except UnidentifiedImageError:
         start = "".join(chr(c) if 32 <= c < 127 else "?" for c in content[:16])
         raise KitError(
-            f'{what} is not an image that Pillow can read: it begins with "{start}"; '
+            f'{what} is not an image in a format that is read: it begins with "{start}"; '
             "choose a PNG, JPEG, GIF, BMP, TIFF or WebP file."
         ) from None
     except Image.DecompressionBombError:
         raise KitError(
             f"{what} has more than {MAX_PIXELS:,} pixels, the limit; make it smaller first."
         ) from None
-    except (OSError, SyntaxError, EOFError, ValueError) as error:
-        if isinstance(error, KitError):
-            raise
-        raise KitError(
-            f'{what} is damaged: Pillow stopped with "{str(error) or type(error).__name__}"; save it again.'
-        ) from None
-    return _to_rgb(image, what)
+    except KitError:
+        raise
+    except Exception as error:
+        said = shown(str(error) or type(error).__name__)
+        raise KitError(f'{what} is damaged: Pillow stopped with "{said}"; save it again.') from None
 
 
 def _check_size(image: Image.Image, what: str) -> None:
@@ -110,16 +166,36 @@ def _check_size(image: Image.Image, what: str) -> None:
 
 def _to_rgb(image: Image.Image, what: str) -> Image.Image:
     _check_size(image, what)
-    image = ImageOps.exif_transpose(image)
+    image = _turned(image)
     if image.mode.startswith("I"):
         image = _eight_bits(np.asarray(image), what)
     elif image.mode == "F":
         raise KitError(f"{what} holds floating-point pixels; give 8 or 16 bit values, such as a PNG.")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+        return _on_white(image)
+    picture = image.convert("RGB") if image.mode != "RGB" else image.copy()
+    picture.info = {}  # where EXIF would turn it once more
+    return picture
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """The picture as its EXIF says that it was taken; as it is where EXIF says nothing that can be read."""
+    try:
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
+    except Exception:  # its parser raises errors of any kind, and a broken tag is no broken picture
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A transparent picture on white, some rows at a time, so that a large one needs no fourfold memory."""
+    width, height = image.size
+    whole, rows = Image.new("RGB", image.size), max(1, STRIP // width)
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(top + rows, height))).convert("RGBA")
+        white = Image.new("RGBA", strip.size, "white")
+        whole.paste(Image.alpha_composite(white, strip).convert("RGB"), (0, top))
+    return whole
 
 
 def _eight_bits(values: np.ndarray, what: str) -> Image.Image:

@@ -16,6 +16,7 @@ from torch.nn.functional import normalize
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 from kit.models.images import read_image
+from kit.models.output import expect_representation
 from kit.models.stamp import Stamp, sample_of, weights_of
 from kit.models.text import TextTower
 
@@ -197,7 +198,7 @@ class Model:
 
         Raises:
             KitError: another shape or type, values that are not finite, a tower in train
-                mode or in half precision.
+                mode or in half precision, or one that gives no one representation.
 
         Example:
             >>> import kit
@@ -207,7 +208,7 @@ class Model:
         """
         self.check_pixels(pixels)
         self.passes["image"] += 1
-        return self.tower(pixels.to(self.device))  # [batch, embed]
+        return expect_representation(self.name, self.tower(pixels.to(self.device)))  # [batch, embed]
 
     def check_pixels(self, pixels: Tensor) -> None:
         """Raise unless the tower can be run on these pixels. Every pass goes through here."""

@@ -95,11 +95,12 @@ def number(value: object, batch: int = EXAMPLE_BATCH) -> object:
 
 
 def image_dependent(graph: fx.Graph) -> set[fx.Node]:
-    """Nodes whose value depends on the pixels; sizes of the input do not count."""
+    """Nodes whose value depends on the pixels; sizes and the type of the input do not count."""
     found: set[fx.Node] = set()
     for node in graph.nodes:
         is_size = isinstance(node.meta.get("val"), PerImage)
-        if node.op == "placeholder" or (not is_size and any(a in found for a in node.all_input_nodes)):
+        read = node.args[:1] if node.target is aten.type_as.default else node.all_input_nodes
+        if node.op == "placeholder" or (not is_size and any(a in found for a in read)):
             found.add(node)
     return found
 

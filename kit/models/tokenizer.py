@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError
+from kit.writing import write_file
 
 _PIECES = re.compile(r"[a-z]+|[0-9]|[^\sa-z0-9]+")  # how open_clip cuts lower-case ASCII text
 _BYTES = 256  # each byte stands once inside a word and once at its end
@@ -83,7 +84,7 @@ def write_vocabulary(path: Path, merges: list[tuple[str, str]]) -> int:
         516
     """
     text = "\n".join(["#version: stickers", *(" ".join(pair) for pair in merges)])
-    path.write_bytes(gzip.compress(text.encode(), mtime=0))
+    write_file(path, gzip.compress(text.encode(), mtime=0))
     return vocabulary_size(merges)
 
 

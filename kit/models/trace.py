@@ -13,12 +13,14 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_unflatten
 
 from kit.errors import KitError, Refused
 from kit.models.attention import Attention, attentions
 from kit.models.hooks import Hooks, Key, only
 from kit.models.kept import Kept, said_if_slow
 from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, known, path_in, shape_of
+from kit.models.output import expect_representation
 from kit.models.stamp import Stamp
 
 
@@ -59,6 +61,8 @@ class Trace:
             return operator.attrgetter(node.target)(self.module).detach()
         if node.target in (aten.sym_size.int, operator.mul):
             return 1
+        if node.target is aten.type_as.default:
+            return self.constant(node.args[0]).to(node.meta["val"].dtype)
         args = [self.constant(a) for a in node.args]
         return node.target(*args, **{k: self.constant(v) for k, v in node.kwargs.items()})
 
@@ -151,6 +155,7 @@ def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) 
                 "wrap it in a module that pools them."
             ) from None
         raise KitError(f'"{name}" cannot be recorded by torch.export: {reason}') from error
+    expect_representation(name, _given(program))
     with warnings.catch_warnings(action="ignore"):
         module = program.module(check_guards=False)
         if any(_in_place(n) for n in module.graph.nodes):
@@ -170,6 +175,13 @@ def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) 
     graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def _given(program: torch.export.ExportedProgram) -> object:
+    """What a recorded tower gives, with tensors that hold no numbers."""
+    output = next(n for n in program.graph.nodes if n.op == "output")
+    values = [n.meta["val"] if isinstance(n, fx.Node) else n for n in output.args[0]]
+    return tree_unflatten(values, program.call_spec.out_spec)
 
 
 def _has_no_output(tower: nn.Module, pixels: Tensor) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kit.errors import KitError
 from kit.panels import words
 from kit.panels.layout import GridLayout, grid_layout
 from kit.panels.scores import Scores, token_numbers
@@ -71,13 +72,16 @@ def find(run, scores: Scores, state: Selection, picture: Picture, total: Callabl
             parts replaced and later layers run again; None for the direct effect.
 
     Raises:
-        KitError: a part or token that is not there; "mean" without a means file.
+        KitError: a part or token that is not there; "mean" without a means file; tokens of a tower whose
+            maps are all refused.
     """
     index, t, n = run.index, state.text, run.prefix
     picked = select(index, state.selector)
     off = select(index, state.off) if state.off else []
     tokens = token_numbers(state.tokens, n, run.grid)
     heads = np.flatnonzero((index.kind == "head").to_numpy())
+    if tokens and scores.no_maps and np.isnan(scores.maps).all():
+        raise KitError(scores.no_maps)
     chosen = np.isin(heads, picked)
     heat = scores.maps[chosen].sum(0) if chosen.any() else np.full(scores.maps.shape[1], np.nan)
     replacement = scores.replacement(state.replace)
@@ -130,10 +134,11 @@ def _total_bars(total: Callable, picked: list[int], off: list[int]) -> np.ndarra
 
 def _heat_limit(maps: np.ndarray, heat: np.ndarray, heads: int) -> float:
     """One scale for all single heads, wide enough for a sum of several; 0 where there is no map."""
-    if not maps.size:
+    known = maps[~np.isnan(maps)]
+    if not known.size:
         return 0.0
-    limit = np.quantile(np.abs(maps), 0.995)
-    return nice(max(limit, np.quantile(np.abs(heat), 0.97)) if heads > 1 else limit)
+    limit = np.quantile(np.abs(known), 0.995)
+    return nice(max(limit, np.quantile(np.abs(np.nan_to_num(heat)), 0.97)) if heads > 1 else limit)
 
 
 def nice(value: float) -> float:

@@ -249,7 +249,7 @@ class HeadTokens(Panel):
         with self.c.bars.hold_sync():
             self.c.bars.texts, self.c.bars.text = list(state.texts), state.text
             self.c.bars.kinds = [{"name": n, "look": k} for n, k in zip(["all heads", *look.heads], looks)]
-            self.c.bars.limit = float(max(look.read_limit, np.abs(look.bars).max()))
+            self.c.bars.limit = float(max(look.read_limit, np.nanmax(np.abs(look.bars))))
             self.c.bars.set_values(look.bars)
             self.c.bars.alt = look.said["readers"]
         self.c.read.text = look.said["readers"]

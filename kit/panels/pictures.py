@@ -151,10 +151,11 @@ def maps(pictures, heats, titles: list[str], unit: str, says: str, digits: int =
 
     Args:
         pictures: one for each tile: PIL image, or uint8 [3, height, width].
-        heats: one for each tile: numbers [row, col], or None for the picture alone.
+        heats: one for each tile: numbers [row, col], or None (or NaN) for the picture alone.
         titles: one for each tile.
         unit, says, digits: as for `grid`.
     """
+    heats = [None if h is None or np.isnan(h).any() else h for h in heats]
     known = [np.asarray(h, dtype=np.float64) for h in heats if h is not None]
     limit = max((float(np.abs(h).max()) for h in known), default=1.0)
     gap = 14

@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import os
 import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kit.errors import KitError
+from kit.writing import write_file
 
 _HERE = Path(__file__).parent
 TYPES = {".csv": "text/csv", ".png": "image/png", ".html": "text/html", ".py": "text/x-python"}
@@ -141,13 +141,7 @@ def file_name(panel, suffix: str) -> str:
 def save(panel, path: str | Path) -> Path:
     """Write a file of a panel, first under a temporary name."""
     path = Path(path)
-    found = content(panel, path.suffix.lower())
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(found)
-    except OSError as error:
-        raise KitError(f'"{path}" cannot be written ({error.strerror}); name another place.') from error
-    os.replace(temporary, path)
+    write_file(path, content(panel, path.suffix.lower()))
     return path
 
 

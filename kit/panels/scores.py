@@ -18,10 +18,12 @@ class Scores:
         parts: what each part adds, [part, text].
         zero, mean: what it would add if replaced by zero, or by its mean over the reference set
             (None without a means file), [part, text].
-        maps: what each head adds to the active prompt from each token, [head, token].
+        maps: what each head adds to the active prompt from each token, [head, token]; NaN for heads whose
+            maps are refused.
         whole: from the library's own representation, not from the parts, [text].
         means_name: what the reference set is called.
         no_mean: why there are no means, where there are none.
+        no_maps: why maps of some heads are refused, where they are.
     """
 
     parts: np.ndarray
@@ -31,6 +33,7 @@ class Scores:
     whole: np.ndarray
     means_name: str = ""
     no_mean: str = ""
+    no_maps: str = ""
 
     def replacement(self, how: str) -> np.ndarray:
         """What switched-off parts add, [part, text].
@@ -77,7 +80,7 @@ def score_run(run, dirs: Tensor, state: Selection, means=None, no_mean: str = ""
         KitError: directions "reference" without means.
     """
     parts = _array(run.scores(dirs)[0])  # [part, text]
-    maps = _array(run.maps(dirs[state.text : state.text + 1])[0, :, :, 0])  # [head, token]
+    maps, no_maps = token_maps(run, dirs[state.text : state.text + 1])  # [head, token, text]
     whole = _array(dirs @ run.representation[0] / run.norm[0])  # [text]
     zero = np.zeros_like(parts)
     mean = None if means is None else _array(means.parts.to(dirs) @ dirs.T)  # [part, text]
@@ -85,7 +88,29 @@ def score_run(run, dirs: Tensor, state: Selection, means=None, no_mean: str = ""
         if mean is None:
             raise KitError(no_mean)
         parts, zero, whole, mean = parts - mean, zero - mean, whole - mean.sum(0), zero
-    return Scores(parts, zero, mean, maps, whole, "" if means is None else means.name, no_mean)
+    name = "" if means is None else means.name
+    return Scores(parts, zero, mean, maps[..., 0], whole, name, no_mean, no_maps)
+
+
+def token_maps(run, dirs: Tensor) -> tuple[np.ndarray, str]:
+    """Maps of all heads of one picture, and why some are missing.
+
+    Args:
+        run: the run of one picture.
+        dirs: unit directions, [text, embed].
+
+    Returns:
+        [head, token, text], NaN for heads whose maps are refused; and the sentence that says so, or `""`.
+    """
+    refused, heads = run.refused(), run.index[run.index["kind"] == "head"]
+    if not refused:
+        return _array(run.maps(dirs)[0]), ""
+    right = ~heads["layer"].isin(refused.keys()).to_numpy()
+    some = _array(run.maps(dirs, ", ".join(heads["name"][right]) or "none")[0])  # [head, token, text]
+    maps = np.full((len(heads), *some.shape[1:]), np.nan, some.dtype)
+    maps[right] = some
+    more = f" So are those of {len(refused) - 1} more layers." if len(refused) > 1 else ""
+    return maps, next(iter(refused.values())) + more
 
 
 def token_numbers(tokens: str, prefix: int, shape: tuple[int, int]) -> list[int]:

@@ -108,7 +108,11 @@ class SegmentCases:
             raise KitError(f'the panel knows no method "{unknown[0]}"; it has {", ".join(METHODS)}.')
         self.overall = None if overall is None else overall.table()
         self.images = 0 if overall is None else len(overall.classes)
+        self.refused: dict[str, str] = {}  # methods that give no map of this tower, and why
         self._maps = self._made(model.preprocess(scenes.images), directions)
+        self.shown = [name for name in self.methods if name not in self.refused]
+        if not self.shown:
+            raise KitError(next(iter(self.refused.values())))
 
     def _made(self, pixels: torch.Tensor, directions: Directions) -> dict[tuple[str, str], torch.Tensor]:
         """Maps of all pictures for each class and method, [picture, row, col]."""
@@ -116,22 +120,29 @@ class SegmentCases:
         own = (directions.vectors[rows] - directions.vectors.mean(0)).repeat_interleave(len(pixels), 0)
         many, made = pixels.repeat(len(rows), 1, 1, 1), {}  # every picture for every class
         for method in tqdm(self.methods, desc=f"{len(many)} maps", unit="method"):
-            pieces = [METHODS[method](self.model, *p) for p in zip(many.split(AT_ONCE), own.split(AT_ONCE))]
+            try:
+                pieces = [
+                    METHODS[method](self.model, *p) for p in zip(many.split(AT_ONCE), own.split(AT_ONCE))
+                ]
+            except KitError as error:
+                self.refused[method] = str(error)
+                continue
             by_class = torch.cat(pieces).cpu().unflatten(0, (len(rows), -1))  # [class, picture, row, col]
             made |= {(name, method): maps for name, maps in zip(self.asked, by_class)}
         return made
 
     def first_state(self) -> SegmentState:
-        """The first picture, asked for its own object, by the first method."""
+        """The first picture, asked for its own object, by the first method that gives a map."""
         first = self.pictures[0]
         text = next((t for t in first.things if t in self.asked), self.asked[0])
-        return SegmentState(self.model.name, first.name, text, self.methods[0])
+        return SegmentState(self.model.name, first.name, text, self.shown[0])
 
     def find(self, state: SegmentState) -> SegmentFound:
         """What is shown for a state; nothing runs.
 
         Raises:
-            KitError: another model, or a picture, class or method that is not offered.
+            KitError: another model, a picture, class or method that is not offered, or a method that gives
+                no map of this tower.
         """
         names = [p.name for p in self.pictures]
         offers = (
@@ -146,19 +157,21 @@ class SegmentCases:
                 raise KitError(
                     f'no {what} "{value}" here; there are {", ".join(known)}.{nearest(value, known)}'
                 )
+        if state.method in self.refused:
+            raise KitError(self.refused[state.method])
         place = names.index(state.image)
         picture = self.pictures[place]
         true, whose = self._truth(picture, state.text)
-        maps = torch.stack([self._maps[state.text, m][place] for m in self.methods])  # [method, row, col]
+        maps = torch.stack([self._maps[state.text, m][place] for m in self.shown])  # [method, row, col]
         _, found = spread(maps, true.shape)
         both, either = (found & true).sum((1, 2)), (found | true).sum((1, 2))  # [method]
-        which = self.methods.index(state.method)
+        which = self.shown.index(state.method)
         shown = SegmentFound(
             picture=picture,
             heat=maps[which].numpy(),
             found=found[which].numpy(),
             true=true.numpy(),
-            fits=dict(zip(self.methods, (both / either).tolist())),
+            fits=dict(zip(self.shown, (both / either).tolist())),
             overall=self.overall,
             whose=whose,
         )
@@ -183,6 +196,8 @@ class SegmentCases:
         caption = (
             caption.rstrip(",") + f". Best of {len(shown.fits)} methods here: {best}, {shown.fits[best]:.2f}."
         )
+        if self.refused:
+            caption += f" Without {', '.join(self.refused)}: {next(iter(self.refused.values()))}"
         row, col = np.unravel_index(int(shown.heat.argmax()), shown.heat.shape)
         alt = (
             f"Map of {state.method} for ‘{state.text}’ on {shown.picture.name}; highest at r{row}c{col}. "

@@ -13,7 +13,7 @@ from kit.models.model import Model
 from kit.panels import token_words
 from kit.panels.cases import Cases, kept
 from kit.panels.findings import Finding, find, nice
-from kit.panels.scores import prompt_directions, token_numbers
+from kit.panels.scores import prompt_directions, token_maps, token_numbers
 from kit.panels.selection import Selection
 from kit.parts import select
 from kit.projections import Bank, TextSpan
@@ -60,7 +60,8 @@ class Film:
     """What the heads of each layer add to the prompt, layer by layer.
 
     Attributes:
-        frames: "each layer" and "so far" -> maps over the patches, [layer, rows, cols].
+        frames: "each layer" and "so far" -> maps over the patches, [layer, rows, cols]; NaN where a map is
+            refused.
         limits: the same names -> end of the colour scale, the same for all frames.
         heads: what all heads of a layer add, prefix tokens too, [layer].
         rest: what the layer's MLP and constants add, which have no place in the picture, [layer].
@@ -82,7 +83,7 @@ class Look:
     Attributes:
         heads: one name, or two.
         found: for each of them what the other panels find: its score, map and sentence for the prompt.
-        maps: for each of them the map that is drawn, float32 [rows, cols].
+        maps: for each of them the map that is drawn, float32 [rows, cols]; NaN where it is refused.
         prefix: the same from class token and registers, [prefix].
         limit: end of the colour scale of these maps and of their difference.
         unit: what the maps count.
@@ -97,6 +98,7 @@ class Look:
         gaze: for each head the share of its attention that each token has, [token]; empty where a tower
             has no such row.
         film: see `Film`.
+        no_maps: why maps of some heads are refused, where they are.
         own: for each head its own first text, "" where there is none.
     """
 
@@ -116,6 +118,7 @@ class Look:
     gaze: list[np.ndarray]
     film: Film
     own: list[str]
+    no_maps: str = ""
     said: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -147,7 +150,7 @@ class TokenCases(Cases):
     def first_state(self, model: str, texts) -> TokenState:
         """The first picture, and the head that adds most to the first prompt."""
         state = TokenState(model=model, image=next(iter(self.pictures)), texts=tuple(texts))
-        held, parts, _ = self._asked(state)
+        held, parts, *_ = self._asked(state)
         heads = np.flatnonzero((held.index["kind"] == "head").to_numpy())
         if not len(heads):
             raise KitError(f'"{model}" has no heads, so there is nothing to look at here.')
@@ -156,14 +159,17 @@ class TokenCases(Cases):
 
     def look(self, state: TokenState) -> Look:
         """What is shown for a state."""
-        held, parts, maps = self._asked(state)
+        held, parts, maps, no_maps = self._asked(state)
         index = held.index
         rows = np.flatnonzero((index["kind"] == "head").to_numpy())
         names = index["name"].iloc[rows].tolist()
         heads = heads_of(index, state.selector)
         at = [names.index(head) for head in heads]
         tokens = token_numbers(state.tokens, held.prefix, held.grid)
-        reads = maps[:, tokens].sum(1) if tokens else maps.sum(1)  # [head, text]
+        if tokens and np.isnan(maps).all():
+            raise KitError(no_maps)
+        whole = parts[rows] if no_maps else maps.sum(1)
+        reads = maps[:, tokens].sum(1) if tokens else whole  # [head, text]
         t, key = state.text, (state.model, state.image, state.texts, state.directions, state.text)
         film = kept(self._seen, key, lambda: _film(index, parts[:, t], maps[:, :, t], held), SEEN)
         if not 0 <= state.layer < len(film.heads):
@@ -171,8 +177,10 @@ class TokenCases(Cases):
         drawn = [self._drawn(held, state, head, maps[k, :, state.text]) for head, k in zip(heads, at)]
         shape, n = held.grid, held.prefix
         shown = [values[n:].reshape(shape).astype(np.float32) for values in drawn]
-        order = np.argsort(-np.abs(reads).max(1), kind="stable")[:READERS]
-        strongest = np.quantile(np.abs(maps[:, n:, state.text]), 0.995) if state.shows == "prompt" else 0.0
+        order = np.argsort(-np.abs(reads).max(1), kind="stable")[:READERS]  # NaN stands last
+        order = order[~np.isnan(reads[order]).any(1)]
+        known = maps[~np.isnan(maps[:, 0, 0]), n:, state.text]
+        strongest = np.quantile(np.abs(known), 0.995) if state.shows == "prompt" and known.size else 0.0
         scores = self._scored(state)[1]
         picture = self.picture(state.image)
         found = [
@@ -187,7 +195,7 @@ class TokenCases(Cases):
             heads=heads,
             found=found,
             cells=cells,
-            cell_limit=nice(np.abs(reads[:, state.text]).max()) if tokens else found[0].cell_limit,
+            cell_limit=nice(np.nanmax(np.abs(reads[:, state.text]))) if tokens else found[0].cell_limit,
             tokens=tokens,
             maps=shown,
             prefix=[values[:n] for values in drawn],
@@ -195,8 +203,9 @@ class TokenCases(Cases):
             unit={"attention": "share of its attention"}.get(state.shows, "what each token adds"),
             readers=[names[k] for k in order],
             reads=reads[order].T.astype(np.float32),
-            read_limit=nice(np.abs(reads).max()),
-            bars=np.stack([reads.sum(0), *reads[at]], 1).astype(np.float32),
+            read_limit=nice(np.nanmax(np.abs(reads))),
+            bars=np.stack([np.nansum(reads, 0), *reads[at]], 1).astype(np.float32),
+            no_maps=no_maps,
             gaze=[self._gaze(held, head) for head in heads],
             film=film,
             own=[self.own.get(head, ("", None))[0] for head in heads],
@@ -217,12 +226,13 @@ class TokenCases(Cases):
         return prompt_directions(vectors, state.directions)
 
     def _asked(self, state: TokenState):
-        """The run of a picture, and scores [part, text] and maps [head, token, text] for all prompts."""
+        """The run of a picture, scores [part, text] and maps [head, token, text] for all prompts, and why
+        maps are missing."""
         held = self._run(state.model, state.image)
 
         def asked():
             dirs = self._dirs(state)
-            return held, _array(held.scores(dirs)[0]), _array(held.maps(dirs)[0])
+            return held, _array(held.scores(dirs)[0]), *token_maps(held, dirs)
 
         return kept(self._scores, (state.model, state.image, state.texts, state.directions), asked)
 
@@ -230,8 +240,11 @@ class TokenCases(Cases):
         """What is drawn of a head, [token]."""
         if state.shows == "prompt":
             return for_prompt
+        layer = int(held.index.set_index("name").loc[head, "layer"])
         if state.shows == "attention":
             gaze = self._gaze(held, head)
+            if layer in held.refused():
+                raise KitError(held.refused()[layer])
             if not len(gaze):
                 raise KitError(
                     f'"{state.model}" has no one row of attention for a picture; its maps are still exact.'
@@ -247,9 +260,9 @@ class TokenCases(Cases):
 
     def _gaze(self, held, head: str) -> np.ndarray:
         """How much of what a head reads it reads at each token, [token]; empty where there is no such row."""
-        if not held.frozen.plain:
-            return np.zeros(0)
         row = held.index.set_index("name").loc[head]
+        if not held.frozen.plain or row["layer"] in held.refused():
+            return np.zeros(0)
         share = _array(held.pattern_shares(int(row["layer"]))[0].sum(0)[int(row["head"])])
         return share / share.sum()
 
@@ -264,7 +277,8 @@ def shared_limit(*maps: np.ndarray, at_least: float = 0.0) -> float:
         0.8
     """
     differences = [maps[0] - maps[1]] if len(maps) == 2 else []
-    return nice(max([at_least, *(float(np.abs(values).max()) for values in [*maps, *differences])]))
+    sizes = (float(np.abs(np.nan_to_num(values)).max()) for values in [*maps, *differences])
+    return nice(max([at_least, *sizes]))
 
 
 def heads_of(index, selector: str) -> list[str]:
@@ -312,7 +326,7 @@ def _film(index, parts: np.ndarray, maps: np.ndarray, held) -> Film:
     first = others & (np.arange(len(index)) < np.flatnonzero(head)[0])
     return Film(
         frames={name: values.astype(np.float32) for name, values in frames.items()},
-        limits={name: nice(np.abs(values).max()) for name, values in frames.items()},
+        limits={name: nice(np.abs(np.nan_to_num(values)).max()) for name, values in frames.items()},
         heads=np.array([parts[head & (layer == number)].sum() for number in layers]),
         rest=np.array([parts[~head & (layer == number)].sum() for number in layers]),
         before=float(parts[first].sum()),

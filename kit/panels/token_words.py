@@ -25,6 +25,7 @@ def small(value: float) -> str:
 def _readers(look, state, prompt: str) -> str:
     """Who reads the picked tokens most, for which prompt."""
     where = state.tokens or "the whole picture"
+    everyone = "all heads that have maps" if state.tokens and look.no_maps else "all heads"
     size = np.abs(look.reads)
     strongest = np.where(size > 0.999 * size.max(), look.reads, -np.inf)  # of equals, who adds
     text, column = np.unravel_index(strongest.argmax(), size.shape)
@@ -32,7 +33,7 @@ def _readers(look, state, prompt: str) -> str:
     said = " and ".join(f"{look.readers[k]} {small(look.reads[state.text, k])}" for k in own)
     most = f"{look.readers[column]}, {small(look.reads[text, column])} to ‘{state.texts[text]}’"
     return (
-        f"From {where} all heads add {small(look.bars[state.text, 0])} to ‘{prompt}’, most of it {said}. "
+        f"From {where} {everyone} add {small(look.bars[state.text, 0])} to ‘{prompt}’, most of it {said}. "
         f"Strongest reader for any prompt: {most}."
     )
 
@@ -53,6 +54,8 @@ def _pair(look, state) -> str:
     """What two heads have apart."""
     if look.difference is None:
         return "Shift-click another head, or press “hold beside”, to see two side by side."
+    if np.isnan(look.difference).any():
+        return look.no_maps
     place = np.unravel_index(np.abs(look.difference).argmax(), look.difference.shape)
     first, second = (float(values.sum()) for values in look.maps)
     return (
@@ -72,7 +75,7 @@ def _film(look, state, prompt: str, picture) -> str:
     frame = film.frames["each layer"][layer]
     on = picture.tokens_on(frame.shape)
     where = ""
-    if on is not None:
+    if on is not None and not np.isnan(frame).any():
         shares = [f"{signed(frame[here].sum())} on the {thing}" for here, thing in zip(on, picture.things)]
         where = f" ({', '.join(shares)})"
     return (

@@ -33,7 +33,8 @@ class Examined:
 
     Attributes:
         name: what was examined.
-        verdict: "exact", "partial", "refused" (proved by the engine) or "failed" (an error of ours).
+        verdict: "exact", "partial", "no attention", "refused" (proved by the engine) or "failed" (an error
+            of ours).
         says: the verdict in words.
         check: the self-check; None where there is no sum.
         heads: number of heads that are parts.
@@ -82,12 +83,14 @@ def verdict(model: Model, found: Check) -> str:
     told += f" within {found.error:.0e} of its length"
     if not found.layers:
         return f"{told}. There is no attention in it; its parts are whole branches."
-    told += f"; {found.reached} of {found.layers} attention layers are parts, {heads} heads in all."
+    told += f"; {found.reached} of {found.layers} attention layers are parts, {heads} heads in all"
+    told = "; ".join(filter(None, [told, found.about_silent, found.about_tokens])) + "."
     if found.verdict == "exact":
         return told
+    others = "What is no part lies" if found.silent else "The other layers lie"
     walls = [f"{part} (behind {wall})" for part, wall in found.hiding.items()]
     more = f" and {len(walls) - NAMED} more parts" if len(walls) > NAMED else ""
-    return f"{told} The other layers lie inside {', '.join(walls[:NAMED])}{more}."
+    return f"{told} {others} inside {', '.join(walls[:NAMED])}{more}."
 
 
 def untrained(name: str, config: dict | None = None, say: Callable[[str], None] = lambda text: None) -> Model:

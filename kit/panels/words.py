@@ -35,7 +35,7 @@ def with_sentences(found, scores: Scores, state: Selection, picture: Picture):
         sums=_sums(found, scores, state),
         direction=_direction(state, scores),
         cell_alt=f"Parts for ‘{state.texts[state.text]}’, {len(names)} cells. Largest: {cells}.{off}",
-        heat_alt=f"{_heat_alt(found, picture)} {said}",
+        heat_alt=f"{_heat_alt(found, scores, picture)} {said}",
         bar_alt=f"Cosine with each prompt: {bars}.",
     )
 
@@ -53,18 +53,26 @@ def caption(found, scores: Scores, state: Selection, picture: Picture) -> str:
         said = f"{subject} add{'' if many else 's'} {signed(score)} of {_plain(whole)} to ‘{text}’"
     else:
         said = f"{subject} take{'' if many else 's'} {abs(score):.3f} off ‘{text}’, which has {_plain(whole)}"
-    if found.tokens:
+    unknown = np.isnan(found.heat).any()
+    refused = scores.no_maps if unknown and _has_heads(found) else ""
+    if refused:
+        pass  # said at the end
+    elif unknown:
+        said += " (only heads are split by token)"
+    elif found.tokens:
         share = float(np.concatenate([found.prefix, found.heat.reshape(-1)])[found.tokens].sum())
         said += f"; {signed(share)} of it comes from the {_count(len(found.tokens), 'picked token')}"
-    elif np.isnan(found.heat).any():
-        said += " (only heads are split by token)"
     else:
         said += _from_tokens(found, score, picture)
     notes = f" Off = mean over {scores.means_name}." if found.off and state.replace == "mean" else ""
     notes += (
         f" All scores are minus the mean over {scores.means_name}." if state.directions == "reference" else ""
     )
-    return said + "." + notes
+    return said + "." + notes + (f" {refused[0].upper()}{refused[1:]}" if refused else "")
+
+
+def _has_heads(found) -> bool:
+    return any(found.kinds[i] == "head" for i in found.picked)
 
 
 def holding_tokens(heat: np.ndarray, score: float) -> np.ndarray:
@@ -122,9 +130,10 @@ def _direction(state: Selection, scores: Scores) -> str:
     return f"‘{state.texts[state.text]}’ as it is"
 
 
-def _heat_alt(found, picture: Picture) -> str:
+def _heat_alt(found, scores: Scores, picture: Picture) -> str:
     if np.isnan(found.heat).any():
-        return f"{picture.name}. The selection has no head, so there is no map of tokens."
+        why = "has heads whose maps are refused" if scores.no_maps and _has_heads(found) else "has no head"
+        return f"{picture.name}. The selection {why}, so there is no map of tokens."
     best = np.unravel_index(np.abs(found.heat).argmax(), found.heat.shape)
     rows, cols = found.heat.shape
     return (

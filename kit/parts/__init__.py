@@ -8,7 +8,9 @@ from kit.parts.moments import Moments, load_moments
 from kit.parts.roles import roles
 from kit.parts.runs import Run, run
 from kit.parts.selector import select
-from kit.parts.stores import Store, load_store, merge_stores
+from kit.parts.store_files import load_store
+from kit.parts.store_merge import merge_stores
+from kit.parts.stores import Store
 
 __all__ = [
     "Check",

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,9 @@ from kit.errors import KitError
 from kit.models.hooks import library_forward, only
 from kit.models.stamp import Stamp
 from kit.models.trace import hooks_of
-from kit.parts.frozen import FrozenGraph, frozen_graph
+from kit.parts.frozen import frozen_graph
+from kit.parts.silent import read_by_attention_alone
+from kit.parts.splits import split_errors, wrong
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
@@ -21,14 +23,21 @@ class Check:
     """What the self-check of a tower found.
 
     Attributes:
-        verdict: `"exact"`: every attention layer became parts. `"partial"`: the sum is exact too,
-            but some attention layers are hidden inside other parts.
+        verdict: `"exact"`: every attention layer that writes to the representation became parts.
+            `"partial"`: the sum is exact too, but some attention layers are hidden inside other parts.
+            `"no attention"`: the sum is exact, of whole branches, for there is no attention layer.
         error: largest relative distance of the sum from the library's own output.
         tolerance: what was allowed.
-        reached, layers: attention layers that became parts, and all.
+        reached, layers: attention layers that became parts which can be other than zero, and all.
         kinds: how many parts of each kind there are.
         hiding: the parts that hold the other attention layers, each with the operation on the way that
             no part can pass; empty where the verdict is exact.
+        silent: attention layers whose parts are zero whatever the weights are, since the representation
+            reads nothing that they write. Where the verdict is exact, later attention alone reads it.
+        tokens: largest distance of a layer's token maps from the scores of its heads, relative to the
+            maps; None until a first run kept tokens.
+        wrong_splits: layers whose maps are further away than allowed, with the distance, by source and
+            by position; their maps are refused.
     """
 
     verdict: str
@@ -38,21 +47,51 @@ class Check:
     layers: int
     kinds: dict[str, int]
     hiding: dict[str, str]
+    silent: tuple[int, ...] = ()
+    tokens: float | None = None
+    wrong_splits: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        told = f"{self.verdict}: the parts sum to the representation within {self.error:.0e}; "
+        if not self.layers:
+            return f"{told}there is no attention layer, and the parts are whole branches"
+        told += f"{self.reached} of {self.layers} attention layers are parts"
         walls = "; ".join(f"{part}, behind {operation}" for part, operation in self.hiding.items())
-        hidden = f", the others lie inside {walls}" if walls else ""
-        return (
-            f"{self.verdict}: the parts sum to the representation within {self.error:.0e}; "
-            f"{self.reached} of {self.layers} attention layers are parts{hidden}"
-        )
+        others = "what is no part lies" if self.silent else "the others lie"
+        told += f", {self.about_silent}" if self.silent else ""
+        told += f", {others} inside {walls}" if walls else ""
+        return told + (f"; {self.about_tokens}" if self.wrong_splits else "")
+
+    @property
+    def about_silent(self) -> str:
+        """A clause on the layers whose parts are zero; empty where there is none."""
+        if not self.silent:
+            return ""
+        names = f"{len(self.silent)} ({_spans(self.silent)})"
+        one = len(self.silent) == 1
+        told = f"{names} {'writes' if one else 'write'} nothing to it {'itself' if one else 'themselves'}"
+        told += f" ({'its' if one else 'their'} parts are zero)"
+        alone = f": later attention alone reads {'it' if one else 'them'}"
+        return told + (alone if self.verdict == "exact" else "")
+
+    @property
+    def about_tokens(self) -> str:
+        """A clause on the layers whose maps are refused; empty where all are right."""
+        layers = sorted({layer for own in self.wrong_splits.values() for layer in own})
+        return f"token maps of {_spans(layers)} do not sum to their heads and are refused" if layers else ""
+
+    def with_tokens(self, errors: dict[str, dict[int, float]]) -> "Check":
+        """The same with what was found of the maps, as `kit.parts.splits.split_errors` gives it."""
+        largest = max((e for own in errors.values() for e in own.values()), default=0.0)
+        return replace(self, tokens=largest, wrong_splits=wrong(errors, self.tolerance))
 
 
 def check(model) -> Check:
     """The self-check of a model, made anew at every call.
 
-    Two pictures of noise pass through the library's own module and through the parts. Forward hooks that
-    are set on the tower see these pictures too.
+    Two pictures of noise pass through the library's own module and through the parts, and the token maps
+    of every layer are summed and held against the scores of its heads. Forward hooks that are set on the
+    tower see these pictures too.
 
     Args:
         model: from `kit.load`.
@@ -76,7 +115,7 @@ def check(model) -> Check:
     frozen_graph(model).check = None
     noise = torch.Generator().manual_seed(0)
     pixels = torch.randn(2, 3, *model.image_size, generator=noise).to(model.device, model.dtype)
-    return Run.of(model, pixels).frozen.check
+    return Run.of(model, pixels, tokens=True).frozen.check
 
 
 def with_hooks(model, pixels: Tensor) -> tuple[Tensor | None, frozenset | None]:
@@ -125,8 +164,10 @@ def fault_of(run, truth: Tensor | None) -> str:
         allowed = _allowed(model, run.pixels, error)
         if not error <= allowed:
             return _missed(model, run.pixels, error, allowed, hooked)
-        frozen.check = _check_of(frozen, error, allowed)
+        frozen.check = _check_of(run, error, allowed)
+        _check_tokens(run)
         return ""
+    _check_tokens(run)
     own = run.representation
     error = 0.0 if total is None else _distance(total, own)
     return fault_along(run, error if truth is None else max(error, _distance(own, truth)), truth is not None)
@@ -160,11 +201,38 @@ def _span(pixels: Tensor) -> str:
     return f"from {float(pixels.min()):.3g} to {float(pixels.max()):.3g}"
 
 
-def _check_of(frozen: FrozenGraph, error: float, tolerance: float) -> Check:
-    layers = frozen.trace.layers
-    verdict = "exact" if frozen.reached == layers else "partial"
-    kinds = dict(Counter(frozen.index["kind"]))
-    return Check(verdict, error, tolerance, frozen.reached, layers, kinds, frozen.hiding())
+def _check_tokens(run) -> None:
+    """Hold token maps against their heads, the first time that a run of a frozen graph keeps tokens."""
+    if run.tokens and run.frozen.check.tokens is None:
+        run.frozen.check = run.frozen.check.with_tokens(split_errors(run))
+
+
+def _check_of(run, error: float, tolerance: float) -> Check:
+    frozen = run.frozen
+    kinds, silent = dict(Counter(frozen.index["kind"])), tuple(frozen.silent)
+    apart = bool(silent) and read_by_attention_alone(frozen, run.pixels[:1])
+    layers, accounted = frozen.trace.layers, frozen.reached + (len(silent) if apart else 0)
+    verdict = "exact" if frozen.reached and accounted == layers else "partial"
+    hiding = frozen.hiding(silent=not apart)
+    return Check(
+        verdict if layers else "no attention", error, tolerance, frozen.reached, layers, kinds, hiding, silent
+    )
+
+
+def _spans(numbers) -> str:
+    """Layers by name, neighbours as a range.
+
+    Example:
+        >>> _spans([0, 1, 2, 5])
+        'L0–L2, L5'
+    """
+    ends: list[list[int]] = []
+    for number in numbers:
+        if ends and ends[-1][1] == number - 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    return ", ".join(f"L{a}" if a == b else f"L{a}–L{b}" for a, b in ends)
 
 
 def _allowed(model, pixels: Tensor, error: float) -> float:

@@ -3,18 +3,27 @@
 import atexit
 import os
 import shutil
+import time
+import warnings
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 
+from kit.data.locks import Lock, is_held
+from kit.data.passes import place
 from kit.data.sets import as_set
-from kit.errors import KitError, nearest
+from kit.errors import KitError, expect_count, nearest
 from kit.models.memory import check_pass
+from kit.parts.files import check_name, listed_at
+from kit.parts.labels import damaged_in
 from kit.parts.means import Means, collect_means
 from kit.parts.moments import Moments, collect_moments
+from kit.parts.store_files import FILES
 from kit.parts.store_pass import collect_store
 from kit.parts.stores import Store
+from kit.writing import checked_path
 
 KEPT = ("means", "moments", "store")
+PASSING, OWNER = "loupe-passing-", "owner.lock"  # folders of stores without a place, and who made them
 
 
 def collect(
@@ -35,7 +44,9 @@ def collect(
     and merge them as a question needs it. A store keeps what every image wrote, on the disk.
 
     With a path, a pass that was killed goes on where it was when the same call is made again, and one that
-    has ended is read. Files that cannot be read are left out and listed beside the result. Under `torchrun`
+    has ended is read. One pass at a time writes there, and nothing that is not of this very pass is written
+    over. Files that cannot be read are left out, told of in a warning and listed beside the result; pictures
+    that were replaced since a pass began are run again by it, and refused once it has ended. Under `torchrun`
     every process takes its share; see `loupe pass --help`.
 
     Args:
@@ -54,9 +65,9 @@ def collect(
         `Means`, `Moments` or `Store`.
 
     Raises:
-        KitError: no name, no image, no image that can be read, an unknown thing to keep, a selector that
-            chooses nothing, a path that holds something else, a store shared out without one; too little
-            memory or disk, with the estimate.
+        KitError: no name of one line, no image, no image that can be read, an unknown thing to keep, a
+            selector that chooses nothing, a path that holds something else or that another pass writes, a
+            pass shared out without one; too little memory or disk, with the estimate.
 
     Example:
         >>> import kit
@@ -72,14 +83,27 @@ def collect(
     if keep not in KEPT:
         known = ", ".join(f'keep="{k}"' for k in KEPT)
         raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEPT)}')
-    if not name:
-        raise KitError('a reference set needs a name, such as name="2,000 photographs of birds".')
     if tokens is not None and (tokens != "cls" or keep != "store"):
         raise KitError(f'no tokens="{tokens}" with keep="{keep}"; there is tokens="cls" with keep="store".')
-    images, path = as_set(images), path and Path(path)
+    if path is None and place()[1] > 1:
+        raise KitError('processes that share a pass must agree on a place: name it, as path="runs/birds".')
+    name, batch, workers = check_name(name), expect_count("batch", batch), expect_count("workers", workers, 0)
+    images, path = as_set(images), None if path is None else checked_path(path)
     check_pass(model, batch)
+    found = _collected(model, images, keep, name, batch, selector, path, workers, tokens)
+    if images.damaged is not None and path is not None:
+        images.damaged |= damaged_in(path / FILES if keep == "store" else listed_at(path), len(images))
+    if images.damaged and place()[0] == 0:
+        why = images.damaged[min(images.damaged)]
+        left = f"{len(images.damaged):,} of {len(images):,} images could not be read and are left out"
+        warnings.warn(f"{left}, such as: {why}", stacklevel=2)
+    return found
+
+
+def _collected(model, images, keep, name, batch, selector, path, workers, tokens):
+    """What one pass keeps."""
     if keep == "store":
-        return collect_store(model, images, name, batch, selector, path or _passing_folder(), workers, tokens)
+        return collect_store(model, images, name, batch, selector, path or passing_folder(), workers, tokens)
     if keep == "moments":
         selector = "L*.H*" if selector is None else selector
         return collect_moments(model, images, name, batch, selector, path, workers)
@@ -88,10 +112,29 @@ def collect(
     return collect_means(model, images, name, batch, path, workers)
 
 
-def _passing_folder() -> Path:
-    """Where a store lies that nobody gave a place: removed when Python ends."""
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise KitError('processes that share a pass must agree on a folder: name it, as path="runs/birds".')
-    folder = mkdtemp(prefix="loupe-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder) / "store"
+def _age(folder: Path) -> float:
+    """Seconds since something was made in a folder, or removed."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def passing_folder() -> Path:
+    """Where a store lies that nobody gave a place: removed when Python ends.
+
+    What processes that were killed left is removed by the next one that needs such a place.
+    """
+    for left in Path(gettempdir()).glob(f"{PASSING}*"):
+        if _age(left) > 60 and (left / OWNER).is_file() and not is_held(left / OWNER):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(mkdtemp(prefix=PASSING))
+    owner = Lock(folder / OWNER, f'"{folder}"')
+
+    def remove(process: int = os.getpid()) -> None:
+        if os.getpid() == process:  # a process that was forked leaves it alone
+            shutil.rmtree(folder, ignore_errors=True)
+            owner.release()
+
+    atexit.register(remove)
+    return folder / "store"

@@ -86,7 +86,6 @@ class FrozenGraph:
         index: one row for each part: name, kind, layer, head.
         parts_of, parts_of_constants: rows of `index` that each source, each constant, fills.
         check: the self-check, once the first run has made it.
-        reached: number of attention layers that became parts; `trace.layers` is all of them.
     """
 
     def __init__(
@@ -119,7 +118,6 @@ class FrozenGraph:
         self.parts_of = [[self._place[n] for n in _part_names(s)] for s in self.sources]
         self.parts_of_constants = [self._place[c.name] for c in self.constants]
         self.check = None  # filled by the first run, see kit.parts.check
-        self.reached = sum(s.kind == "head" for s in self.sources)
 
     def _walk(self) -> set[fx.Node]:
         """The nodes where parts begin; fills `inputs` and `order`."""
@@ -164,8 +162,10 @@ class FrozenGraph:
                         self.after_norm[node] = readout.matrix()[0]
         except NotPositionWise:
             return None
-        read = {a.value.meta["val"].shape[-2] for a in self.trace.layer_calls if a.node in found}
-        return waiting if found <= waiting.keys() and len(read) <= 1 else None  # maps lie on one grid
+        calls = [a for a in self.trace.layer_calls if a.node in found]
+        if len({a.value.meta["val"].shape[-2] for a in calls}) > 1 or any(a.lone for a in calls):
+            return None  # maps lie on one grid, and heads are a dimension
+        return waiting if found <= waiting.keys() else None
 
     def _forget_readouts(self) -> None:
         """What the general route needs to know of the way, in forward order."""
@@ -203,10 +203,39 @@ class FrozenGraph:
         with torch.no_grad():
             return reading(self)
 
-    def hiding(self) -> dict[str, str]:
-        """The parts that hold whole attention layers, each with the operation that no part can pass."""
-        reached = {s.node for s in self.sources}
-        hidden = self._layers.keys() - reached
+    @cached_property
+    def read(self) -> list[Source]:
+        """The sources that the representation reads somewhere: the parts of the others are zero."""
+        from kit.parts.silent import reached  # which runs what is made here
+
+        if self.plain:
+            return self.sources
+        known = {
+            s.node: bool(self.reading.parts[s.node]) for s in self.sources if s.node in self.reading.parts
+        }
+        if len(known) < len(self.sources):  # some are read in ways that no reader says
+            known = reached(self) | known
+        return [s for s in self.sources if known[s.node]]
+
+    @property
+    def reached(self) -> int:
+        """Number of attention layers that became parts which can be other than zero."""
+        return sum(s.kind == "head" for s in self.read)
+
+    @property
+    def silent(self) -> list[int]:
+        """Attention layers whose parts are zero whatever the weights are: the representation reads none."""
+        read = {s.name for s in self.read}
+        return [s.layer for s in self.sources if s.kind == "head" and s.name not in read]
+
+    def hiding(self, silent: bool = False) -> dict[str, str]:
+        """The parts that hold whole attention layers, each with the operation that no part can pass.
+
+        Args:
+            silent: count the silent layers among those that are held.
+        """
+        reached = {s.node for s in self.read}
+        hidden = self._layers.keys() - {s.node for s in (self.read if silent else self.sources)}
         names = {s.node: s.name for s in self.sources}
         before: dict[fx.Node, set[fx.Node]] = {}  # hidden layers that reach a node past no source
         found = {}

@@ -173,6 +173,22 @@ class GeneralRun(Run):
         heads = source.attention.apart(products).movedim(source.attention.head_axis, 1)
         return heads.flatten(2).sum(-1).unflatten(0, (len(self.pixels), -1)).sum(1)
 
+    has_positions = True
+
+    def pattern_shares(self, layer: int) -> Tensor:
+        """Refused: the representation reads no one row of a layer's attention."""
+        raise KitError(
+            f'"{self.model.name}" has no one row of attention for a picture; run.maps(directions) gives its '
+            "maps without attention."
+        )
+
+    def values_at(self, layer: int, token: int) -> Tensor:
+        """Refused: tokens of one layer are not those of another."""
+        raise KitError(
+            f'"{self.model.name}" has other tokens in each layer, so values have no number for all of them; '
+            "run.maps(directions) lays them all on one grid."
+        )
+
     @property
     def prefix(self) -> int:
         """1 if some token has no place in the picture, else 0."""
@@ -255,5 +271,6 @@ class GeneralRun(Run):
         return out
 
     def token_vectors(self, selector: str | None = None) -> Tensor:
+        self._check_split(selector, "source")
         axes = torch.eye(self.representation.shape[1]).to(self.representation)
         return self._sources(axes, selector)  # [batch, part, token, embed]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
-from kit.parts.files import check_weights, load_collected, save_collected
+from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
 from kit.parts.readout import BATCH
 from kit.parts.runs import Run
 from kit.parts.sums import sum_up
@@ -78,8 +78,12 @@ class Means:
             **more: further facts to write into it.
         """
         facts = self.facts | {"name": self.name, "count": self.count} | more
-        tensors = {"parts": self.parts, **{f"outputs.{k}": v for k, v in self.outputs.items()}}
-        save_collected(path, "means", facts, {k: v.to(dtype or v.dtype) for k, v in tensors.items()})
+        save_collected(path, "means", facts, {k: v.to(dtype or v.dtype) for k, v in self.tensors.items()})
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What was summed up, by the names that a file has for it."""
+        return {"parts": self.parts, **{f"outputs.{k}": v for k, v in self.outputs.items()}}
 
 
 def load_means(model, path: str | Path | None = None) -> Means:
@@ -93,7 +97,8 @@ def load_means(model, path: str | Path | None = None) -> Means:
         `Means`, float32 on the CPU.
 
     Raises:
-        KitError: no such file, not a file of means, or means of another model or other weights.
+        KitError: no such file, not a file of means, one that is damaged, or means of another model or other
+            weights.
     """
     if path is None:
         # a shipped model has a name, a folder of one's own is named by its path
@@ -108,6 +113,11 @@ def load_means(model, path: str | Path | None = None) -> Means:
     pixels, data = facts.get("preprocessing", ""), tuple(facts.get("data", ()))
     means = Means(**kept, count=0, parts=torch.zeros(0), outputs={}, preprocessing=pixels, data=data)
     check_weights(model, means, "means")
+    parts = tensors.get("parts", torch.zeros(0))
+    if parts.ndim != 2 or parts.shape[1] != model.embed_dim:
+        raise damaged_file(
+            Path(path), f"means of parts are {list(parts.shape)}, not [part, {model.embed_dim}]"
+        )
     return means.filled(facts["count"], {key: value.float() for key, value in tensors.items()})
 
 

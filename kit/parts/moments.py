@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kit.errors import KitError
-from kit.parts.files import check_weights, load_collected, save_collected, short
+from kit.parts.files import check_weights, damaged_file, load_collected, save_collected, short
 from kit.parts.frozen import FrozenGraph, frozen_graph
 from kit.parts.runs import Run
 from kit.parts.selector import select
 from kit.parts.sums import sum_up
 
 CONVENTION = "exact parts over the length of the representation"
+FACTS = ("name", "model", "weights_hash", "count", "convention", "preprocessing")
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,12 @@ class Moments:
             **more: further facts to write into it.
         """
         facts = self.facts | {"name": self.name, "count": self.count} | more
-        save_collected(path, "moments", facts, {"mean": self.mean, "covariance": self.covariance})
+        save_collected(path, "moments", facts, self.tensors)
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """What was summed up, by the names that a file has for it."""
+        return {"mean": self.mean, "covariance": self.covariance}
 
     @property
     def facts(self) -> dict:
@@ -154,8 +160,8 @@ def load_moments(model, path: str | Path) -> Moments:
         `Moments`.
 
     Raises:
-        KitError: no such file, not a file of moments, or moments of another model, other weights or
-            another convention.
+        KitError: no such file, not a file of moments, one that is damaged, or moments of another model, other
+            weights or another convention.
 
     Example:
         >>> import kit
@@ -168,17 +174,28 @@ def load_moments(model, path: str | Path) -> Moments:
         torch.Size([36, 32])
     """
     facts, tensors = load_collected(path, "moments")
-    frozen = frozen_graph(model)
-    if facts["convention"] != CONVENTION:
+    try:
+        names, kept = facts["parts"], {key: facts[key] for key in FACTS}
+        moments = Moments(**kept, **tensors, data=tuple(facts["data"]), index=pd.DataFrame(), gain=None)
+    except (KeyError, TypeError) as error:
+        raise damaged_file(Path(path), f"{type(error).__name__}: {error}") from error
+    check_weights(model, moments, "moments")
+    if moments.convention != CONVENTION:
         raise KitError(
-            f'"{Path(path).name}" holds moments of "{facts["convention"]}", but this kit reads those of '
+            f'"{Path(path).name}" holds moments of "{moments.convention}", but this kit reads those of '
             f'"{CONVENTION}"; collect them again with kit.collect.'
         )
-    names, data = facts.pop("parts"), tuple(facts.pop("data"))
-    moments = Moments(**facts, **tensors, data=data, index=frozen.index, gain=None)
-    check_weights(model, moments, "moments")
-    rows = [moments.parts.index(name) for name in names]
-    return replace(moments, index=rows_of(frozen.index, rows), gain=gain_of(frozen, rows))
+    frozen = frozen_graph(model)
+    known = {name: row for row, name in enumerate(frozen.index["name"])}
+    if not names or set(names) - known.keys():
+        raise damaged_file(Path(path), "it names parts that the model does not have")
+    rows = [known[name] for name in names]
+    gain = gain_of(frozen, rows)
+    width = model.embed_dim if gain is None else gain.shape[1]
+    shapes = [tuple(moments.mean.shape), tuple(moments.covariance.shape)]
+    if shapes != [(len(rows), width), (len(rows), width, width)] or moments.mean.dtype != torch.float64:
+        raise damaged_file(Path(path), f"mean and covariance of {len(rows)} parts are {shapes}")
+    return replace(moments, index=rows_of(frozen.index, rows), gain=gain)
 
 
 def collect_moments(model, images, name: str, batch: int, selector: str, path=None, workers=0) -> Moments:

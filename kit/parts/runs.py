@@ -19,6 +19,7 @@ from kit.parts.check import fault_of, with_hooks
 from kit.parts.frozen import Constant, FrozenGraph, Source, forget, frozen_graph
 from kit.parts.readout import Weight
 from kit.parts.selector import select
+from kit.parts.splits import refusals
 from kit.parts.taps import AttentionCall, Taps, tapped
 
 
@@ -161,6 +162,7 @@ class Run:
 
     def token_vectors(self, selector: str | None = None) -> Tensor:
         """What each selected head adds from each source token, [batch, part, token, embed]."""
+        self._check_split(selector, "source")
         pieces = [
             torch.einsum("bpj,bjf,pfe->bje", share[:, :, h], value[:, h], source.gain[:, h])
             for source, h, share, value in self._token_pieces(selector)
@@ -183,15 +185,39 @@ class Run:
 
         Returns:
             [batch, head part, token, text]; over tokens it sums to the head's score.
+
+        Raises:
+            KitError: a layer whose maps were found not to sum to the scores of its heads.
         """
         directions = self._directions(directions)
-        if by == "position":
-            values = self._positions(directions, selector)
-        elif by == "source":
-            values = self._sources(directions, selector)
-        else:
-            raise KitError(f'no token split by "{by}"; there are by="source" and by="position".')
+        self._check_split(selector, by)
+        values = self.split(directions, selector, by)
         return values / self.norm[:, None, None, None] if normalize else values
+
+    def split(self, directions: Tensor, selector: str | None, by: str) -> Tensor:
+        """What `maps` gives, not divided by the length and not held against what the check found."""
+        if by == "position":
+            return self._positions(directions, selector)
+        if by == "source":
+            return self._sources(directions, selector)
+        raise KitError(f'no token split by "{by}"; there are by="source" and by="position".')
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether the representation reads several tokens of a layer, so that there are maps by position."""
+        heads = (s.readout for s in self.frozen.sources if s.kind == "head")
+        return any(readout.rows is not None and len(readout.rows) > 1 for readout in heads)
+
+    def refused(self, by: str = "source") -> dict[int, str]:
+        """Layers whose maps do not sum to the scores of their heads, each with the sentence that says so."""
+        return refusals(self, by)
+
+    def _check_split(self, selector: str | None, by: str) -> None:
+        """Raise where the maps of a selected layer are refused."""
+        if refused := self.refused(by):
+            for source, _ in self._head_groups(selector):
+                if source.layer in refused:
+                    raise KitError(refused[source.layer])
 
     def own_maps(self, directions: Tensor, selector: str | None = None) -> Tensor:
         """Score of the selected heads together, split over source tokens, each image for its own direction.
@@ -205,6 +231,7 @@ class Run:
         """
         directions = self._directions(directions)
         expect_shape(directions, "batch embed", "directions", batch=len(self.pixels))
+        self._check_split(selector, "source")
         tokens = self.prefix + self.grid[0] * self.grid[1]
         total = self.representation.new_zeros(len(self.pixels), tokens)
         for source, heads in self._head_groups(selector):
@@ -218,7 +245,12 @@ class Run:
         """How much the representation's slots read each token, [batch, slot, head, source token]."""
         if not self.tokens:
             raise KitError("this run kept no tokens; make it with kit.parts.run(model, pixels, tokens=True).")
-        source = next(s for s in self.frozen.sources if s.kind == "head" and s.layer == layer)
+        if (source := self.frozen.by_name.get(f"L{layer}")) is None:
+            known = ", ".join(s.name for s in self.frozen.sources if s.kind == "head")
+            raise KitError(
+                f'no heads of layer {layer}: those of "{self.model.name}" are in {known or "none"}.'
+            )
+        self._check_split(source.name, "source")
         pattern, _ = self._attention[layer]
         weight = self._weight(source)
         return torch.einsum("bpr,bhrj->bphj", weight.expand(len(pattern), -1, -1), pattern)

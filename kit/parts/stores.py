@@ -5,7 +5,6 @@ is asked of it (scores, edits of the sum, means, moments of a subset) costs no p
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +17,9 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.parts.class_token import only_cls
-from kit.parts.files import check_same, check_weights, replace_file
-from kit.parts.frozen import frozen_graph
-from kit.parts.moments import Moments, gain_of, rows_of
+from kit.parts.moments import Moments, rows_of
 from kit.parts.selector import select
 
-FORMAT = "loupe-store-1"
-HEADER, LABELS, FILES = "header.json", "labels.csv", "files.csv"
 AT_ONCE = 1 << 24  # numbers that are worked on at a time
 
 
@@ -52,6 +47,7 @@ class Store:
             divided; rows of images that could not be read are zero.
         rows: rows of the arrays that hold an image.
         gain: of the parts in `heads`, [part, coordinate, embed].
+        stamps: by which the files of images are known as untouched, [image, 16].
     """
 
     folder: Path
@@ -66,6 +62,7 @@ class Store:
     arrays: dict[str, np.ndarray] = field(repr=False)
     rows: np.ndarray = field(repr=False)
     gain: Tensor | None = field(repr=False)
+    stamps: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         """Number of images that could be read."""
@@ -239,108 +236,3 @@ class Store:
     def _chunks(self, rows: np.ndarray, array: np.ndarray, within: list[int]) -> Iterator[slice]:
         step = max(1, AT_ONCE // (len(within) * array.shape[2]))
         yield from (slice(start, start + step) for start in range(0, len(rows), step))
-
-
-def load_store(model, folder: str | Path) -> Store:
-    """A store from its folder.
-
-    Args:
-        model: the model that it is of.
-        folder: what a pass with `keep="store"` wrote.
-
-    Raises:
-        KitError: no store there, one whose pass has not ended, or one of another model or other weights.
-    """
-    folder = Path(folder)
-    header = read_header(folder)
-    if header is None:
-        raise KitError(f'no store at "{folder}"; make one with kit.collect(..., keep="store").')
-    if not header["complete"]:
-        raise KitError(
-            f'the pass into the store "{folder}" has not ended; the same call of kit.collect goes on with it.'
-        )
-    frozen = frozen_graph(model)
-    names = list(frozen.index["name"])
-    parts = [names.index(name) for name in header["parts"]]
-    files = pd.read_csv(folder / FILES, keep_default_na=False)
-    read = (files["damaged"] == "").to_numpy()
-    labels = pd.read_csv(folder / LABELS, keep_default_na=False, na_values=[""], index_col=0)
-    store = Store(
-        folder=folder,
-        name=header["name"],
-        model=header["model"],
-        weights_hash=header["weights_hash"],
-        index=rows_of(frozen.index, parts),
-        labels=labels[read].reset_index(drop=True),
-        files=list(files["name"][read]),
-        damaged=dict(zip(files["name"][~read], files["damaged"][~read])),
-        facts=header,
-        arrays={key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in header["arrays"]},
-        rows=np.flatnonzero(read),
-        gain=gain_of(frozen, [parts[p] for p in header["heads"]]) if header["heads"] else None,
-    )
-    check_weights(model, store, "parts of a store")
-    return store
-
-
-def merge_stores(model, stores: list[Store], folder: str | Path) -> Store:
-    """One store of the images of several, in a folder of its own.
-
-    Args:
-        model: the model that they are of.
-        stores: of different images.
-        folder: where the new one goes.
-
-    Raises:
-        KitError: stores of other parts, pixels or weights; a set of images that is in two of them; a folder
-            that is there already.
-    """
-    folder, first = Path(folder), stores[0]
-    if folder.exists():
-        raise KitError(f'"{folder}" is there already; name a new folder for the merged store.')
-    kept = ("weights_hash", "preprocessing", "convention", "parts", "arrays")
-    data = [digest for store in stores for digest in store.facts["data"]]
-    if len(set(data)) < len(data):
-        raise KitError("one set of images is in two of the stores; merge stores of different images.")
-    for store in stores[1:]:
-        check_same("a store", store.folder, *({k: s.facts[k] for k in kept} for s in (store, first)))
-    count = sum(map(len, stores))
-    folder.mkdir(parents=True)
-    for key, array in first.arrays.items():
-        whole = create_array(folder, key, (count, *array.shape[1:]), array.dtype)
-        start = 0
-        for store in stores:
-            for rows in np.array_split(store.rows, max(1, len(store) // 1024)):
-                whole[start : start + len(rows)] = store.arrays[key][rows]
-                start += len(rows)
-        whole.flush()
-    names = [name for store in stores for name in store.files]
-    replace_file(folder / FILES, pd.DataFrame({"name": names, "damaged": ""}).to_csv(index=False))
-    labels = pd.concat([store.labels for store in stores], ignore_index=True)
-    replace_file(folder / LABELS, labels.to_csv())
-    name = " + ".join(dict.fromkeys(store.name for store in stores))
-    header = first.facts | {"name": name, "data": data}
-    replace_file(folder / HEADER, json.dumps(header))
-    return load_store(model, folder)
-
-
-def read_header(folder: Path) -> dict | None:
-    """What a store says of itself; None where there is none."""
-    file = folder / HEADER
-    if not file.is_file():
-        return None
-    try:
-        header = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        header = {}
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise KitError(f'"{file}" is not the header of a store; name another folder.')
-    return header
-
-
-def type_of(key: str) -> np.dtype:
-    return np.dtype(np.uint8 if key == "sha256" else np.float32)
-
-
-def create_array(folder: Path, key: str, shape: tuple[int, ...], dtype) -> np.memmap:
-    return np.lib.format.open_memmap(folder / f"{key}.npy", mode="w+", dtype=dtype, shape=shape)

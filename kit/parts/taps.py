@@ -46,6 +46,18 @@ class AttentionCall:
         return scores.softmax(-1)
 
 
+def attention_call(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: float = 0.0,
+    is_causal: bool = False, *, scale: float | None = None, enable_gqa: bool = False,
+) -> AttentionCall:  # fmt: skip
+    """The call that `scaled_dot_product_attention` gets with these arguments, said without flags."""
+    if is_causal:
+        attn_mask = query.new_ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril()
+    if enable_gqa:  # several heads of queries share keys and values
+        key, value = (t.repeat_interleave(query.shape[-3] // t.shape[-3], -3) for t in (key, value))
+    return AttentionCall(query, key, value, attn_mask, scale)
+
+
 class Taps:
     """Looks at nothing and changes nothing; the base of what reads and edits a run."""
 
@@ -141,8 +153,7 @@ def _call(graph: fx.Graph, here: fx.Node, attention: Attention, twin: dict[fx.No
     """The inputs of an attention, as an object that says its pattern."""
     if attention.pattern is not None:
         return graph.call_function(WrittenOut, (twin[attention.pattern], twin[attention.value]))
-    mask = here.args[3] if len(here.args) > 3 else here.kwargs.get("attn_mask")
-    return graph.call_function(AttentionCall, (*here.args[:3], mask, here.kwargs.get("scale")))
+    return graph.call_function(attention_call, here.args, here.kwargs)
 
 
 def _hold(frozen: FrozenGraph, graph: fx.Graph, twin: dict[fx.Node, fx.Node], taps: fx.Node) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,9 +14,10 @@ from kit.errors import KitError
 from kit.sweep.estimate import estimate
 from kit.sweep.page import page
 from kit.sweep.published import published
-from kit.sweep.settings import Settings, kit_version, replace_text
+from kit.sweep.settings import Settings, kit_version
 from kit.sweep.stages import SCHEMA, STAGES, make, other_weights
 from kit.sweep.work import Work
+from kit.writing import make_folder, write_file
 
 REPORT, PAGE = "report.json", "report.html"
 
@@ -82,8 +84,10 @@ def sweep(
         stages[stage.name] = make(stage, work)
         say(_outcome(stages[stage.name]))
     report = _report(work, stages)
-    replace_text(work.out / REPORT, json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
-    replace_text(work.out / PAGE, page(report))
+    make_folder(work.out)
+    text = json.dumps(report, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    for name, found in ((REPORT, text), (PAGE, page(report))):  # names of files may be no text
+        write_file(work.out / name, found.encode("utf-8", "backslashreplace"))
     return Sweep(report, work.out)
 
 
@@ -109,7 +113,10 @@ def _outcome(entry: dict) -> str:
 def _report(work: Work, stages: dict) -> dict:
     """The content of report.json."""
     model = work.model
-    stores = {name: work.store(name) for name in work.sets if work.has_store(name)}
+    stores = {}
+    for name in filter(work.has_store, work.sets):
+        with suppress(KitError):  # one that is damaged: the stages that use it say so
+            stores[name] = work.store(name)
     data = {
         name: {
             "name": images.name,

@@ -1,7 +1,6 @@
 """Notebook 15 on real data: ImageNet-Segmentation by token heatmaps and other methods (table 4)."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from kit.maps import METHODS, segment
 from kit.measures import Segmentation, segmentation_table
 from kit.sweep.settings import kit_version, rows
 from kit.sweep.work import Work
+from kit.writing import make_folder, write_file
 
 BLOCK = 128  # images whose counts are saved together
 
@@ -46,16 +46,22 @@ def run(work: Work) -> dict:
 
 def _block(work: Work, images, vectors, path: Path, start: int) -> dict[str, np.ndarray]:
     """Counts of some images, made or read."""
-    if not path.is_file():
+    held = _read(path)
+    if held is None:
         some = images.take(np.arange(start, min(start + BLOCK, len(images))))
         found = segment(work.model, some, vectors, batch=min(16, work.settings.batch))
         held = {"skipped": np.array(len(found.skipped))}
         for number, one in enumerate(found.results.values()):
             held |= {f"counts {number}": one.counts, f"precision {number}": one.precision}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, **held)
-        os.replace(temporary, path)
-    with np.load(path, allow_pickle=False) as held:
-        return dict(held)
+        make_folder(path.parent)
+        write_file(path, lambda file: np.savez(file, **held))
+    return held
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """Counts that were kept; None where there are none that can be read. The archive has a sum of each."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return dict(held)
+    except Exception:  # a file that was damaged raises errors of many kinds, and its counts are made anew
+        return None

@@ -1,7 +1,6 @@
 """What a sweep is asked to do, and how its answers are written down."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -91,11 +90,3 @@ def _plain(value):
     return (
         int(value) if float(value).is_integer() and not isinstance(value, float) else round(float(value), 6)
     )
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a text file, first under a temporary name, so that a kill leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(temporary, path)

@@ -1,7 +1,6 @@
 """The experiments of a sweep, and the runner that makes each of them once."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.sweep import ablation, cues, retrieval, segments, spans, tokens
-from kit.sweep.settings import kit_version, replace_text
+from kit.sweep.settings import kit_version
 from kit.sweep.work import Work
+from kit.writing import make_folder, write_file
 
 SCHEMA = "loupe-sweep-1"
 
@@ -134,5 +134,6 @@ def make(stage: Stage, work: Work) -> dict:
         "result": result,
     }
     text = json.dumps(entry, ensure_ascii=False, allow_nan=False, indent=1)
-    replace_text(stage_file(work.out, stage), text + os.linesep.replace("\r", ""))
+    make_folder(stage_file(work.out, stage).parent)
+    write_file(stage_file(work.out, stage), f"{text}\n".encode("utf-8", "backslashreplace"))
     return json.loads(text)

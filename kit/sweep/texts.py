@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from kit.models.model import hash_weights
+from kit.writing import make_folder, write_file
 
 SOME = 64  # texts whose directions share a file
 
@@ -52,11 +53,18 @@ class Texts:
 
     def _kept(self, texts: list[str], templates) -> Tensor:
         path = self._file(texts, templates)
-        if not path.is_file():
-            vectors = self.model.encode_text(texts, templates).float().cpu().numpy()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-            with temporary.open("wb") as file:
-                np.save(file, vectors)
-            os.replace(temporary, path)
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+        if (found := self._read(path, len(texts))) is not None:
+            return found
+        vectors = self.model.encode_text(texts, templates).float().cpu()
+        make_folder(self.folder)
+        write_file(path, lambda file: np.save(file, vectors.numpy()))
+        return vectors
+
+    def _read(self, path: Path, count: int) -> Tensor | None:
+        """Directions that were kept; None where there are none, or none of unit length."""
+        try:
+            found = torch.from_numpy(np.load(path, allow_pickle=False))
+        except Exception:  # damage raises errors of many kinds, and the texts are encoded anew
+            return None
+        whole = found.dtype == torch.float32 and found.shape == (count, self.embed_dim)
+        return found if whole and ((found.norm(dim=1) - 1).abs() < 1e-4).all() else None

@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kit.world.atlas import CELL, COLUMNS, FINE, FOLDER, WORD_HEIGHT, WORD_WIDTH
 from kit.world.fxemoji import ICON_FXEMOJI
 from kit.world.values import HELD_OUT, ICON, SEEN, VALUES
+from kit.writing import write_file
 
 VERSIONS = {
     "twemoji": "1.2.5",
@@ -141,11 +142,16 @@ def main(folder: str = "node_modules/icons") -> None:
     missing = {}
     for artist in SEEN + HELD_OUT:
         page, missing[artist] = sheet(source, artist)
-        page.save(FOLDER / f"{artist}.webp", lossless=True, quality=100, method=6)
-        (FOLDER / f"{artist}.LICENCE.txt").write_text(credit(source, artist))
-    word_sheet().save(FOLDER / "words.webp", lossless=True, quality=100, method=6)
-    word_sheet(FINE).save(FOLDER / "words_fine.webp", lossless=True, quality=100, method=6)
-    (FOLDER / "missing.json").write_text(json.dumps(missing, indent=1) + "\n")
+        write_sheet(FOLDER / f"{artist}.webp", page)
+        write_file(FOLDER / f"{artist}.LICENCE.txt", credit(source, artist))
+    write_sheet(FOLDER / "words.webp", word_sheet())
+    write_sheet(FOLDER / "words_fine.webp", word_sheet(FINE))
+    write_file(FOLDER / "missing.json", json.dumps(missing, indent=1) + "\n")
+
+
+def write_sheet(path: Path, page: Image.Image) -> None:
+    """Write a page of drawings without loss."""
+    write_file(path, lambda file: page.save(file, "WEBP", lossless=True, quality=100, method=6))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Writes the pictures and the tables of the data card again: `python -m kit.world.card`."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from kit.world.gallery import gallery
 from kit.world.sample import MIXES
 from kit.world.scenes import Scenes, draw
 from kit.world.values import CATEGORY, HELD_OUT, SEEN, VALUES
+from kit.writing import write_file
 
 FOLDER = Path(__file__).parents[2] / "data_cards"
 BEGIN, END = "<!-- tables: written by python -m kit.world.card -->", "<!-- end of tables -->"
@@ -110,12 +112,13 @@ def main() -> None:
     """Write the pictures, and the tables between their markers on the card."""
     pictures = FOLDER / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    scenes_picture().save(pictures / "stickers_scenes.jpg", quality=60, optimize=True)
-    drawings_picture().save(pictures / "stickers_drawings.jpg", quality=40, optimize=True)
+    for name, picture, quality in (("scenes", scenes_picture(), 60), ("drawings", drawings_picture(), 40)):
+        encode = partial(picture.save, format="JPEG", quality=quality, optimize=True)
+        write_file(pictures / f"stickers_{name}.jpg", encode)
     card = FOLDER / "stickers.md"
     before, _, rest = card.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
-    card.write_text(f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}", encoding="utf-8")
+    write_file(card, f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}")
 
 
 if __name__ == "__main__":

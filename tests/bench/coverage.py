@@ -4,6 +4,9 @@ Every timm name that contains attention and every image tower of open_clip, up t
 is built with random weights that sit at no neutral value, and taken apart at a small input. One line for
 each is kept in a file, so that the command goes on where it was stopped; the page and the table are
 written from it. A tower that takes too long or ends the process it runs in counts as failed.
+
+`--recheck` looks at lines that are there once more, in float64 alone: verdict, layers, errors of sum and
+maps. Times and the error in float32 stay as they were measured.
 """
 
 import argparse
@@ -26,6 +29,7 @@ from kit.errors import Refused
 from kit.models.load_timm import make_timm
 from kit.parts.general_run import GeneralRun
 from kit.parts.runs import Run
+from kit.parts.splits import SPLITS
 
 LARGEST = 400_000_000
 SECONDS = 1200  # for one name, on a machine that may be shared
@@ -114,6 +118,26 @@ def examine(tower: dict) -> dict:
     return row | {"seconds": round(time.perf_counter() - start, 1)}
 
 
+def rechecked(row: dict) -> dict:
+    """A line that is there, with what float64 says of it anew; `tower` is that line."""
+    start = time.perf_counter()
+    try:
+        scope = _scope(row)
+        config = scope.pop("config", None)
+        model = kit.load(row["name"], pretrained="random", config=config, device="cpu")
+        unsettle(model.tower)
+        model = model.double()
+        pixels, direction = (given.double() for given in _given(model))
+        found = _in_double(model, pixels, direction)
+        found |= scope | {"input": list(model.image_size)} | _counts(Run.of(model, pixels))
+        row = {k: v for k, v in row.items() if k != "reason"} | found
+    except Refused as refusal:
+        row = row | scope | {"verdict": "refused", "reason": str(refusal)}
+    except Exception as error:
+        row = row | {"verdict": "failed", "reason": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+    return row | {"rechecked": round(time.perf_counter() - start, 1)}
+
+
 def _examined(tower: dict, config: dict | None) -> dict:
     model = kit.load(tower["name"], pretrained="random", config=config, device="cpu")
     unsettle(model.tower)
@@ -148,6 +172,8 @@ def _open_clip_scope(name: str) -> dict:
     with torch.device("meta"):
         visual = build_open_clip(config, vision_only=True)
     scope = {"parameters": sum(p.numel() for p in visual.parameters())}
+    if not any(attends(type(m)) for m in visual.modules()):
+        scope["attention"] = False
     if scope["parameters"] > LARGEST:
         return scope | {"outside": "too large"}
     patch = config["vision_cfg"].get("patch_size")
@@ -168,10 +194,7 @@ def _takes(name: str, config: dict) -> bool:
 
 def measured(model) -> dict:
     """Verdict, counts, errors and ratios of time of a tower that can be taken apart."""
-    noise = torch.Generator().manual_seed(0)
-    pixels = torch.randn(2, 3, *model.image_size, generator=noise)
-    direction = torch.randn(1, model.embed_dim, generator=noise)
-    direction /= direction.norm()
+    pixels, direction = _given(model)
     single = Run.of(model, pixels)
     row = _counts(single) | {"error32": single.frozen.check.error}
     row |= _times(model, pixels[:1], direction)
@@ -179,13 +202,22 @@ def measured(model) -> dict:
     return row | _in_double(model.double(), pixels.double(), direction.double())
 
 
+def _given(model) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two pictures of noise, and a unit direction."""
+    noise = torch.Generator().manual_seed(0)
+    pixels = torch.randn(2, 3, *model.image_size, generator=noise)
+    direction = torch.randn(1, model.embed_dim, generator=noise)
+    return pixels, direction / direction.norm()
+
+
 def _counts(run: Run) -> dict:
     check, heads = run.frozen.check, run.index["kind"] == "head"
-    sources = [s for s in run.frozen.sources if s.kind == "head"]
+    sources = [s for s in run.frozen.read if s.kind == "head"]
     return {
         "verdict": check.verdict,
         "route": "general" if isinstance(run, GeneralRun) else "plain",
         "reached": check.reached,
+        "silent": len(check.silent),
         "layers": check.layers,
         "parts": len(run.index),
         "heads": int(heads.sum()),
@@ -228,18 +260,31 @@ def _times(model, pixels, direction) -> dict:
 
 
 def _in_double(model, pixels, direction) -> dict:
-    """Errors in float64: the sum, scores against vectors, and maps against scores, all relative."""
+    """Errors in float64: the sum, scores against vectors, and maps against scores, all relative.
+
+    And what the verdict rests on: how many attention layers have a head that is not zero, and of how many the
+    maps are refused.
+    """
     run = Run.of(model, pixels, tokens=True)
-    vectors, norm = run.vectors(), run.norm.max()
+    vectors, norm, check = run.vectors(), run.norm.max(), run.frozen.check
     scores = run.scores(direction, normalize=False)
+    refused = sorted({layer for own in check.wrong_splits.values() for layer in own})
     row = {
-        "error64": run.frozen.check.error,
-        "scores_error64": float((scores - vectors @ direction.T).abs().max() / norm),
+        "error64": check.error,
+        "scores_error64": float((scores - vectors @ direction.T).detach().abs().max() / norm),
+        "refused_maps": len(refused),
+        "split_error64": check.tokens,
     }
-    heads = [i for i, kind in enumerate(run.index["kind"]) if kind == "head"]
-    if heads:
-        maps = run.maps(direction).sum(2) * run.norm[:, None, None]
-        row["maps_error64"] = float((maps - scores[:, heads]).abs().max() / norm)
+    heads = (run.index["kind"] == "head").to_numpy()
+    row["nonzero"] = int(run.index["layer"][heads & (vectors != 0).any(-1).any(0).numpy()].nunique())
+    right = heads & ~run.index["layer"].isin(refused).to_numpy()
+    if right.any():
+        names = ", ".join(run.index["name"][right])
+        misses = [
+            (run.split(direction, names, by).sum(2) - scores[:, right]).abs().max() / norm
+            for by in (SPLITS if run.has_positions else SPLITS[:1])
+        ]
+        row["maps_error64"] = max(misses).item()
     return row
 
 
@@ -248,11 +293,14 @@ def _serve(pipe) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     while (tower := pipe.recv()) is not None:
-        pipe.send(examine(tower))
+        pipe.send((rechecked if "verdict" in tower else examine)(tower))
 
 
 class Bench:
-    """A process that examines towers, started anew where one ended it or took too long."""
+    """A process that examines towers, started anew where one ended it or took too long.
+
+    A tower that comes with a verdict is a line that is there; it is checked once more.
+    """
 
     def __init__(self):
         self.process = None
@@ -288,6 +336,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only these, printed and not kept")
     parser.add_argument("--kept", type=Path, default=KEPT, help="file of the lines that are there")
     parser.add_argument("--again", nargs="+", default=[], help="verdicts or names to be examined anew")
+    parser.add_argument(
+        "--recheck",
+        nargs="+",
+        default=[],
+        help="verdicts, families or names of lines to be checked once more",
+    )
     parser.add_argument("--share", default="0/1", help="of several runs side by side: number/count")
     parser.add_argument("--page", action="store_true", help="write the page from what is there")
     chosen = parser.parse_args()
@@ -297,7 +351,9 @@ def main() -> None:
             if tower["name"] in chosen.names:
                 print(json.dumps(examine(tower), indent=1))
         return
-    if not chosen.page:
+    if chosen.recheck:
+        recheck(chosen.kept, set(chosen.recheck))
+    elif not chosen.page:
         number, count = map(int, chosen.share.split("/"))
         collect(everything[number::count], chosen.kept, set(chosen.again))
     from tests.bench.coverage_page import write
@@ -317,9 +373,21 @@ def collect(everything: list[dict], kept: Path, again: set[str]) -> None:
     """Add the lines that are missing, each as soon as it is known."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     done = {n for n, r in read(kept).items() if not again & {n, r["verdict"], r["family"]}}
+    _add([t for t in everything if t["name"] not in done], kept)
+
+
+def recheck(kept: Path, asked: set[str]) -> None:
+    """Look once more, in float64, at lines of these verdicts, families, routes or names; small ones first."""
+    rows = [r for r in read(kept).values() if r["verdict"] != "outside" and "rechecked" not in r]
+    some = [r for r in rows if asked & {r["name"], r["verdict"], r["family"], r.get("route")}]
+    _add(sorted(some, key=lambda row: row.get("parameters", 0)), kept)
+
+
+def _add(towers: list[dict], kept: Path) -> None:
+    """Add the line of each tower as soon as it is known."""
     bench = Bench()
     with kept.open("a", encoding="utf-8") as file:
-        for tower in tqdm([t for t in everything if t["name"] not in done], unit="tower"):
+        for tower in tqdm(towers, unit="tower"):
             file.write(json.dumps(bench.examine(tower)) + "\n")
             file.flush()
             os.fsync(file.fileno())

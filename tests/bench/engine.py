@@ -6,6 +6,7 @@ import contextlib
 import torch
 
 import kit
+from kit.parts.frozen import frozen_graph
 from tests.bench.harness import alternate, save, settings, table
 
 TOWERS = {
@@ -38,6 +39,7 @@ def measure(name: str, batch: int, rounds: int) -> dict:
             "vectors by head": lambda: kit.run(model, pixels, tokens=False).vectors(),
             "scores by head, 1 prompt": lambda: kit.scores(model, pixels, direction),
             "scores by head and token, 1 prompt": lambda: kit.scores(model, pixels, direction, by="token"),
+            "is the record still true": lambda: frozen_graph(model),
         },
         rounds=rounds,
     )

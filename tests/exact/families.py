@@ -13,6 +13,7 @@ EXACT = {
     "cait_xxs24_224": SMALL | {"depth": 2},
     "caformer_s18": {},
     "coat_lite_tiny": {"serial_depths": (1, 1, 1, 1)},
+    "coat_tiny": SMALL | {"serial_depths": (1, 1, 1, 1), "parallel_depth": 1},
     "coatnet_0_rw_224": SMALL | {"depths": (1, 1, 2, 1)},
     "convit_tiny": SMALL | {"depth": 3, "local_up_to_layer": 2},
     "davit_tiny": FOUR,
@@ -35,6 +36,9 @@ EXACT = {
     "twins_pcpvt_small": FOUR,
     "twins_svt_small": {"depths": (1, 1, 2, 1)},
     "visformer_tiny": SMALL | {"depth": (1, 2, 2)},
+    "vit_dlittle_patch16_reg1_gap_256": SMALL | {"depth": 2, "embed_dim": 64, "num_heads": 2},
+    "vit_dpwee_patch16_reg1_gap_256": SMALL | {"depth": 2, "embed_dim": 64, "num_heads": 2},
+    "vit_dwee_patch16_reg1_gap_256": SMALL | {"depth": 2, "embed_dim": 64, "num_heads": 2},
     "vit_relpos_small_patch16_224": SMALL | {"depth": 2},
     "vit_small_patch16_dinov3": SMALL | {"depth": 2},
     "vit_tiny_r_s16_p8_224": SMALL | {"depth": 2},
@@ -62,9 +66,29 @@ PLAIN = {
     "vit_tiny_r_s16_p8_224",
 }
 # no linear map reads the heads of a layer alone: convolutions, activations or sums come between
-NO_PROJECTION = {"coat_lite_tiny", "coatnet_0_rw_224", "mvitv2_tiny", "visformer_tiny"}
-# the reached layers write to tokens that the representation does not read
-SILENT = {"crossvit_tiny_240"}
+NO_PROJECTION = {
+    "coat_lite_tiny",
+    "coat_tiny",
+    "coatnet_0_rw_224",
+    "mvitv2_tiny",
+    "visformer_tiny",
+    "vit_dlittle_patch16_reg1_gap_256",
+    "vit_dpwee_patch16_reg1_gap_256",
+    "vit_dwee_patch16_reg1_gap_256",
+}
+# layers that write to tokens which the representation does not read
+SILENT = {
+    "cait_xxs24_224": [0, 1],
+    "coat_lite_tiny": [0, 1, 2],
+    "coat_tiny": [0],
+    "convit_tiny": [0, 1],
+    "crossvit_tiny_240": [0, 1, 4, 5],
+    "tnt_s_patch16_224": [0, 2],
+    "volo_d1_224": list(range(18)),
+    "xcit_nano_12_p8_224": [0, 1],
+}
+# parts are whole branches
+NO_ATTENTION = {"convnext_atto": {"depths": (1, 1, 1, 1)}, "mixer_s32_224": SMALL}
 REFUSED = ("fastvit_t8", "mobilevit_xs", "efficientvit_b0", "resnet18")
 
 

@@ -15,6 +15,7 @@ from kit.parts.general_run import GeneralRun
 from kit.parts.linear import Steps
 from kit.parts.readers import Unreadable
 from kit.parts.reading import Rules, reading
+from kit.parts.silent import reached
 from kit.parts.taps import Taps, tapped
 from tests.exact.families import EXACT, NO_PROJECTION, PARTIAL, PLAIN, REFUSED, SILENT, family
 from tests.exact.towers import pixels_for, same_graph, unit_directions
@@ -74,6 +75,7 @@ def test_verdict_and_sum(run):
     assert check.error <= DOUBLE
     name = run.model.name.removeprefix("timm/")
     assert check.verdict == ("exact" if name in EXACT else "partial")
+    assert list(check.silent) == SILENT.get(name, [])
     assert bool(check.hiding) == (name in PARTIAL)
     assert run.frozen.plain == (name in PLAIN)
     assert close(run.vectors().sum(1), run.model.encode_image(run.pixels))
@@ -123,6 +125,27 @@ def test_readers_give_what_pushing_and_gradients_give(run):
 def test_windows_and_mergings_are_read_without_gradients(run):
     assert all(s.node in run.frozen.reading.parts for s in run.frozen.sources)
     assert not run._out.requires_grad
+
+
+def test_a_layer_is_reached_where_it_can_be_other_than_zero(run):
+    heads = run.index["kind"] == "head"
+    loud = heads & (run.vectors() != 0).any(-1).any(0).numpy()
+    assert run.frozen.reached == run.frozen.check.reached == run.index["layer"][loud].nunique()
+    silent = run.index["layer"][heads & ~run.index["layer"].isin(run.index["layer"][loud]).fillna(False)]
+    assert sorted(set(silent)) == run.frozen.silent
+
+
+@general
+def test_layers_are_silent_for_want_of_a_path_and_not_by_their_readers_alone(run):
+    """What readers say of a source, and derivatives along random weights: two ways to the same."""
+    found = reached(run.frozen)
+    heads = [s for s in run.frozen.sources if s.kind == "head"]
+    assert [s.layer for s in heads if not found[s.node]] == run.frozen.silent
+
+
+def test_the_check_holds_the_maps_of_every_layer_against_its_heads(run):
+    assert run.frozen.check.tokens <= DOUBLE and not run.frozen.check.wrong_splits
+    assert run.refused("source") == run.refused("position") == {}
 
 
 @general
@@ -176,7 +199,7 @@ def test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map(r
     change = (whole - affine(run, values)) @ directions.T / run.norm[:, None]
     to, _ = own.spread(run.grid)
     cells = run.maps(directions, f"{source.name}.H0")[:, 0, run.prefix :]
-    if run.model.name.removeprefix("timm/") in SILENT:
+    if not run.frozen.reached:
         assert change.abs().max() == 0 and cells.abs().max() == 0
         return
     assert change.abs().max() > 1e-9

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,9 +18,12 @@ from kit.models.memory import pass_memory
 from kit.models.nodes import Value
 from kit.models.trace import trace_of
 from kit.parts import collect, load_moments, load_store, merge_stores
+from kit.parts.store_files import write_header
 from tests.unit.tiny_models import write_folder
 
 KEPT = ("means", "moments", "store")
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.filterwarnings("ignore:.*are left out")
 
 
 @pytest.fixture(scope="module")
@@ -149,14 +153,14 @@ def test_a_pass_that_stopped_goes_on(tiny, folder, tmp_path, monkeypatch, keep):
     def faulty(images: object, number: int) -> object:
         calls.append(number)
         if len(calls) > 4:
-            raise RuntimeError("the disk is gone")
+            raise KeyboardInterrupt
         return read(images, number)
 
-    read = kit.data.ImageFolder.__getitem__
-    monkeypatch.setattr(kit.data.ImageFolder, "__getitem__", faulty)
+    read = kit.data.ImageFolder.read
+    monkeypatch.setattr(kit.data.ImageFolder, "read", faulty)
     for _ in range(3):
         calls.clear()
-        with pytest.raises(RuntimeError):
+        with pytest.raises(KeyboardInterrupt):
             collect(tiny, read_folder(folder), keep, "pictures", batch=3, path=tmp_path / "some")
     calls.clear()
     found = collect(tiny, read_folder(folder), keep, "pictures", batch=3, path=tmp_path / "some")
@@ -186,7 +190,7 @@ def test_files_that_cannot_be_read_are_listed(tiny, folder, tmp_path, keep):
     assert (len(kept) if keep == "store" else kept.count) == 11
     listed = path / "files.csv" if keep == "store" else tmp_path / "kept.files.csv"
     lines = listed.read_text().splitlines()
-    assert len(lines) == 14 and sum(line.endswith(",") for line in lines) == 11
+    assert len(lines) == 14 and sum(line.endswith(',""') for line in lines) == 11
 
 
 def test_a_set_without_a_readable_image_is_an_error(tiny, tmp_path):
@@ -200,8 +204,11 @@ def test_a_set_without_a_readable_image_is_an_error(tiny, tmp_path):
 def test_a_store_in_the_making_and_no_store_are_told_apart(tiny, tmp_path):
     with pytest.raises(KitError, match="no store at"):
         load_store(tiny, tmp_path)
-    (tmp_path / "header.json").write_text(json.dumps({"format": "loupe-store-1", "complete": False}))
+    write_header(tmp_path, {"complete": False})
     with pytest.raises(KitError, match="has not ended"):
+        load_store(tiny, tmp_path)
+    (tmp_path / "header.json").write_text(json.dumps({"format": "loupe-store-1", "complete": True}))
+    with pytest.raises(KitError, match=r"another version of the kit.*keeps digests; make it again"):
         load_store(tiny, tmp_path)
     (tmp_path / "header.json").write_text("{")
     with pytest.raises(KitError, match="is not the header of a store"):
@@ -228,42 +235,41 @@ def test_a_disk_that_is_too_small_is_refused(tiny, folder, tmp_path, monkeypatch
         collect(tiny, read_folder(folder), "store", "pictures", path=tmp_path / "store")
 
 
-KILLED = """
-import os, random, signal, sys, time, torch, kit
-from kit.data import passes
-from kit.parts import collect
-torch.set_num_threads(1)
-passes.SAVE_EVERY = 0.0
-model, scenes, moments = kit.load("stickers-l8"), kit.world.draw(192, seed=5), random.Random(0)
-kit.decompose(model, model.preprocess(scenes.images[:1]))
-def work():
-    for keep in ("moments", "store"):
-        before = model.passes["image"]
-        collect(model, scenes, keep, "scenes", batch=8, path=sys.argv[1] + "/" + keep)
-        print(keep, model.passes["image"] - before, flush=True)
-for _ in range(5):  # processes that begin where this one is, and are killed
-    child = os.fork()
-    if not child:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        work()
-        time.sleep(60)
-    time.sleep(moments.uniform(0.02, 0.4))
-    os.kill(child, signal.SIGKILL)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-work()
-"""
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory):
+    """Twenty of each, in children of one process that has imported: see `tests.exact.forks`."""
+    command = [sys.executable, "-m", "tests.exact.forks", str(tmp_path_factory.mktemp("forks")), "20"]
+    alone = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=alone, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_kill_at_any_moment_loses_nothing(stickers, tmp_path):
-    command, alone = [sys.executable, "-c", KILLED, str(tmp_path)], os.environ | {"OMP_NUM_THREADS": "1"}
-    last = subprocess.run(command, capture_output=True, text=True, check=True, env=alone).stdout.split()
-    assert int(last[1]) < 24 or int(last[3]) < 24, "the last call found something done"
-    scenes = kit.world.draw(192, seed=5)
-    plain = collect(stickers, scenes, "moments", "scenes", batch=8)
-    assert apart(load_moments(stickers, tmp_path / "moments"), plain) < 1e-10
-    whole = collect(stickers, scenes, "store", "scenes", batch=8, path=tmp_path / "whole")
-    assert apart(load_store(stickers, tmp_path / "store"), whole) < 1e-10
+def test_a_kill_at_any_moment_loses_nothing(forks):
+    assert len(forks["kills"]) == 20
+    for each in forks["kills"]:
+        assert each["killed"][0] == -9 and each["last"][0] == 0 and each["same"], each
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_of_two_passes_into_one_place_one_is_refused(forks):
+    refused = 0
+    for each in forks["doubles"]:
+        ends = each["first"], each["second"]
+        assert 0 in (ends[0][0], ends[1][0]) and each["again"][0] == 0 and each["same"], each
+        for status, said in ends:
+            assert status == 0 or (status == 3 and "is being written by another pass: process" in said), each
+        assert each["second"][0] == 0 or each["named"], "the sentence names the process that holds the place"
+        refused += 3 in (ends[0][0], ends[1][0])
+    assert refused > 10, "the first one stood still while it held the place"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_changed_byte_is_refused_or_changes_nothing(forks):
+    for each in forks["flips"]:
+        assert each["same"] or each["said"].endswith("."), each
+    assert sum(not each["same"] for each in forks["flips"]) > 10
 
 
 def test_two_processes_agree_with_one(stickers, tmp_path):
@@ -291,14 +297,18 @@ class Rows:
     def __init__(self, seen: list):
         self.seen = seen
 
+    def prepare(self):
+        pass
+
     def open(self, rank):
         return passes.Progress(), passes.Progress()
 
     def begin(self):
         pass
 
-    def add(self, rows, pixels):
-        self.seen.append(rows)
+    def add(self, batch):
+        self.seen.extend([[batch.rows[place] for place in batch.good]] if batch.good else [])
+        return {}
 
     def save(self, progress):
         pass

@@ -69,6 +69,24 @@ def graph(**changes):
     return FrozenGraph("made up", trace_of(model))
 
 
+def made_up(tower: nn.Module) -> SimpleNamespace:
+    """What the engine asks of a model, around a tower of 8 x 8 pixels, in float64."""
+    model = SimpleNamespace(
+        name="made up",
+        tower=tower.double().eval().requires_grad_(False),
+        image_size=(8, 8),
+        grid=(4, 4),
+        prefix_tokens=1,
+        embed_dim=DIM,
+        dtype=torch.float64,
+        device=torch.device("cpu"),
+        passes={"image": 0},
+    )
+    model.check_ready, model.check_pixels = lambda: None, lambda pixels: None
+    model.encode_image = lambda pixels: model.tower(pixels)
+    return model
+
+
 def test_a_plain_tower_is_all_reached():
     frozen = graph()
     assert frozen.reached == frozen.trace.layers == 2
@@ -112,13 +130,8 @@ def test_a_difference_on_the_stream_keeps_its_sign():
             return (x - self.mix(x)) - self.shift
 
     torch.manual_seed(0)
-    tower = Tower(stream=Minus()).double().eval().requires_grad_(False)
-    pixels = torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    model = SimpleNamespace(
-        name="made up", tower=tower, image_size=(8, 8), dtype=torch.float64, passes={"image": 0}
-    )
-    model.check_ready, model.check_pixels = lambda: None, lambda pixels: None
-    run = Run.of(model, pixels)  # the self-check holds the sum against the tower
+    model = made_up(Tower(stream=Minus()))
+    run = Run.of(model, pixels_for(model))  # the self-check holds the sum against the tower
     assert run.frozen.check.verdict == "exact" and run.frozen.reading.readers
     pushed = Replay(run.frozen, run._leaves.steps, run._leaves.values).vectors()
     assert torch.allclose(pushed, run.vectors(), atol=1e-12)

@@ -126,12 +126,14 @@ ENGINE = [
     Row(
         "a text file as means",
         lambda at: load_means(at.model, at.files / "hello.safetensors"),
-        '"hello.safetensors" is not a file of means; write one with Means.save.',
+        '"hello.safetensors" is not a file of means, or its beginning is damaged; write one with '
+        "Means.save, or collect them again with kit.collect.",
     ),
     Row(
         "weights as means",
         lambda at: load_means(at.model, at.files / "tiny-l2" / "open_clip_model.safetensors"),
-        '"open_clip_model.safetensors" is not a file of means; write one with Means.save.',
+        '"open_clip_model.safetensors" is not a file of means, or its beginning is damaged; write one with '
+        "Means.save, or collect them again with kit.collect.",
     ),
     Row(
         "reference set without a name",

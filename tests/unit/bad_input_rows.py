@@ -21,6 +21,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from kit.data import read_folder
+from kit.data.images import SUFFIXES
 from kit.models import Model, directions, load, read_image
 from tests.unit import tiny_models as tiny
 
@@ -347,7 +348,7 @@ IMAGES = [
     Row(
         "text as image",
         image("hello.png"),
-        '"hello.png" is not an image that Pillow can read: it begins with "hello, I am text"; '
+        '"hello.png" is not an image in a format that is read: it begins with "hello, I am text"; '
         "choose a PNG, JPEG, GIF, BMP, TIFF or WebP file.",
     ),
     Row(
@@ -417,8 +418,7 @@ IMAGES = [
     Row(
         "folder of no images",
         lambda at: read_folder(at.files / "none"),
-        'the folder "{files}/none" holds no image; looked for .png, .jpg, .jpeg, .gif, .bmp, .tif, .tiff, .webp, '
-        ".ppm, .pgm.",
+        'the folder "{files}/none" holds no image; looked for ' + ", ".join(SUFFIXES) + ".",
     ),
     Row(
         "no such folder",

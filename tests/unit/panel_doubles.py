@@ -45,8 +45,13 @@ class Run:
     def scores(self, dirs):
         return self.parts @ dirs.T / self.norm[:, None, None]
 
-    def maps(self, dirs):
-        return self.by_token @ dirs.T / self.norm[:, None, None, None]
+    def maps(self, dirs, selector=None):
+        rows = self.heads if selector is None else select(self.index, selector)
+        places = [self.heads.index(row) for row in rows]
+        return self.by_token[:, places] @ dirs.T / self.norm[:, None, None, None]
+
+    def refused(self, by="source"):
+        return {}
 
 
 class Model:

@@ -11,11 +11,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "kit"
 
-BASE = {"errors", "axes"}
+BASE = {"errors", "axes", "writing"}
 MAY_IMPORT = {
     "errors": set(),
     "axes": {"errors"},
-    "cache": {"errors"},
+    "writing": {"errors"},
+    "cache": {"errors", "writing"},
     "world": BASE,
     "models": BASE | {"world", "cache"},
     "data": BASE | {"world", "models"},

@@ -10,14 +10,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from safetensors.torch import save, save_file
 from timm.data import create_transform
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 import kit
 from kit.errors import KitError
+from kit.models.weights import fit, read_weights
 from tests.unit import tiny_models as tiny
 from tests.unit.weight_files import (
     EIGHT,
@@ -44,6 +47,7 @@ from tests.unit.weight_files import (
     efficient,
     efficient_file,
     flipped,
+    folder_of_clip,
     half,
     half_by_default,
     hf_file,
@@ -464,6 +468,33 @@ def test_what_is_given_is_right_or_refused(row, tmp_path):
         assert torch.equal(model.encode_image(pixels), tower(pixels))
     assert any(re.search(right.note, note) for note in ["", *model.notes])
     assert model.dtype == torch.float32 and not any(p.is_inference() for p in model.tower.parameters())
+
+
+def test_a_folder_is_what_open_clips_own_loader_makes_of_it(tmp_path):
+    place = folder_of_clip(tmp_path, {"model_cfg": tiny.config(), **SQUASHED}, state=tiny.clip().state_dict())
+    theirs, _, prepare = open_clip.create_model_and_transforms(f"local-dir:{place}")
+    theirs = theirs.eval().requires_grad_(False)  # with gradients, attention takes another path: 1e-7 apart
+    tokens = open_clip.get_tokenizer(f"local-dir:{place}")(["a dog", "a red cat"], context_length=8)
+    model = kit.load(place)
+    pixels = prepare(PICTURE)[None]
+    with torch.no_grad():
+        assert torch.equal(model.preprocess(PICTURE), pixels)
+        assert torch.equal(model.encode_image(pixels), theirs.visual(pixels))
+        assert torch.equal(
+            model.encode_text(["a dog", "a red cat"]), normalize(theirs.encode_text(tokens), dim=-1)
+        )
+
+
+def test_position_ids_stay_as_the_architecture_has_them(tmp_path):
+    """A text tower that saves its places: a file with them, and one without, as newer versions write it."""
+    for kept in (["weight", "position_ids"], ["weight"]):
+        source, module = nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+        for one_of_them in (source, module):
+            one_of_them.register_buffer("position_ids", torch.arange(4))
+        torch.save({name: source.state_dict()[name] for name in kept}, tmp_path / "text.pt")
+        state, _ = read_weights(tmp_path / "text.pt")
+        assert fit(module, state, "text.pt", "mine") == []
+        assert torch.equal(module.weight, source.weight) and torch.equal(module.position_ids, torch.arange(4))
 
 
 def test_the_table_has_a_row_for_each_kind_and_its_rows_differ():

@@ -275,7 +275,9 @@ def cfg(**settings) -> dict:
     return {"mean": [0.1, 0.2, 0.3], "std": [0.9, 0.8, 0.7], "interpolation": "bilinear", **settings}
 
 
-def folder_of_clip(folder: Path, settings: dict, file="open_clip_model.safetensors", shipped=False) -> Path:
+def folder_of_clip(
+    folder: Path, settings: dict, file="open_clip_model.safetensors", shipped=False, state=None
+) -> Path:
     """A folder as the hub has it, or as those that ship."""
     place = folder / "tiny-clip"
     if shipped:
@@ -285,7 +287,9 @@ def folder_of_clip(folder: Path, settings: dict, file="open_clip_model.safetenso
     else:
         place.mkdir()
         settings = {"model_cfg": small(), **settings}
-        (save_file if file.endswith("safetensors") else torch.save)(clip().state_dict(), place / file)
+        (save_file if file.endswith("safetensors") else torch.save)(
+            state or clip().state_dict(), place / file
+        )
     (place / "open_clip_config.json").write_text(json.dumps(settings))
     return place
 

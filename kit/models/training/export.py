@@ -1,14 +1,14 @@
 """A trained model as a folder that its library's own API loads."""
 
 import json
-import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from kit.models.training.clip import ClipTraining
 from kit.models.training.timm_model import TimmTraining
+from kit.writing import write_file
 
 KEPT = ("pool_size", "first_conv", "classifier")  # of timm's own description of the architecture
 
@@ -27,8 +27,8 @@ def export_clip(training: ClipTraining, folder: Path) -> None:
     recipe, clip = training.recipe, training.clip
     weights = dict(clip.state_dict()) | training.averaged()
     half = {n: w.detach().to("cpu", torch.float16).contiguous() for n, w in weights.items()}
-    save_file(half, folder / "open_clip_model.safetensors")
-    shutil.copyfile(training.folder / "bpe.txt.gz", folder / "bpe.txt.gz")
+    write_file(folder / "open_clip_model.safetensors", save(half))
+    write_file(folder / "bpe.txt.gz", (training.folder / "bpe.txt.gz").read_bytes())
     text = dict(recipe.text, vocab_size=clip.vocab_size)
     model = {"embed_dim": recipe.embed_dim, "vision_cfg": recipe.vision, "text_cfg": text}
     config = {"model_cfg": model, "preprocess_cfg": recipe.preprocess}
@@ -48,7 +48,7 @@ def export_timm(training: TimmTraining, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recipe, module = training.recipe, training.averaged_module().cpu()
     weights = module.state_dict() | {n: p.detach().half() for n, p in module.named_parameters()}
-    save_file({n: w.contiguous() for n, w in weights.items()}, folder / "model.safetensors")
+    write_file(folder / "model.safetensors", save({n: w.contiguous() for n, w in weights.items()}))
     shown = recipe.preprocess
     described = {name: module.pretrained_cfg.get(name) for name in KEPT} | {
         "tag": recipe.name,
@@ -74,4 +74,4 @@ def export_timm(training: TimmTraining, folder: Path) -> None:
 
 
 def _write_json(path: Path, config: dict) -> None:
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_file(path, json.dumps(config, indent=2) + "\n")

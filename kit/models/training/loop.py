@@ -1,6 +1,5 @@
 """One training: its weights, its optimisers, one step after the other, and its state on disk."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from kit.models.training import forward
 from kit.models.training.muon import Muon
 from kit.models.training.recipe import Phase, Recipe
 from kit.models.training.stream import Pictures, Stream
+from kit.writing import write_file
 
 Weights = dict[str, Tensor]
 APART = ("embed", "token", "bias", "mask")  # in the name of arrays that are no matrices: they do not decay
@@ -185,9 +185,7 @@ class Training:
             "optimisers": [o.state_dict() for o in self.optimisers],
             "buffers": self.buffers,
         }
-        part = path.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, path)
+        write_file(path, lambda file: torch.save(state, file))
 
     def load(self, path: Path) -> None:
         """Go on from a file of `save`.

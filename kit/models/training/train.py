@@ -6,6 +6,7 @@ checkpoint. When it ends, the model lies in `<folder>/model`, as its own library
 
 import argparse
 import csv
+import io
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from kit.models.training.loop import Training
 from kit.models.training.progress import ClipProgress, DistilProgress, LabelProgress
 from kit.models.training.recipe import CHUNK, ClipRecipe, DistilRecipe, LabelRecipe, Recipe
 from kit.models.training.recipes import RECIPES
+from kit.writing import write_file
 
 LOG_EVERY = 8 * CHUNK  # images between two rows of losses
 LOOK_EVERY = 24 * CHUNK  # images between two looks at the accuracy
@@ -51,10 +53,11 @@ class Log:
         if path.exists():
             with path.open(newline="") as file:
                 rows = [r for r in csv.DictReader(file) if int(r["seen"]) <= seen]
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.fields)
-            writer.writeheader()
-            writer.writerows(rows)
+        held = io.StringIO(newline="")
+        writer = csv.DictWriter(held, self.fields)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_file(path, held.getvalue())
 
     def add(self, row: dict) -> None:
         """Append one row; absent fields stay empty."""

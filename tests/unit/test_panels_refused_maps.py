@@ -1,0 +1,138 @@
+"""Panels of a tower whose maps of one layer, or of all, are refused: the sentence, and all else alive."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import kit
+from kit.models.directions import Directions
+from kit.panels import Explorer, HeadTokens, Segmenter, Towers
+from kit.parts.frozen import frozen_graph
+from tests.unit import tiny_models as tiny
+
+TEXTS = ("a cat", "a dog", "a red thing")
+SAID = (
+    "source token are refused: they sum to something else than the scores of its heads, 2e-02 of their size"
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    model = kit.load(tiny.write_folder(tmp_path_factory.mktemp("model") / "tiny"))
+    kit.check(model)
+    return model
+
+
+def refusing(whole, layers):
+    """The model with maps of these layers found wrong."""
+    model = copy.copy(whole)
+    frozen = copy.copy(frozen_graph(whole))
+    frozen.check = replace(frozen.check, wrong_splits={"source": {layer: 2e-2 for layer in layers}})
+    model.__dict__["_trace"] = whole._trace
+    model._frozen = (whole._frozen[0], frozen)
+    assert frozen_graph(model) is frozen
+    return model
+
+
+@pytest.fixture
+def one(whole):
+    return refusing(whole, [1])
+
+
+@pytest.fixture
+def every(whole):
+    return refusing(whole, [0, 1])
+
+
+@pytest.fixture(scope="module")
+def scenes():
+    return kit.world.draw(2, seed=0)
+
+
+def fine(panel):
+    """Nothing went wrong, and all of it can be drawn, told and saved."""
+    assert panel.last_error is None
+    assert panel.png()[:4] == b"\x89PNG" and panel.finding() and len(panel.table())
+
+
+def test_the_explorer_draws_parts_and_bars_and_says_why_there_is_no_map(one, whole, scenes):
+    panel, other = (Explorer(m, scenes, TEXTS) for m in (one, whole))
+    for selector in ("L1.H0", "L1.H*", "L0.H1, L1.H1", "L1"):
+        panel.choose(selector=selector), other.choose(selector=selector)
+        assert np.isnan(panel.found.heat).all() and SAID in panel.caption and "L1" in panel.caption
+        np.testing.assert_array_equal(panel.found.cells, other.found.cells)
+        np.testing.assert_array_equal(panel.found.bars, other.found.bars)
+        fine(panel)
+    panel.choose(selector="L0.H1"), other.choose(selector="L0.H1")
+    np.testing.assert_array_equal(panel.found.heat, other.found.heat)
+    assert panel.caption == other.caption and SAID not in panel.caption
+    panel.choose(tokens="r0c0"), other.choose(tokens="r0c0")
+    names = panel.found.names
+    assert np.isnan(panel.found.cells[names.index("L1.H0")])
+    assert panel.found.cells[names.index("L0.H0")] == other.found.cells[names.index("L0.H0")]
+    panel.choose(selector="L1.H0")
+    assert SAID in panel.caption and "nan" not in panel.caption
+    fine(panel)
+
+
+def test_tokens_cannot_be_picked_where_all_maps_are_refused(every, scenes):
+    panel = Explorer(every, scenes, TEXTS)
+    assert SAID in panel.caption and "So are those of 1 more layers." in panel.caption
+    panel.choose(tokens="r0c0")
+    assert SAID in panel.message and panel.state["tokens"] == ""
+    fine(panel)
+    held = HeadTokens(every, scenes, TEXTS)
+    assert SAID in held.caption
+    held.choose(tokens="r0c0")
+    assert SAID in held.message and held.state["tokens"] == ""
+    fine(held)
+
+
+def test_heads_and_tokens_show_the_other_heads(one, whole, scenes):
+    panel, other = (HeadTokens(m, scenes, TEXTS) for m in (one, whole))
+    for each in (panel, other):
+        each.choose(selector="L1.H0", layer=1)
+    assert np.isnan(panel.look.maps[0]).all() and SAID in panel.caption
+    assert np.isnan(panel.look.film.frames["each layer"][1]).all() and "nan" not in panel.look.said["film"]
+    np.testing.assert_array_equal(
+        panel.look.film.frames["each layer"][0], other.look.film.frames["each layer"][0]
+    )
+    np.testing.assert_allclose(panel.look.bars, other.look.bars, atol=1e-6)
+    fine(panel)
+    panel.choose(shows="attention")
+    assert SAID in panel.message and panel.state["shows"] == "prompt"
+    panel.choose(selector="L0.H0, L1.H0")
+    assert SAID in panel.look.said["pair"]
+    for each in (panel, other):
+        each.choose(selector="L0.H1", tokens="r1c1")
+    np.testing.assert_array_equal(panel.look.maps[0], other.look.maps[0])
+    assert all(reader.startswith("L0.") for reader in panel.look.readers)
+    assert "all heads that have maps add" in panel.look.said["readers"]
+    fine(panel)
+
+
+def test_towers_show_verdict_parts_and_the_sentence(one, scenes):
+    panel = Towers(one, scenes)
+    panel.choose(selector="L1.H1")
+    assert "; token maps of L1 do not sum to their heads and are refused." in panel.verdict
+    assert np.isnan(panel.found.heat).all() and SAID in panel.caption
+    fine(panel)
+
+
+def test_the_segmenter_shows_the_other_methods(one, scenes):
+    things = sorted({t for column in ("concept", "concept_2") for t in scenes.labels[column].dropna()})
+    vectors = torch.nn.functional.normalize(
+        torch.randn(len(things), one.embed_dim, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    panel = Segmenter(one, scenes, Directions(things, vectors))
+    assert panel.state["method"] == "raw attention" and "token heatmap" not in panel.found.fits
+    assert "Without token heatmap" in panel.caption and SAID in panel.caption
+    before = panel.caption
+    panel.choose(method="token heatmap")
+    assert SAID in panel.message and panel.caption == before
+    panel.choose(method="rollout")
+    assert panel.message == "" and panel.caption.startswith("rollout")
+    fine(panel)
