@@ -132,8 +132,8 @@ def measure(names: tuple[str, ...], rounds: int) -> str:
             "own module see one picture of noise, and every value is compared with its foretold shape. "
             "*Graph*: attention and what is linear. *Readers*: how the representation reads each layer. "
             "*Taps*: the graph with a hand on every source. *Check*: the library's own output for this "
-            "picture. The rest is the pass itself. These are seconds of the processor, which other programs do "
-            "not lengthen much. *Nothing kept*: the tower is recorded first.",
+            "picture. The rest is the pass itself. All six are seconds of the processor, since other programs "
+            "lengthen those of the clock. *Nothing kept*: the tower is recorded first.",
             "",
             *lines[1],
             *parts,
