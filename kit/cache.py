@@ -6,20 +6,20 @@ nothing is kept, and everything is made anew.
 
 import os
 import re
-import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
 
 from kit.errors import KitError
+from kit.writing import is_unfinished, make_folder, write_file
 
 VARIABLE = "KIT_CACHE"
 LIMIT = 200_000_000  # bytes of all files together; those that were used longest ago go first
 LARGEST = 8_000_000  # bytes of one file
 OURS = re.compile(r"record-[0-9a-f]{64}\.json")
-UNFINISHED = re.compile(r"record-[0-9a-f]{64}\.json\..+\.tmp")
 ABANDONED = 3600  # seconds after which an unfinished file is taken to be left over
 
 
@@ -58,23 +58,14 @@ def read(name: str) -> bytes | None:
 
 
 def write(name: str, data: bytes) -> bool:
-    """Keep a file, written under a temporary name and then renamed; whether that could be done."""
-    temporary = None
+    """Keep a file; whether that could be done."""
+    path = _path(name)
+    if path is None or len(data) > LARGEST:
+        return False
     try:
-        path = _path(name)
-        if path is None or len(data) > LARGEST:
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        number, temporary = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(number, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
+        make_folder(path.parent)
+        write_file(path, data)
+    except KitError:  # a missing, full or read-only disk
         return False
     _shrink()
     return True
@@ -83,7 +74,7 @@ def write(name: str, data: bytes) -> bool:
 def kept() -> list[tuple[Path, int, float]]:
     """The kept files, each with its bytes and when it was last used (seconds); longest ago first."""
     found = []
-    for path in _listed(OURS):
+    for path in _listed(_is_ours):
         with suppress(OSError):  # another process removed it
             facts = path.stat()
             found.append((path, facts.st_size, facts.st_mtime))
@@ -96,8 +87,8 @@ def clear() -> int:
     Raises:
         KitError: a file cannot be removed.
     """
-    found = _listed(OURS)
-    for path in [*found, *_listed(UNFINISHED)]:
+    found = _listed(_is_ours)
+    for path in [*found, *_listed(is_unfinished)]:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
@@ -114,11 +105,15 @@ def _path(name: str) -> Path | None:
     return None if place is None else place / name
 
 
-def _listed(pattern: re.Pattern) -> list[Path]:
-    """The files of the folder whose whole name fits the pattern."""
+def _is_ours(name: str) -> bool:
+    return OURS.fullmatch(name) is not None
+
+
+def _listed(wanted: Callable[[str], bool]) -> list[Path]:
+    """The files of the folder whose names are wanted."""
     place = folder()
     try:
-        return [] if place is None else [p for p in place.iterdir() if pattern.fullmatch(p.name)]
+        return [] if place is None else [p for p in place.iterdir() if wanted(p.name)]
     except OSError:
         return []
 
@@ -133,7 +128,7 @@ def _shrink() -> None:
         with suppress(OSError):
             path.unlink(missing_ok=True)
             total -= size
-    for path in _listed(UNFINISHED):
+    for path in _listed(is_unfinished):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > ABANDONED:
                 path.unlink()

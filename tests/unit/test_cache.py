@@ -86,7 +86,7 @@ def test_two_processes_write_one_file_and_it_is_always_whole(folder):
 
 def test_an_unfinished_file_is_removed_after_an_hour(folder):
     folder.mkdir()
-    old, young = (folder / f"{NAMES[0]}.{age}.tmp" for age in ("old", "young"))
+    old, young = (folder / f".loupe-{age}.tmp" for age in ("old", "young"))
     old.touch()
     young.touch()
     os.utime(old, (time.time() - 4000,) * 2)
