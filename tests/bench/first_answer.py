@@ -132,7 +132,7 @@ def measure(names: tuple[str, ...], rounds: int) -> str:
             "own module see one picture of noise, and every value is compared with its foretold shape. "
             "*Graph*: attention and what is linear. *Readers*: how the representation reads each layer. "
             "*Taps*: the graph with a hand on every source. *Check*: the library's own output for this "
-            "picture. The rest is the pass itself. All six are seconds of the processor, since other programs "
+            "picture. The rest is the pass itself. All six are seconds of the processor, since others "
             "lengthen those of the clock. *Nothing kept*: the tower is recorded first.",
             "",
             *lines[1],
