@@ -241,8 +241,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "clearing takes files of the user's whose names begin like ours",
         CACHE,
-        "if pattern.fullmatch(p.name)]",
-        "if pattern.match(p.name)]",
+        "return OURS.fullmatch(name) is not None",
+        "return OURS.match(name) is not None",
         (),  # cache
     ),
 ]
