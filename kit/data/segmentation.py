@@ -10,10 +10,13 @@ import pandas as pd
 from PIL import Image
 
 from kit.data.reading import NO_BYTES, Read, attempt, file_stamp
-from kit.errors import KitError
+from kit.errors import KitError, shown
+from kit.models.images import MAX_PIXELS
 
 IMAGES, TRUTHS = "/value/img", "/value/gt"
 FILE = "gtsegs_ijcv.mat"
+MOST = 1_000_000  # pictures in a file
+DEEPEST = 4  # references behind each other
 
 
 @dataclass
@@ -115,11 +118,17 @@ class SegmentationFile:
 
         with _opened(self.path) as file:
             try:
-                held = file[file[key][self.numbers[number], 0]]
-                while held.dtype == h5py.ref_dtype:
-                    held = file[held[0, 0]]
+                held = file[_own(file, key)[self.numbers[number], 0]]
+                for _ in range(DEEPEST):
+                    if held.dtype == h5py.ref_dtype:
+                        held = file[held[0, 0]]
+                _check_own(held)
+                if held.dtype == h5py.ref_dtype or held.size > 3 * MAX_PIXELS:
+                    raise ValueError(f"{list(held.shape)} of {held.dtype}")
                 return np.asarray(held)
-            except (KeyError, ValueError, IndexError, AttributeError, OSError) as error:
+            except KitError:
+                raise
+            except (KeyError, ValueError, IndexError, AttributeError, TypeError, OSError) as error:
                 raise KitError(
                     f'cell {self.numbers[number]} of "{key}" in "{self.path.name}" leads nowhere '
                     f"({type(error).__name__}); take the published file again."
@@ -156,26 +165,53 @@ def read_imagenet_segmentation(path) -> SegmentationFile:
     with _opened(path) as file:
         cells = {}
         for key in (IMAGES, TRUTHS):
-            if key not in file:
+            if _own(file, key) is None:
                 known = ", ".join(f"/{name}" for name in file) or "nothing"
                 raise KitError(
                     f'"{path.name}" has no "{key}"; it holds {known}: take {FILE} as it is published.'
                 )
-            cells[key] = file[key]
+            cells[key] = _own(file, key)
             if cells[key].ndim != 2 or cells[key].shape[1] != 1 or cells[key].dtype != h5py.ref_dtype:
                 raise KitError(
                     f'"{key}" of "{path.name}" should be references, [image, 1]; it is '
                     f"{list(cells[key].shape)} of {cells[key].dtype}: take {FILE} as it is published."
                 )
         counts = [len(cell) for cell in cells.values()]
-    if counts[0] != counts[1] or counts[0] == 0:
+    if counts[0] != counts[1] or not 0 < counts[0] <= MOST:
         raise KitError(
-            f'"{path.name}" has {counts[0]} pictures and {counts[1]} masks; there should be one for each.'
+            f'"{path.name}" has {counts[0]} pictures and {counts[1]} masks; there should be one for each, '
+            f"and no more than {MOST:,}: take {FILE} as it is published."
         )
     labels = pd.DataFrame(index=range(counts[0]))
     return SegmentationFile(
         path, list(range(counts[0])), labels, notes=[f"{counts[0]:,} pictures in the file."]
     )
+
+
+def _own(file, key: str):
+    """A dataset that lies in the file itself; None where there is none of that name."""
+    import h5py
+
+    for end in range(2, len(key) + 1):
+        if end == len(key) or key[end] == "/":
+            link = file.get(key[:end], getlink=True)
+            if link is not None and not isinstance(link, h5py.HardLink):
+                raise KitError(
+                    f'"{key[:end]}" of "{shown(Path(file.filename).name)}" is a link to another place; take '
+                    f"{FILE} as it is published."
+                )
+    found = file.get(key)
+    if not isinstance(found, h5py.Dataset):
+        return None
+    _check_own(found)
+    return found
+
+
+def _check_own(dataset) -> None:
+    """Raise where a dataset keeps its numbers in other files, which would be shown as a picture."""
+    if dataset.external or dataset.is_virtual:
+        name = shown(Path(dataset.file.filename).name)
+        raise KitError(f'"{name}" keeps its numbers in other files; take {FILE} as it is published.')
 
 
 def _opened(path: Path):

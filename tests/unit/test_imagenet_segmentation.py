@@ -80,9 +80,28 @@ def fewer(file):
     file.create_dataset("value/gt", (2, 1), h5py.ref_dtype)
 
 
+def linked(file):
+    del file["value/gt"]
+    file["value/gt"] = h5py.ExternalLink("other.h5", "/gt")
+
+
+def a_group(file):
+    del file["value/gt"]
+    file.create_group("value/gt")
+
+
+def endless(file):
+    del file["value/gt"], file["value/img"]
+    for name in ("img", "gt"):
+        file.create_dataset(f"value/{name}", (2**40, 1), h5py.ref_dtype, chunks=(1024, 1))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (linked, '"/value/gt" of "other.mat" is a link to another place'),
+        (a_group, 'has no "/value/gt"'),
+        (endless, "there should be one for each, and no more than 1,000,000"),
         (moved("value/gt"), 'has no "/value/gt"; it holds'),
         (moved("value/img"), 'has no "/value/img"'),
         (number_cells, r'"/value/gt" of .* should be references, \[image, 1\]; it is \[3, 1\] of float64'),
@@ -117,3 +136,24 @@ def test_a_cell_that_is_no_picture_is_named_and_listed(tmp_path):
     with pytest.raises(kit.KitError, match=r'cell 1 of "/value/img" .* leads nowhere'):
         pictures[1]
     assert list(pictures.damaged) == [0, 1]
+
+
+def test_a_cell_that_leads_out_of_the_file_or_nowhere_is_refused(tmp_path):
+    """Numbers of another file, a reference to itself, and more numbers than any picture has."""
+    (tmp_path / "secret.txt").write_bytes(b"abc" * 4)
+
+    def spoil(file):
+        held = file["#refs#"]
+        secret = [(str(tmp_path / "secret.txt"), 0, 12)]
+        file["value/img"][0, 0] = held.create_dataset("out", (3, 2, 2), np.uint8, external=secret).ref
+        held["cell1"][0, 0] = held["cell1"].ref
+        file["value/img"][1, 0] = held["cell1"].ref
+        huge = held.create_dataset("huge", (3, 2**20, 2**20), np.uint8, chunks=(3, 64, 64))
+        file["value/img"][2, 0] = huge.ref
+
+    write(tmp_path / "gtsegs_ijcv.mat", spoil)
+    pictures = kit.data.read_imagenet_segmentation(tmp_path)
+    for number, said in enumerate(["keeps its numbers in other files", "leads nowhere", "leads nowhere"]):
+        with pytest.raises(kit.KitError, match=said):
+            pictures[number]
+    assert [found.sha256 for found in map(pictures.read, range(3))] == [bytes(32)] * 3

@@ -86,10 +86,54 @@ def test_help_lists_every_kind_of_set(capsys):
         (["stickers-l8", "waterbirds:tests:tset"], 'Waterbirds has no split "tset"'),
         (["stickers-l8", "waterbirds:tests"], 'there is no metadata.csv in "tests"'),
         (["stickers-l8", "stickers:many"], 'stickers:many: "many" is no number of scenes'),
+        (["stickers-l8", "stickers:9²"], "is no number of scenes"),
+        (["stickers-l8", f"stickers:{'9' * 5000}"], "is no number of scenes"),
+        (["stickers-l8", "stickers:4", "--limit", "-1"], "--limit is -1; give a whole number from 1"),
+        (["stickers-l8", "stickers:4", "--limit", "0"], "--limit is 0; give a whole number from 1"),
+        (["stickers-l8", "stickers:4", "--batch", "0"], "--batch is 0; give a whole number from 1"),
+        (["stickers-l8", "stickers:4", "--workers", "-1"], "--workers is -1; give a whole number from 0"),
+        (["stickers-l8", "stickers:4", "--name", "a\nb"], "has line ends"),
+        (["stickers-l8", "stickers:4", "--out", "README.md"], '"README.md" is there already'),
+        (["stickers-l8", "stickers:4", "--out", "README.md/below"], "README.md"),
+        (["stickers-l8", "stickers:4", "--out", "x" * 300], "File name too long"),
+        (
+            ["stickers-l8", "stickers:4", "--out", "tests", "--keep", "store"],
+            "is not empty and holds no store",
+        ),
         (["stickers-l8", "stickers:4", "--selector", "L9.H0"], "layer 9 does not exist"),
         (["stickers-l8", "stickers:4", "--keep", "means", "--selector", "L5.H0"], "means are kept of every"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_sentence(words, says, tmp_path, capsys):
-    assert main(["pass", *words, "--out", str(tmp_path / "kept")]) == 2
+    out = [] if "--out" in words else ["--out", str(tmp_path / "kept")]
+    assert main(["pass", *words, *out]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_named_whatever_its_name(stickers, tmp_path, capsys):
+    folder = tmp_path / "caf\udce9\nset"
+    folder.mkdir()
+    stickers.viewed(kit.world.gallery().images[:1])[0].save(folder / "whole.png")
+    for number in range(12):
+        (folder / f"{number:02d}\udcff\n.png").write_bytes(b"no picture")
+    out = tmp_path / "moments"
+    for _ in range(2):  # the second time it is read
+        assert main(["pass", "stickers-l8", str(folder), "--out", str(out), "--selector", "L5.H*"]) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[1:3] == [
+            f"moments of 1 images in {out}.", "12 could not be read; they are listed beside it.",
+        ]  # fmt: skip
+        assert said[3].startswith(r"  00\udcff\n.png: ") and "is not an image" in said[3]
+        assert len(said) == 14 and said[-1] == "  … and 2 more."
+
+
+def test_a_pass_that_is_stopped_says_that_it_goes_on(stickers, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    words = ["pass", "stickers-l8", "stickers:4", "--out", str(tmp_path / "moments")]
+    with monkeypatch.context() as patch:
+        patch.setattr(kit.data.Pictures, "read", stop)
+        assert main(words) == 130
+    assert "Stopped. The same command goes on where it was." in capsys.readouterr().out
+    assert main(words) == 0
