@@ -36,6 +36,7 @@ COLUMNS = [
     "vectors_ratio",
     "seconds",
     "rechecked",
+    "twin",
     "same",
     "hiding",
     "reason",
@@ -74,10 +75,11 @@ have a head that is not zero, a verdict without attention.
 """
 RECHECKED = """Lines are of two ages. {count} were looked at once more, in float64 alone (`--recheck`):
 verdict, layers, and errors of sum, scores and maps are of that day, and so is the number of layers with a
-head that is not zero (`nonzero`); times and the error in float32 are of the first. They are all names of
-{families}. Of the others {plain} go the route of plain streams, on which the representation has a path to
-every layer that is a part, so that none of them can be silent; their error of maps was measured the first
-time."""
+head that is not zero (`nonzero`); times and the error in float32 are of the first. They are of {families}.
+{twins} others also go the general route, and are wired like one of these (`twin`: the same file, first
+word, verdict and kinds of parts), in which no layer is silent. {plain} go the route of plain streams, on
+which the representation has a path to every layer that is a part. Their figures are of the first day; maps
+were held against scores then too."""
 
 
 TOLERANCE = {"error64": 1e-10, "scores_error64": 1e-10, "maps_error64": 1e-10, "error32": 1e-5}
@@ -199,7 +201,10 @@ def _rechecked(rows: pd.DataFrame) -> str:
     others = rows[~again & rows["verdict"].isin(WHOLE)]
     families = sorted(rows[again]["family"].map(_short).unique())
     return RECHECKED.format(
-        count=again.sum(), families=", ".join(families), plain=(others["route"] == "plain").sum()
+        count=again.sum(),
+        families=", ".join(families),
+        twins=others["twin"].notna().sum(),
+        plain=(others["route"] == "plain").sum(),
     )
 
 

@@ -136,6 +136,34 @@ def test_a_line_is_checked_once_more_and_keeps_its_times(tmp_path, monkeypatch):
     coverage.recheck(kept, {"plain"})
     coverage.recheck(kept, {"vision_transformer", "resnet"})
     assert asked == ["timm/some_vit", "timm/test_vit", "timm/some_cnn"]
+    coverage.recheck(kept, {"timm/some_vit", "plain"})  # a name is asked for again, a route is not
+    assert asked[3:] == ["timm/some_vit"]
+
+
+def test_a_line_takes_silence_from_a_twin_that_was_asked():
+    asked = ROW | {
+        "name": "timm/swin_tiny",
+        "family": "swin_transformer",
+        "route": "general",
+        "rechecked": 1.0,
+    }
+    never = {k: v for k, v in asked.items() if k not in ("silent", "nonzero", "rechecked")}
+    others = {
+        "timm/swin_large": never,
+        "swin_clip": never | {"family": "timm trunk swin_base"},
+        "timm/swinv2_tiny": never,
+        "timm/swin_s3": never | {"kinds": {"head": 4, "branch": 5}},
+        "timm/swin_loud": never | {"silent": 1},
+    }
+    rows = {name: row | {"name": name} for name, row in others.items()} | {asked["name"]: asked}
+    found = coverage.with_twins(rows)
+    twins = {name: row.get("twin") for name, row in found.items()}
+    assert {n for n, twin in twins.items() if twin} == {"timm/swin_large", "swin_clip"}
+    assert twins["timm/swin_large"] == "timm/swin_tiny" and found["timm/swin_large"]["silent"] == 0
+    assert found["timm/swin_loud"]["silent"] == 1 and found["timm/swin_tiny"] is asked
+    assert "twin" not in never
+    half = coverage.with_twins(rows | {asked["name"]: asked | {"nonzero": 1}})
+    assert not any(row.get("twin") for row in half.values())
 
 
 def test_silent_layers_and_towers_without_attention_are_told_apart(tmp_path, monkeypatch):
@@ -148,7 +176,7 @@ def test_silent_layers_and_towers_without_attention_are_told_apart(tmp_path, mon
     )
     assert "| cait | 1 | 2 | 1 | 1 |" in page
     assert "| convnext_some | the sum is exact, its parts are whole branches | 9 | 1e-16 |" in page
-    assert "1 were looked at once more" in told and "They are all names of cait." in told
+    assert "1 were looked at once more" in told and "They are of cait." in told
     assert pd.read_csv(tmp_path / "coverage.csv").set_index("name").loc["timm/some_cait", "silent"] == 1
 
 
@@ -205,7 +233,7 @@ def test_a_line_that_says_more_than_was_found_writes_no_page(what, tmp_path, mon
 
 
 def test_the_lines_of_the_repository_say_no_more_than_was_found():
-    found = coverage.read(coverage.KEPT)
+    found = coverage.with_twins(coverage.read(coverage.KEPT))
     coverage_page.assert_claims(list(found.values()))
     assert len(found) > 1000
 
