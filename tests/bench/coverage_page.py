@@ -287,8 +287,10 @@ def _partial(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _reasons(rows: pd.DataFrame, verdict: str) -> pd.DataFrame:
     some = rows[rows["verdict"] == verdict]
-    reasons = some["reason"].astype("string").str.extract(
-        r'comes straight out of "(?P<operation>[^"]*)" in module "(?P<module>[^"]*)"'
+    reasons = (
+        some["reason"]
+        .astype("string")
+        .str.extract(r'comes straight out of "(?P<operation>[^"]*)" in module "(?P<module>[^"]*)"')
     )
     reasons = reasons.fillna({"operation": "gives tokens, no representation", "module": "the tower"})
     grouped = some.assign(**reasons).groupby(["family", "operation", "module"])["name"].apply(", ".join)
@@ -298,7 +300,9 @@ def _reasons(rows: pd.DataFrame, verdict: str) -> pd.DataFrame:
 def _failed(rows: pd.DataFrame) -> str:
     some = rows[rows["verdict"] == "failed"][["name", "reason"]]
     return (
-        table(some.assign(reason=some["reason"].astype("string").str.replace("|", "\\|"))) if len(some) else "None."
+        table(some.assign(reason=some["reason"].astype("string").str.replace("|", "\\|")))
+        if len(some)
+        else "None."
     ) + "\n"
 
 
