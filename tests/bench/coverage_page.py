@@ -156,7 +156,7 @@ def write(found: list[dict], largest: int, seconds: int, missing: list[str]) -> 
         ValueError: a line that says more than its own figures bear out; nothing is written then.
     """
     assert_claims(found)
-    rows = pd.DataFrame(found).reindex(columns=COLUMNS)
+    rows = pd.DataFrame(found).reindex(columns=COLUMNS).astype({"reason": "string"})
     rows.loc[rows["route"] == "plain", "silent"] = 0
     examined = rows[rows["verdict"] != "outside"].sort_values(["library", "family", "name"])
     _write_csv(examined)
@@ -287,10 +287,8 @@ def _partial(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _reasons(rows: pd.DataFrame, verdict: str) -> pd.DataFrame:
     some = rows[rows["verdict"] == verdict]
-    reasons = (
-        some["reason"]
-        .astype("string")
-        .str.extract(r'comes straight out of "(?P<operation>[^"]*)" in module "(?P<module>[^"]*)"')
+    reasons = some["reason"].str.extract(
+        r'comes straight out of "(?P<operation>[^"]*)" in module "(?P<module>[^"]*)"'
     )
     reasons = reasons.fillna({"operation": "gives tokens, no representation", "module": "the tower"})
     grouped = some.assign(**reasons).groupby(["family", "operation", "module"])["name"].apply(", ".join)
@@ -300,9 +298,7 @@ def _reasons(rows: pd.DataFrame, verdict: str) -> pd.DataFrame:
 def _failed(rows: pd.DataFrame) -> str:
     some = rows[rows["verdict"] == "failed"][["name", "reason"]]
     return (
-        table(some.assign(reason=some["reason"].astype("string").str.replace("|", "\\|")))
-        if len(some)
-        else "None."
+        table(some.assign(reason=some["reason"].str.replace("|", "\\|"))) if len(some) else "None."
     ) + "\n"
 
 

@@ -1,0 +1,248 @@
+"""Mutants of what is trusted: records, hooks, weights files, sets of images, stores, and verdicts on maps."""
+
+from tests.mutants import Mutant
+
+STAMP, HOOKS, TRACE, MODEL = (f"kit/models/{name}.py" for name in ("stamp", "hooks", "trace", "model"))
+CHECK, FROZEN, GENERAL = "kit/parts/check.py", "kit/parts/frozen.py", "kit/parts/general_run.py"
+EDITS, SPLITS, SILENT = "kit/edits/ablation.py", "kit/parts/splits.py", "kit/parts/silent.py"
+WEIGHTS, VALUES, TRANSFORMS = "kit/models/weights.py", "kit/models/values.py", "kit/models/transforms.py"
+FOLDERS, OPEN_CLIP, TIMM = "kit/models/folders.py", "kit/models/load_open_clip.py", "kit/models/load_timm.py"
+LOCKS, PASSES = "kit/data/locks.py", "kit/data/passes.py"
+IMAGES, WRITING = "kit/models/images.py", "kit/writing.py"
+FILES, SUMS = "kit/parts/files.py", "kit/parts/sums.py"
+STORE_FILES, STORE_PASS = "kit/parts/store_files.py", "kit/parts/store_pass.py"
+DIGEST, KEPT = "kit/models/digest.py", "kit/models/kept.py"
+RECORDS, CACHE = "kit/models/records.py", "kit/cache.py"
+
+
+MUTANTS: list[Mutant] = [
+    # which record of a tower is trusted
+    Mutant(
+        "a value in a dictionary of a module may change after the recording",
+        STAMP,
+        "return tuple((key, held(v)) for key, v in value.items())",
+        "return tuple(value)",
+        (),  # stamp
+    ),
+    Mutant(
+        "hooks that only look are gone after the recording",
+        HOOKS,
+        "if n not in there or n in after})",
+        "if n in after})",
+        (),  # hooks
+    ),
+    Mutant(
+        "the record of a tower stands for the one that took its place",
+        TRACE,
+        "known = kept is not None and kept.tower is model.tower and editing in (None, kept.editing)",
+        "known = kept is not None and editing in (None, kept.editing)",
+        (),  # trace
+    ),
+    Mutant(
+        "texts are kept although a hook on the text tower may do something else now",
+        MODEL,
+        "if not same or stamp.hooks:",
+        "if not same:",
+        (),  # model
+    ),
+    Mutant(
+        "what rounding explains is measured with the user's hooks on",
+        CHECK,
+        "with only(Stamp(tower).hooks, frozenset()), torch.no_grad():",
+        "with torch.no_grad():",
+        (),  # check
+    ),
+    Mutant(
+        "the self-check answers with the one that is kept",
+        CHECK,
+        "frozen_graph(model).check = None",
+        "frozen_graph(model)",
+        (),  # check
+    ),
+    Mutant(
+        "maps of directions that were written in place are those of the old ones",
+        GENERAL,
+        "key = directions.data_ptr(), directions._version, tuple(directions.shape)",
+        "key = directions.data_ptr(), tuple(directions.shape)",
+        (),  # general route
+    ),
+    Mutant(
+        "a run from before a change of the weights is ablated with the new ones",
+        EDITS,
+        "if isinstance(pixels, Run) and pixels.frozen is not frozen_graph(model):",
+        "if isinstance(pixels, Run) and pixels.frozen.trace is not frozen_graph(model).trace:",
+        (),  # ablation
+    ),
+    # which weights and which settings are taken
+    Mutant(
+        "of plain and averaged weights in one file the averaged ones are taken",
+        WEIGHTS,
+        "raw = raw[inner[0]]",
+        "raw = raw[inner[-1]]",
+        (),  # weights
+    ),
+    Mutant(
+        "values that are finite in the file's type alone are let through",
+        VALUES,
+        "kind = value.dtype if types is None else types[name]",
+        "kind = value.dtype",
+        (),  # values
+    ),
+    Mutant(
+        "a setting of images that is 0 is not taken",
+        TRANSFORMS,
+        "return {key: value for key, value in (preprocess or {}).items() if value is not None}",
+        "return {key: value for key, value in (preprocess or {}).items() if value}",
+        (),  # transforms
+    ),
+    Mutant(
+        "of several weights files in a folder the first by name is taken",
+        FOLDERS,
+        "found = [name for name in files if name in there] or (there if len(there) == 1 else [])",
+        "found = [name for name in files if name in there] or there",
+        (),  # folders
+    ),
+    Mutant(
+        "a file whose activation is in doubt gets that of the first tag",
+        OPEN_CLIP,
+        'for key in ("quick_gelu", *RECIPE)',
+        "for key in RECIPE",
+        (),  # open_clip
+    ),
+    Mutant(
+        "fewer class names than outputs are taken for the first ones",
+        TIMM,
+        "if labels is not None and (head is None or len(labels) != len(head)):",
+        "if labels is not None and (head is None or len(labels) > len(head)):",
+        (),  # timm
+    ),
+    # which file is ours, which image is the one that was read, which rows are made again
+    Mutant(
+        "any JSON at the place of a lock is written over",
+        LOCKS,
+        "if not BEGIN.startswith(begin):",
+        "if not BEGIN.startswith(begin[:1]):",
+        (),  # locks
+    ),
+    Mutant(
+        "a pass goes over what another process of an earlier one has done",
+        PASSES,
+        "if number not in all_done.done][",
+        "if number not in own.done][",
+        (),  # passes
+    ),
+    Mutant(
+        "a picture that was written over with its old time of change is untouched",
+        IMAGES,
+        'facts = f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}"',
+        'facts = f"{about.st_size} {about.st_mtime_ns} {about.st_ino}"',
+        (),  # images
+    ),
+    Mutant(
+        "clearing up takes what another pass is writing in the same folder",
+        WRITING,
+        "if name.startswith(_mark(path)) and is_unfinished(name):",
+        "if is_unfinished(name):",
+        (),  # writing
+    ),
+    Mutant(
+        "a file that does not say what it is of is of this pass",
+        FILES,
+        "if found.get(key) != value:",
+        "if found.get(key, value) != value:",
+        (),  # files
+    ),
+    Mutant(
+        "a table of the user's with the name of ours is written over",
+        STORE_FILES,
+        "not (name.startswith(LOCK) or is_unfinished(name))",
+        "not (name.startswith(LOCK) or name in (LABELS, FILES) or is_unfinished(name))",
+        (),  # store files
+    ),
+    Mutant(
+        "a store that goes on keeps rows of pictures that were replaced",
+        STORE_PASS,
+        "if not whole or replaced(self.images, seen):",
+        "if not whole:",
+        (),  # store pass
+    ),
+    Mutant(
+        "sums go on with batches of another size",
+        SUMS,
+        'check_same(self.kind, file, facts, self.empty.facts | ({"batch": self.batch} if state else {}))',
+        "check_same(self.kind, file, facts, self.empty.facts)",
+        (),  # sums
+    ),
+    # which layers count as reached, and which maps are refused
+    Mutant(
+        "where there are maps by position, those by source are not held against their heads",
+        SPLITS,
+        "splits = SPLITS if run.has_positions else SPLITS[:1]",
+        "splits = SPLITS[1:] if run.has_positions else SPLITS[:1]",
+        (),  # splits
+    ),
+    Mutant(
+        "whatever reads silent layers passes for attention",
+        SILENT,
+        "self.kept[layer] = torch.zeros_like(out) if layer in self.silent else out",
+        "self.kept[layer] = out",
+        (),  # silent
+    ),
+    Mutant(
+        "maps are allowed the largest error that they have",
+        CHECK,
+        "wrong_splits=wrong(errors, self.tolerance))",
+        "wrong_splits=wrong(errors, max(largest, self.tolerance)))",
+        (),  # check
+    ),
+    Mutant(
+        "layers whose parts are zero count as reached",
+        FROZEN,
+        'return sum(s.kind == "head" for s in self.read)',
+        'return sum(s.kind == "head" for s in self.sources)',
+        (),  # frozen
+    ),
+    Mutant(
+        "the branch that hides silent layers is not named",
+        FROZEN,
+        "hidden = self._layers.keys() - {s.node for s in (self.read if silent else self.sources)}",
+        "hidden = self._layers.keys() - {s.node for s in self.sources}",
+        (),  # frozen
+    ),
+    # which kept record is read
+    Mutant(
+        "towers that differ in a private attribute share a record",
+        DIGEST,
+        "if name not in _OWN:",
+        'if name not in _OWN and not name.startswith("_"):',
+        (),  # digest
+    ),
+    Mutant(
+        "a record outlives the kit and the libraries that made it",
+        KEPT,
+        "about = [structure, list(size), str(like.dtype), like.device.type, _surroundings()]",
+        "about = [structure, list(size), str(like.dtype), like.device.type]",
+        (),  # kept
+    ),
+    Mutant(
+        "a record is tried on a black picture",
+        KEPT,
+        "noise = torch.randn(1, 3, *self.size, generator=torch.Generator().manual_seed(0))",
+        "noise = torch.zeros(1, 3, *self.size)",
+        (),  # kept
+    ),
+    Mutant(
+        "a tower that is read back has all its operations in one module",
+        RECORDS,
+        '"module": _at(self.modules, path)}',
+        '"module": _at(self.modules, 0)}',
+        (),  # records
+    ),
+    Mutant(
+        "clearing takes files of the user's whose names begin like ours",
+        CACHE,
+        "return OURS.fullmatch(name) is not None",
+        "return OURS.match(name) is not None",
+        (),  # cache
+    ),
+]
