@@ -18,7 +18,7 @@ def alternate(
     rounds: int = 9,
     warmup: int = 2,
     after: Callable | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] | None = None,
 ):
     """Medians of running times, and ratios to the first function.
 
@@ -31,14 +31,15 @@ def alternate(
         rounds: how often each is timed.
         warmup: how often each runs before that, untimed.
         after: called inside the timed span after each run, such as `torch.cuda.synchronize`.
-        clock: gives seconds; `time.process_time` counts those of this process alone, whatever else runs.
+        clock: gives seconds, those of the wall where None; `time.process_time` counts those of this
+            process alone, whatever else runs.
 
     Returns:
         By name: `{"seconds": median, "low": fastest, "high": slowest, "ratio": median over the rounds
         of its time divided by the denominator's time in the same round}`. The entry "the same again"
         is the denominator once more.
     """
-    first = next(iter(functions))
+    clock, first = clock or time.perf_counter, next(iter(functions))
     runs = {**functions, AGAIN: functions[first]}
     for function in runs.values():
         for _ in range(warmup):
