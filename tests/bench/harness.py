@@ -14,7 +14,11 @@ AGAIN = "the same again"
 
 
 def alternate(
-    functions: dict[str, Callable], rounds: int = 9, warmup: int = 2, after: Callable | None = None
+    functions: dict[str, Callable],
+    rounds: int = 9,
+    warmup: int = 2,
+    after: Callable | None = None,
+    clock: Callable[[], float] | None = None,
 ):
     """Medians of running times, and ratios to the first function.
 
@@ -27,13 +31,15 @@ def alternate(
         rounds: how often each is timed.
         warmup: how often each runs before that, untimed.
         after: called inside the timed span after each run, such as `torch.cuda.synchronize`.
+        clock: gives seconds, those of the wall where None; `time.process_time` counts those of this
+            process alone, whatever else runs.
 
     Returns:
         By name: `{"seconds": median, "low": fastest, "high": slowest, "ratio": median over the rounds
         of its time divided by the denominator's time in the same round}`. The entry "the same again"
         is the denominator once more.
     """
-    first = next(iter(functions))
+    clock, first = clock or time.perf_counter, next(iter(functions))
     runs = {**functions, AGAIN: functions[first]}
     for function in runs.values():
         for _ in range(warmup):
@@ -41,11 +47,11 @@ def alternate(
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for k in range(rounds):
         for name in list(runs)[:: 1 if k % 2 == 0 else -1]:
-            start = time.perf_counter()
+            start = clock()
             runs[name]()
             if after is not None:
                 after()
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     base = seconds[first]
     return {
         name: {

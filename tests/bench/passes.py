@@ -1,21 +1,25 @@
-"""Cost of a pass over images: time against plain encoding, size of what is kept, peak memory."""
+"""Cost of a pass over picture files: time against plain encoding, size of what is kept, peak memory."""
 
 import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 import kit
+from kit.data.reading import Read
 from tests.bench.harness import alternate, save, settings, table
 
 TOWERS = {"stickers-l8": {}, "ViT-B-16": {"pretrained": "random"}}
 IMAGES = {"stickers-l8": 512, "ViT-B-16": 16}
 BATCH = 8
+KEPT = ("moments", "store", "means")
 LARGE = "ViT-L-14"
 COUNTS = (1000, 10_000)
 PEAKS = 3  # processes of each kind
@@ -24,7 +28,7 @@ PEAKS = 3  # processes of each kind
 class Noise:
     """Pictures that are made as they are asked for, so that none stays in memory."""
 
-    damaged = None
+    damaged = root = None
 
     def __init__(self, count: int, size: int = 64):
         self.count, self.size = count, size
@@ -39,31 +43,42 @@ class Noise:
         values = np.random.default_rng(number)
         return values.integers(0, 256, (self.size, self.size, 3), dtype=np.uint8)
 
-    def content(self, number: int) -> bytes:
-        return bytes(32)
+    def read(self, number: int) -> Read:
+        return Read(Image.fromarray(self[number]), "")
+
+    def stamp(self, number: int) -> None:
+        return None
 
 
-def measure(name: str, rounds: int) -> str:
-    """Times of one tower: plain encoding of the same pictures, then each kind of pass."""
+def measure(name: str, rounds: int, clock) -> str:
+    """Times of one tower: plain encoding of the same files, then each kind of pass, written and hashed."""
     model = kit.load(name, **TOWERS[name])
-    images = Noise(IMAGES[name], model.image_size[0])
-
-    def encode():
-        for start in range(0, len(images), BATCH):
-            pictures = [images[n] for n in range(start, min(start + BATCH, len(images)))]
-            model.encode_image(model.preprocess(pictures))
-
+    noise = Noise(IMAGES[name], 2 * model.image_size[0])
     with tempfile.TemporaryDirectory() as folder:
-        made = iter(range(10_000))
-        kinds = {
-            "moments": lambda: kit.collect(model, images, "moments", "noise", BATCH),
-            "store": lambda: kit.collect(
-                model, images, "store", "noise", BATCH, path=Path(folder) / str(next(made))
-            ),
-            "means": lambda: kit.collect(model, images, "means", "noise", BATCH),
-        }
-        found = alternate({"plain encoding": encode, **kinds}, rounds, warmup=1)
-    return table(found, name, settings(images=len(images), batch=BATCH, rounds=rounds))
+        place, made = Path(folder) / "pictures", iter(range(10_000))
+        place.mkdir()
+        for number in range(len(noise)):
+            Image.fromarray(noise[number]).save(place / f"{number:04d}.jpg", quality=90)
+        paths = sorted(place.iterdir())
+        size = sum(path.stat().st_size for path in paths) / len(paths) / 1024
+
+        def encode():
+            for start in range(0, len(paths), BATCH):
+                model.encode_image(model.preprocess(paths[start : start + BATCH]))
+
+        def collect(keep: str):
+            images = kit.data.read_folder(place)
+            return lambda: kit.collect(
+                model, images, keep, "noise", BATCH, path=Path(folder) / str(next(made))
+            )
+
+        found = alternate(
+            {"plain encoding": encode, **{keep: collect(keep) for keep in KEPT}}, rounds, 1, clock=clock
+        )
+    about = settings(
+        images=len(paths), kib_each=round(size), batch=BATCH, rounds=rounds, clock=clock.__name__
+    )
+    return table(found, name, about)
 
 
 def sizes() -> str:
@@ -124,6 +139,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--busy", action="store_true", help="count this process's seconds, where others run")
+    parser.add_argument("--only", nargs="+", choices=TOWERS, help="times of these alone")
     parser.add_argument("--dry", action="store_true", help="print, write nothing")
     parser.add_argument("--peak", nargs=2, metavar=("KEEP", "IMAGES"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -131,9 +148,12 @@ def main() -> None:
     if chosen.peak:
         peak(chosen.peak[0], int(chosen.peak[1]))
         return
-    tables = [*(measure(name, chosen.rounds) for name in TOWERS), sizes(), memory()]
+    clock = time.process_time if chosen.busy else time.perf_counter
+    names = chosen.only or list(TOWERS)
+    tables = [measure(name, chosen.rounds, clock) for name in names]
+    tables += [] if chosen.only else [sizes(), memory()]
     print("\n".join(tables))
-    if not chosen.dry:
+    if not (chosen.dry or chosen.only or chosen.busy):
         print(save("passes", tables))
 
 

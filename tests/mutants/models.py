@@ -77,14 +77,14 @@ MUTANTS = [
     Mutant(
         "transparent pixels lie on black",
         "kit/models/images.py",
-        'Image.new("RGBA", image.size, "white")',
-        'Image.new("RGBA", image.size, "black")',
+        'Image.new("RGBA", strip.size, "white")',
+        'Image.new("RGBA", strip.size, "black")',
         (f"{IMAGES}::test_transparent_pixels_lie_on_white",),
     ),
     Mutant(
         "the rotation in a photograph's EXIF data is ignored",
         "kit/models/images.py",
-        "image = ImageOps.exif_transpose(image)",
+        "image = _turned(image)",
         "image = image.copy()",
         (f"{IMAGES}::test_exif_rotation_is_applied",),
     ),

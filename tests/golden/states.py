@@ -1,0 +1,205 @@
+"""The panels as the notebooks make them, on fewer images, and six states of each as strings.
+
+Together the states move every control that a state has: pictures and an upload, models, prompts (unknown
+words, one alone), directions, heads and other parts, heads side by side, tokens, parts that are off, direct
+and total effects, means and zero, reference sets, questions, banks, numbers of texts, scores, subsets,
+attributes, ways to compare, methods, classes, films and towers. The strings are of the day on which they
+were written, and stay as they are: people keep such strings.
+"""
+
+from collections.abc import Callable
+from functools import cache
+
+import kit
+from kit.edits import Reference, ask_classes, cue_effects
+from kit.maps import METHODS, segment
+from kit.models.directions import Directions
+from kit.projections import Bank
+
+SCENES = 200  # where a notebook has 1,000
+UPLOAD = "upload a8ca9bb12c"  # what panels call the picture below
+
+
+def upload() -> bytes:
+    """A picture file that is no scene: a red disc on a green ground."""
+    width, height, rows = 60, 48, []
+    for y in range(height):
+        for x in range(width):
+            inside = (x - 20) ** 2 + (y - 26) ** 2 < 200
+            rows += (210, 40 + y, 30) if inside else (30 + x, 140, 2 * y)
+    return b"P6 %d %d 255\n" % (width, height) + bytes(rows)
+
+
+@cache
+def model(name: str = "stickers-l8"):
+    """A shipped model, loaded once for all panels."""
+    return kit.load(name)
+
+
+def explorer(state: str):
+    """Notebook 00's panel, with an upload."""
+    panel = kit.panels.Explorer(model(), texts=["a cat", "a dog"], state=state)
+    panel.upload(upload(), "disc.ppm")
+    return panel
+
+
+def head_tokens(state: str):
+    """Notebook 16's panel, with an upload."""
+    bank, images = Bank.stickers(model()), kit.world.draw(SCENES // 2, 83_004)
+    moments = kit.collect(model(), images, "moments", "100 scenes", selector="L*.H*")
+    spans = kit.textspan(moments, bank, texts=1)
+    panel = kit.panels.HeadTokens(model(), spans=spans, bank=bank, state=state)
+    panel.upload(upload(), "disc.ppm")
+    return panel
+
+
+def spans(state: str):
+    """Notebook 12's panel."""
+    scenes = kit.world.draw(SCENES, 81_001, kind="single")
+    store = kit.collect(model(), scenes, "store", "200 scenes", selector="L*.H*")
+    return kit.panels.Spans(model(), scenes, store, state=state)
+
+
+def segmenter(state: str):
+    """Notebook 15's panel, without the two methods that divide by what may be almost zero.
+
+    What rounding does to partial LRP and transformer attribution moves edges of masks: their figures differ
+    from machine to machine.
+    """
+    names = list(kit.world.VALUES["concept"])
+    directions = Directions(names, model().encode_text(kit.world.prompts("concept")))
+    scenes = kit.world.draw(12, 85_001, kind="single")
+    methods = [name for name in METHODS if name not in ("partial LRP", "transformer attribution")]
+    result = segment(model(), scenes, directions, scenes.masks[:, 0], methods)
+    gallery = kit.world.gallery()[[0, 9, 16, 18]]
+    return kit.panels.Segmenter(model(), gallery, directions, overall=result, state=state)
+
+
+def groups(state: str):
+    """Notebook 13's panel; the choices are those that the notebook comes to."""
+    reader, texts = model("stickers-l8-web"), kit.data.animal_texts()
+    validation, test = kit.data.animals(SCENES // 2, 82_001), kit.data.animals(SCENES, 82_002)
+    tuning = ask_classes(reader, validation, texts, "100 validation scenes")
+    answers = ask_classes(reader, test, texts, "200 test scenes")
+    effects = cue_effects(tuning.differences(), tuning.labels["y"], tuning.labels["place"], tuning.index)
+    choices = {
+        "chosen by reading": "L5.H0, L1.H2, L5.H5, L0.H1, L1.H0",
+        "chosen automatically": "L5.H0, L5.H5, L1.H0",
+    }
+    return kit.panels.Groups(reader, answers, effects, choices, kit.data.training_shares("web"), state=state)
+
+
+def retrieval(state: str):
+    """Notebook 14's panel, with an upload."""
+    scenes = kit.world.draw(SCENES, 81_401, kind="single")
+    store = kit.collect(model(), scenes, "store", "200 scenes", selector="L*")
+    panel = kit.panels.Retrieval(model(), scenes, store, state=state)
+    panel.upload(upload(), "disc.ppm")
+    return panel
+
+
+def ablations(state: str):
+    """Notebook 11's panel, with three of its reference sets."""
+    scenes, others = kit.world.draw(SCENES, 11_001), kit.world.draw(SCENES // 2, 11_002)
+    store, held = (
+        kit.collect(model(), images, "store", name, selector="all", tokens="cls")
+        for images, name in ((scenes, "200 scenes"), (others, "100 held-out scenes"))
+    )
+    water = held.labels["background"].isin(["sea", "lake"]).to_numpy()
+    references = [
+        Reference.of(held),
+        Reference.shipped(model()),
+        Reference.of(held, water, "scenes on water"),
+    ]
+    return kit.panels.Ablations(model(), scenes, store, references, state=state)
+
+
+def towers(state: str):
+    """Notebook 20's panel, with an upload."""
+    panel = kit.panels.Towers(state=state)
+    panel.upload(upload(), "disc.ppm")
+    return panel
+
+
+PANELS: dict[str, Callable] = {
+    "Explorer": explorer,
+    "HeadTokens": head_tokens,
+    "Spans": spans,
+    "Segmenter": segmenter,
+    "Groups": groups,
+    "Retrieval": retrieval,
+    "Ablations": ablations,
+    "Towers": towers,
+}
+_SIX = "a cat;a dog;a red thing;a blue thing;a thing on grass;a thing on snow"
+_NET = "timm/vit_small_patch14_reg4_dinov2"
+STATES: dict[str, list[str]] = {
+    "Explorer": [
+        "stickers-l8|scene 16|L*.H*|a cat;a dog|replace=mean",
+        "stickers-l8|scene 16|L5.H3|a cat;a dog;a thing on grass|text=2|tokens=r4c2, r4c3, cls|replace=mean",
+        "stickers-l8-web|scene 23|L4.H1, L5.MLP|a rabbit;a guitar|text=1|off=L5.H0, L5.H5|replace=mean"
+        "|directions=raw",
+        "stickers-l8|scene 0|L3.H2, L5.H0|a red thing;a blue thing|off=L0.MLP, L2.H3|effect=total"
+        "|replace=mean",
+        "stickers-l8|scene 9|embed|a zebra on the moon;an elephant|off=L0-4.H*, L5.MLP|directions=reference",
+        f"stickers-l8|{UPLOAD}|none|a red thing|off=L*.MLP|effect=total",
+    ],
+    "HeadTokens": [
+        f"stickers-l8|scene 16|L2.H3, L5.H0|{_SIX}|tokens=r4c2|layer=5",
+        f"stickers-l8|scene 16|L5.H0, L4.H3|{_SIX}|text=4|shows=own text|film=each layer|layer=2",
+        f"stickers-l8|scene 18|L3.H1|{_SIX}|text=5|tokens=cls|directions=raw|shows=attention|layer=4",
+        f"stickers-l8|{UPLOAD}|L2.H3|{_SIX}|text=2|tokens=cls, r4c2, r4c3|layer=3",
+        "stickers-l8|scene 10|L2.H2, L1.H4|a zebra|shows=attention|film=each layer",
+        "stickers-l8|scene 5|L1.H2|a turtle;a thing on a lake|text=1|directions=raw|shows=own text|layer=1",
+    ],
+    "Spans": [
+        "stickers-l8|stickers grammar|5|released|all images|L5.H0|",
+        "stickers-l8|stickers grammar|3|variance|texture: plain|L1.H4|",
+        "stickers-l8|words of the stickers grammar|4|released|size: large|L2.H3|",
+        "stickers-l8|random directions|8|released|all images|L3.H5|",
+        "stickers-l8|own texts|1|variance|texture: plain|L2.H3"
+        "|a red thing; a thing on grass; a large thing; a zebra",
+        "stickers-l8|stickers grammar|4|released|size: small|L4.H2|",
+    ],
+    "Segmenter": [
+        "stickers-l8|scene 0|cat|token heatmap",
+        "stickers-l8|scene 1|elephant|rollout",
+        "stickers-l8|scene 2|cat|GradCAM",
+        "stickers-l8|scene 2|dog|value-only last layer",
+        "stickers-l8|scene 3|cat|patch cosine",
+        "stickers-l8|scene 3|evergreen tree|raw attention",
+    ],
+    "Groups": [
+        "stickers-l8-web|200 test scenes|none|land animal;water animal|off=L0.H1, L1.H0, L1.H2, L5.H0, L5.H5",
+        "stickers-l8-web|200 test scenes|none|land animal;water animal",
+        "stickers-l8-web|200 test scenes|none|land animal;water animal|off=L5.MLP",
+        "stickers-l8-web|200 test scenes|none|land animal;water animal|off=L4-5.H*, !L5.H1",
+        "stickers-l8-web|200 test scenes|none|land animal;water animal|off=L1.H4, L5.H3, L5.H1",
+        "stickers-l8-web|200 test scenes|none|land animal;water animal|off=embed, L0.attn, bias",
+    ],
+    "Retrieval": [
+        "stickers-l8|image 1|L2.H3|centred|colour|0",
+        "stickers-l8|image 1|L5.H0|centred|background|1",
+        "stickers-l8|image 17|L4.H3|raw|concept|0",
+        "stickers-l8|image 40|L3.H1|product|size|2",
+        "stickers-l8|image 199|L0.H4|centred|as the full model|5",
+        f"stickers-l8|{UPLOAD}|L5.H0|centred|background|0",
+    ],
+    "Ablations": [
+        "stickers-l8|100 held-out scenes|L3-5.attn|background|replace=mean",
+        "stickers-l8|100 held-out scenes|L*.MLP|concept|replace=mean",
+        "stickers-l8|2,000 unbiased scenes (world 1, seed 77001)|L*.MLP, embed, L1-3.attn, L5.H0|colour"
+        "|replace=mean",
+        "stickers-l8|scenes on water|L5.attn|background|replace=mean",
+        "stickers-l8|none|L0-2.attn, L3.MLP|size",
+        "stickers-l8|100 held-out scenes|all, !L2.MLP|position|tokens=cls|replace=mean",
+    ],
+    "Towers": [
+        f"{_NET}|scene 0|L1.H0|its own direction",
+        f"{_NET}|scene 16|L10.H2, L11.H5|what sets it apart",
+        f"{_NET}|{UPLOAD}|L3.H1|a random direction|tokens=r3c4, r3c5, cls",
+        "stickers-l8|scene 16|L5.H0|what sets it apart|tokens=r4c2",
+        "stickers-l8|scene 7|embed, L5.MLP|its own direction",
+        "timm/swin_tiny_patch4_window7_224|scene 17|L9.H3|its own direction",
+    ],
+}
