@@ -174,7 +174,7 @@ def test_what_does_not_fit_is_said(tiny, stickers, folder, store, question, tmp_
         Asked(store, question.directions, np.full(len(store), -1), list("abcde"), "letter")
     with pytest.raises(KitError, match='no tokens="cls" with keep="moments"; there is'):
         kit.collect(tiny, torch.zeros(2, 3, 32, 32).to(torch.uint8), "moments", "two", tokens="cls")
-    with pytest.raises(KitError, match="holds a store where arrays is"):
+    with pytest.raises(KitError, match="holds a store where tokens is"):
         merge_stores(tiny, [store, heads_of_others(tiny)], tmp_path / "both")
 
 

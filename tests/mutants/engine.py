@@ -119,8 +119,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "a frozen graph outlives a change of the weights",
         FROZEN,
-        "if cached is None or cached[0] != key:",
-        "if cached is None:",
+        "if kept is not record or weights is not record.stamp.weights:",
+        "if kept is None:",
         (f"{PARTS}::test_a_frozen_graph_is_made_anew_when_weights_change",),
     ),
     Mutant(
@@ -147,9 +147,9 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "the check passes every sum",
         "kit/parts/check.py",
-        "if not error <= tolerance:",
+        "if not error <= allowed:",
         "if False:",
-        ("tests/exact/test_refusals.py::test_the_check_raises_on_a_wrong_sum",),
+        ("tests/exact/test_refusals.py::test_a_wrong_sum_is_a_fault",),
     ),
     Mutant(
         "the paper's convention drops the output biases",

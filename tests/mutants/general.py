@@ -140,7 +140,7 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "attention that lies inside other parts is not named",
         "kit/parts/frozen.py",
-        "hidden = self._layers.keys() - reached",
+        "hidden = self._layers.keys() - {s.node for s in (self.read if silent else self.sources)}",
         "hidden = set()",
         on(SUM, "levit_128s"),
     ),

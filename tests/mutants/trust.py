@@ -15,7 +15,7 @@ DIGEST, KEPT = "kit/models/digest.py", "kit/models/kept.py"
 RECORDS, CACHE = "kit/models/records.py", "kit/cache.py"
 
 
-MUTANTS: list[Mutant] = [
+UNRUN: list[Mutant] = [
     # which record of a tower is trusted
     Mutant(
         "a value in a dictionary of a module may change after the recording",
