@@ -77,5 +77,5 @@ def test_directions_of_another_width(store, bank):
 def test_a_store_without_a_path_lies_in_a_passing_folder(store, monkeypatch, stickers):
     assert store.folder.is_dir() and "loupe-" in str(store.folder)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(KitError, match="must agree on a folder"):
+    with pytest.raises(KitError, match="WORLD_SIZE is 2, but the processes do not find each other"):
         kit.collect(stickers, kit.world.draw(4, 5), "store", "four")

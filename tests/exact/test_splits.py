@@ -104,7 +104,9 @@ def test_the_check_says_so(model):
 
 def test_maps_are_held_against_heads_once_and_not_by_runs_without_tokens():
     model = perturbed(PLAIN)
-    with mock.patch.object(runs, "split_errors", wraps=splits.split_errors) as asked:
+    with mock.patch.object(
+        sys.modules["kit.parts.check"], "split_errors", wraps=splits.split_errors
+    ) as asked:
         Run.of(model, pixels_for(model))
         assert not asked.called and frozen_graph(model).check.tokens is None
         for _ in range(2):
