@@ -1,5 +1,6 @@
 """Token maps are held against the scores of their heads; where they miss them, a layer's are refused."""
 
+import sys
 from unittest import mock
 
 import pytest
