@@ -210,9 +210,14 @@ class Model:
         self.passes["image"] += 1
         return expect_representation(self.name, self.tower(pixels.to(self.device)))  # [batch, embed]
 
-    def check_pixels(self, pixels: Tensor) -> None:
-        """Raise unless the tower can be run on these pixels. Every pass goes through here."""
-        self.check_ready()
+    def check_pixels(self, pixels: Tensor, recorded: bool = False) -> None:
+        """Raise unless the tower can be run on these pixels. Every pass goes through here.
+
+        Args:
+            pixels: [batch, 3, height, width].
+            recorded: there is a record of the tower that is true, so that it was ready and still is.
+        """
+        self._check_no_autocast() if recorded else self.check_ready()
         if not isinstance(pixels, Tensor):
             raise KitError(
                 "pixels should be a tensor [batch, 3, height, width], not of the type "

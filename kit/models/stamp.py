@@ -8,6 +8,7 @@ the library's own forward (`kit.models.hooks`).
 """
 
 from collections.abc import Iterable
+from operator import is_
 
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -62,7 +63,8 @@ class Stamp:
         tables = [a[name] for a in self._attributes for name in TABLES if name in a] + [*GLOBAL_HOOKS]
         self._empty = [table for table in tables if not table]
         self._tables = [table for table in tables if table]
-        self._items = [tuple(table.items()) for table in self._tables]
+        self._keys = _keys(self._tables)
+        self._held = [value for table in self._tables for value in table.values()]  # keeps their numbers
         own = [(a[name], name == "_forward_pre_hooks") for a in self._attributes for name in HOOKS]
         hooks = [(GLOBAL_HOOKS[0], True), (GLOBAL_HOOKS[1], False), *own]
         self.hooks = [Hooks(table, early) for table, early in hooks if table]
@@ -78,30 +80,30 @@ class Stamp:
         return weights_of(self._tensors)
 
     def _take_attributes(self) -> None:
-        self._names = list(map(tuple, self._kept()))
-        self._values = [tuple(a.values()) for a in self._kept()]
-        own = [(n, k, v) for n, a in enumerate(self._kept()) for k, v in a.items() if k not in OF_TORCH]
+        kept = self._kept()
+        self._values = list(map(dict, kept))
+        own = [(n, k, v) for n, a in enumerate(kept) for k, v in a.items() if k not in OF_TORCH]
         self._contents = [(n, k, v, held(v)) for n, k, v in own if type(v) in CONTAINERS]
+        self._loose = [(n, k, v) for n, k, v in own if isinstance(v, Tensor)]
 
     def _kept(self) -> list[dict]:
         """The attributes of every module, without those that a forward writes."""
-        if not self._ignored:
-            return self._attributes
-        return [
-            {name: value for name, value in attributes.items() if name not in self._ignored.get(number, ())}
-            for number, attributes in enumerate(self._attributes)
-        ]
+        kept = list(self._attributes)
+        for number, ignored in self._ignored.items():
+            kept[number] = {name: value for name, value in kept[number].items() if name not in ignored}
+        return kept
 
     def holds(self) -> bool:
         """Whether modules, hooks and attributes are the same, and tensors of the same shapes and types."""
         try:
             return (
                 not any(self._empty)
-                and [tuple(table.items()) for table in self._tables] == self._items
+                and _keys(self._tables) == self._keys
+                and all(map(is_, [v for table in self._tables for v in table.values()], self._held))
                 and list(map(type, self._modules)) == self._kinds
                 and [kind.forward for kind in self._classes] == self._forwards
-                and list(map(tuple, self._kept())) == self._names
-                and [tuple(a.values()) for a in self._kept()] == self._values
+                and self._kept() == self._values
+                and all(self._attributes[n].get(name) is value for n, name, value in self._loose)
                 and all(held(value) == content for _, _, value, content in self._contents)
                 and self._same_types()
             )
@@ -117,8 +119,8 @@ class Stamp:
     def settle(self) -> None:
         """Leave the plain attributes out from now on that are others now: a forward has just written them."""
         written = {(n, name) for n, name, value, content in self._contents if held(value) != content}
-        for number, (names, values) in enumerate(zip(self._names, self._values)):
-            before, now = dict(zip(names, values)), self._attributes[number]
+        for number, before in enumerate(self._values):
+            now = self._attributes[number]
             ignored, missing = self._ignored.get(number, set()), object()
             for name in (before.keys() | now.keys()) - ignored:
                 if before.get(name, missing) is not now.get(name, missing):
@@ -127,6 +129,11 @@ class Stamp:
             self._ignored.setdefault(number, set()).add(name)
         if written:
             self._take_attributes()
+
+
+def _keys(tables: list[dict]) -> tuple[list[int], list]:
+    """Lengths of tables, and all their keys in order."""
+    return list(map(len, tables)), [key for table in tables for key in table]
 
 
 def _tensors(attributes: dict) -> list[Tensor]:
@@ -151,8 +158,10 @@ def held(value: object) -> object:
 
 
 def weights_of(tensors: Iterable[Tensor]) -> tuple:
-    """Identity, version, place and shape of tensors, as one value to compare."""
-    return tuple([(id(t), t.untyped_storage()._cdata, version_of(t), t.shape) for t in tensors])
+    """Identity, place, version and shape of tensors, as one value to compare."""
+    tensors = list(tensors)
+    places = [t.untyped_storage()._cdata for t in tensors]
+    return tuple(map(id, tensors)), places, list(map(version_of, tensors)), [t.shape for t in tensors]
 
 
 def sample_of(tensors: Iterable[Tensor], size: int = 256) -> tuple[bytes, ...]:

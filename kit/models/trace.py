@@ -93,20 +93,26 @@ def trace_of(model) -> Trace:
     return record_of(model).trace
 
 
-def record_of(model, editing: frozenset[Key] | None = None) -> Record:
+def kept_record(model) -> Record | None:
+    """The record of a model's image tower that is kept, if it is still true."""
+    kept: Record | None = getattr(model, "_record", None)
+    return kept if kept is not None and kept.tower is model.tower and kept.stamp.holds() else None
+
+
+def record_of(model, editing: frozenset[Key] | None = None, kept: Record | None = None) -> Record:
     """The record of a model's image tower; made anew once modules, hooks or attributes are others.
 
     Args:
         model: from `kit.load`.
         editing: the hooks that edit, as the library's own forward has just shown. None takes those that
             are known, and of a tower that is not yet recorded none, since they show only in a pass.
+        kept: what `kept_record` has just given; None asks it.
 
     Raises:
         KitError: as `trace_of`.
     """
-    kept: Record | None = getattr(model, "_record", None)
-    known = kept is not None and kept.tower is model.tower and editing in (None, kept.editing)
-    if known and kept.stamp.holds():
+    kept = kept or kept_record(model)
+    if kept is not None and editing in (None, kept.editing):
         return kept
     model.check_ready()
     stamp, weight = Stamp(model.tower), next(model.tower.parameters())
@@ -118,11 +124,10 @@ def record_of(model, editing: frozenset[Key] | None = None) -> Record:
     return model._record
 
 
-def hooks_of(model) -> list[Hooks]:
-    """The forward hooks that are set on a model's tower now."""
-    kept: Record | None = getattr(model, "_record", None)
-    same = kept is not None and kept.tower is model.tower and kept.stamp.holds()
-    return (kept.stamp if same else Stamp(model.tower)).hooks
+def hooks_of(model, kept: Record | None = None) -> list[Hooks]:
+    """The forward hooks that are set on a model's tower now; `kept` as for `record_of`."""
+    kept = kept or kept_record(model)
+    return (Stamp(model.tower) if kept is None else kept.stamp).hooks
 
 
 def _export(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) -> fx.GraphModule:

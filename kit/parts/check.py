@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError
-from kit.models.hooks import library_forward, only
+from kit.models.hooks import Hooks, library_forward, only
 from kit.models.stamp import Stamp
-from kit.models.trace import hooks_of
 from kit.parts.frozen import frozen_graph
 from kit.parts.silent import read_by_attention_alone
 from kit.parts.splits import split_errors, wrong
@@ -118,14 +117,11 @@ def check(model) -> Check:
     return Run.of(model, pixels, tokens=True).frozen.check
 
 
-def with_hooks(model, pixels: Tensor) -> tuple[Tensor | None, frozenset | None]:
-    """The library's own representation, and the hooks that edit it; of a tower without hooks nothing.
+def with_hooks(model, hooks: list[Hooks], pixels: Tensor) -> tuple[Tensor, frozenset]:
+    """The library's own representation, and the hooks that edit it.
 
     Said once for each model, since it doubles the price of every run.
     """
-    hooks = hooks_of(model)
-    if not hooks:
-        return None, None
     if not model.__dict__.get("_hooks_said"):
         model._hooks_said = True
         warnings.warn(
@@ -144,7 +140,7 @@ def fault_of(run, truth: Tensor | None) -> str:
     they are now, and with hooks against the library too.
 
     Args:
-        run: its `total` is the sum of its parts.
+        run: its `gap` says how far the sum of its parts is from its representation.
         truth: the library's own representation of the same pixels, where the tower has hooks.
 
     Raises:
@@ -152,15 +148,13 @@ def fault_of(run, truth: Tensor | None) -> str:
     """
     model, frozen = run.model, run.frozen
     _check_representation(run)
-    total = run.total()
     if frozen.check is None:
         hooked = truth is not None
         if not hooked:
             with torch.no_grad():
                 truth = model.tower(run.pixels)
             model._record.stamp.settle()  # what a forward writes into its modules is no setting of theirs
-        total = run.vectors().sum(1) if total is None else total
-        error = _distance(total, truth)
+        error = distance(run.vectors().sum(1), truth)
         allowed = _allowed(model, run.pixels, error)
         if not error <= allowed:
             return _missed(model, run.pixels, error, allowed, hooked)
@@ -168,9 +162,10 @@ def fault_of(run, truth: Tensor | None) -> str:
         _check_tokens(run)
         return ""
     _check_tokens(run)
-    own = run.representation
-    error = 0.0 if total is None else _distance(total, own)
-    return fault_along(run, error if truth is None else max(error, _distance(own, truth)), truth is not None)
+    error = run.gap()
+    if truth is not None:
+        error = max(error, distance(run.representation, truth))
+    return fault_along(run, error, truth is not None)
 
 
 def fault_along(run, error: float, hooked: bool = False) -> str:
@@ -254,7 +249,7 @@ def _allowed(model, pixels: Tensor, error: float) -> float:
     for tower, own in ((model.tower, pixels), (finer.tower, pixels.to(finer.device).double())):
         with only(Stamp(tower).hooks, frozenset()), torch.no_grad():
             outputs.append(tower(own))
-    return max(allowed, 3 * _distance(outputs[0].to(outputs[1]), outputs[1]))
+    return max(allowed, 3 * distance(outputs[0].to(outputs[1]), outputs[1]))
 
 
 def _missed(model, pixels: Tensor, error: float, allowed: float, hooked: bool) -> str:
@@ -269,7 +264,7 @@ def _missed(model, pixels: Tensor, error: float, allowed: float, hooked: bool) -
             "through .data, or another one at every call; remove them, or let them return what they change."
         )
     with torch.no_grad():
-        again = _distance(model.tower(pixels), model.tower(pixels))
+        again = distance(model.tower(pixels), model.tower(pixels))
     if again > allowed:
         return (
             f'"{model.name}" gives another representation of the same pictures at every call ({again:.0e} of '
@@ -278,7 +273,7 @@ def _missed(model, pixels: Tensor, error: float, allowed: float, hooked: bool) -
     return f"{start}; this is a defect of the kit for this model, please report its name."
 
 
-def _distance(value: Tensor, truth: Tensor) -> float:
+def distance(value: Tensor, truth: Tensor) -> float:
     """Largest distance of a batch, in lengths of the truth; of a truth of length zero the distance itself."""
     length = truth.norm(dim=-1)
     return float(((value - truth).norm(dim=-1) / length.where(length > 0, torch.ones_like(length))).max())

@@ -101,11 +101,9 @@ def decompose(
         raise KitError(f'no split by "{by}"; there are {", ".join(SPLITS)}.')
     if convention not in ("exact", "paper"):
         raise KitError(f'no convention "{convention}"; there are exact and paper.')
-    model.check_pixels(pixels)
-    layered = _layer_index(frozen_graph(model).index) if by == "layer" else None
-    wanted = frozen_graph(model).index if layered is None else layered
-    if selector is not None:
-        select(wanted, selector)  # an unknown part is said before the tower runs
+    if selector is not None:  # an unknown part is said before the tower runs
+        wanted = frozen_graph(model).index
+        select(_layer_index(wanted) if by == "layer" else wanted, selector)
     run = Run.of(model, pixels, tokens=by == "token")
     index, everything = run.index, run.vectors()
     total = everything.sum(1)
@@ -156,7 +154,6 @@ def scores(
     """
     if by not in ("head", "token"):
         raise KitError(f'no scores by "{by}"; there are head and token.')
-    model.check_pixels(pixels)
     if not isinstance(directions, Tensor):
         directions = model.encode_text(directions)
     expect_shape(directions, "text embed", "directions", embed=model.embed_dim)

@@ -17,16 +17,18 @@ from functools import cached_property
 import pandas as pd
 import torch
 from torch import Tensor, fx
+from torch.nn import functional as F
 
 from kit.errors import Refused
 from kit.models.attention import PRODUCTS, Attention
 from kit.models.nodes import aten, module_path
-from kit.models.trace import Trace, record_of
+from kit.models.trace import Record, Trace, record_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
 from kit.parts.reading import Reading, reading
 from kit.parts.readout import BATCH, NotPositionWise, Readout, Weight, merge
 from kit.parts.rules import RULES, has_rule
 
+PROBES = 16  # directions along which each run's sum of parts is held against its representation
 KINDS = ("embed", "head", "mlp", "branch", "bias")
 
 
@@ -188,13 +190,25 @@ class FrozenGraph:
                 self._constants.setdefault(name, Constant(name, layer))
 
     @cached_property
-    def constants_by_weight(self) -> list[tuple[Weight, Tensor]]:
-        """All constants of a plain tower together: what is read with the same weights is added up."""
+    def probes(self) -> Tensor:
+        """Unit directions along which every run of a plain tower is summed, [probe, embed]."""
+        size, noise = self.output.meta["val"].shape[-1], torch.Generator().manual_seed(0)
+        like = self.sources[0].gain
+        return F.normalize(torch.randn(PROBES, size, generator=noise), dim=-1).to(like)
+
+    @cached_property
+    def probe_gains(self) -> list[Tensor]:
+        """How a plain tower's probes read what each source writes, [slot, head, feature, probe]."""
+        return [s.gain @ self.probes.T for s in self.sources]
+
+    @cached_property
+    def probed_constants(self) -> list[tuple[Weight, Tensor]]:
+        """All constants of a plain tower along its probes; what is read with the same weights is added up."""
         sums: dict[tuple, Tensor] = {}
         for constant in self.constants:
             for readout, written in constant.places:
-                key = (readout.weight, written.shape)
-                sums[key] = sums[key] + written if key in sums else written
+                key, probed = (readout.weight, written.shape), written @ self.probes.T
+                sums[key] = sums[key] + probed if key in sums else probed
         return [(weight, written) for (weight, _), written in sums.items()]
 
     @cached_property
@@ -313,7 +327,7 @@ class FrozenGraph:
         return index.astype({"layer": "Int64", "head": "Int64"})
 
 
-def frozen_graph(model, editing: frozenset | None = None) -> FrozenGraph:
+def frozen_graph(model, editing: frozenset | None = None, kept: Record | None = None) -> FrozenGraph:
     """The frozen graph of a model's tower; made anew when the tower or its weights have changed.
 
     A change is noticed by the identity of modules, hooks and attributes and by the version counters of
@@ -322,16 +336,16 @@ def frozen_graph(model, editing: frozenset | None = None) -> FrozenGraph:
 
     Args:
         model: from `kit.load`.
-        editing: as for `kit.models.trace.record_of`.
+        editing, kept: as for `kit.models.trace.record_of`.
 
     Raises:
         KitError: the tower is in train mode or of a kind that cannot be taken apart; the module
             that stands in the way is named.
     """
     with torch.inference_mode(False):
-        record = record_of(model, editing)
-        kept, weights, frozen = getattr(model, "_frozen", None) or (None, None, None)
-        if kept is not record or weights is not record.stamp.weights:
+        record = record_of(model, editing, kept)
+        known, weights, frozen = getattr(model, "_frozen", None) or (None, None, None)
+        if known is not record or weights is not record.stamp.weights:
             with torch.no_grad():
                 frozen = FrozenGraph(model.name, record.trace)
             model._frozen = (record, record.stamp.weights, frozen)

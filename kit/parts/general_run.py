@@ -9,7 +9,7 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.models.hooks import version_of
-from kit.parts.check import fault_along
+from kit.parts.check import distance, fault_along
 from kit.parts.frozen import Source, forget
 from kit.parts.general import Leaves, Replay
 from kit.parts.linear import Steps
@@ -42,8 +42,9 @@ class GeneralRun(Run):
         self._out, self.representation = out, out.detach()
 
     @torch.no_grad()
-    def total(self) -> Tensor | None:
-        return self._read(None).sum(1) if self._parts_are_read else None
+    def gap(self) -> float:
+        """As for any run; of sources that are not all read part by part it shows when they are asked for."""
+        return distance(self._read(None).sum(1), self.representation) if self._parts_are_read else 0.0
 
     @property
     def _parts_are_read(self) -> bool:

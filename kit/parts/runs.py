@@ -14,8 +14,8 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.models.hooks import version_of
-from kit.models.trace import hooks_of
-from kit.parts.check import fault_of, with_hooks
+from kit.models.trace import hooks_of, kept_record
+from kit.parts.check import distance, fault_of, with_hooks
 from kit.parts.frozen import Constant, FrozenGraph, Source, forget, frozen_graph
 from kit.parts.readout import Weight
 from kit.parts.selector import select
@@ -72,30 +72,41 @@ class Run:
         """
         from kit.parts.general_run import GeneralRun  # which is made of this module
 
-        model.check_pixels(pixels)
+        kept = kept_record(model)
+        model.check_pixels(pixels, recorded=kept is not None)
         with torch.inference_mode(False):
             pixels = pixels.clone() if version_of(pixels) is None else pixels
-            truth, editing = with_hooks(model, pixels)
+            truth, editing = None, None
+            if hooks := hooks_of(model, kept):
+                truth, editing = with_hooks(model, hooks, pixels)
+                kept = None  # a hook may have changed its tower meanwhile
             for _attempt in ("as kept", "anew"):
-                frozen = frozen_graph(model, editing)
+                frozen = frozen_graph(model, editing, kept)
                 kind = Run if frozen.plain else GeneralRun
                 result = kind(model, pixels, tokens, watch and watch(frozen), frozen)
                 fault = fault_of(result, truth)
                 if not fault:
                     return result
                 forget(model)
+                kept = None
             raise KitError(fault)
 
-    def total(self) -> Tensor | None:
-        """The sum of all parts, [batch, embed]; None where that would take another pass."""
-        total = torch.zeros_like(self.representation)
-        for source in self.frozen.sources:
-            total += torch.einsum("bphf,phfe->be", self._written[source.name], source.gain)
-        for weight, written in self.frozen.constants_by_weight:
-            weights = self._weights[weight]
-            weights = weights.sum(-1, keepdim=True) if written.shape[1] == 1 else weights
-            total += torch.einsum("bpr,pre->be", weights, written)
-        return total
+    def gap(self) -> float:
+        """Largest distance of the sum of all parts from the representation, relative to its length.
+
+        Sums along some fixed directions estimate it; where that is no clear yes, all of it is summed.
+        """
+        probes, own = self.frozen.probes, self.representation
+        rest = -(own @ probes.T)  # [batch, probe]
+        for source, gain in zip(self.frozen.sources, self.frozen.probe_gains):
+            rest += self._written[source.name].flatten(1) @ gain.flatten(0, 2)
+        for weight, written in self.frozen.probed_constants:
+            rest += self._weighed(weight, written)
+        # a gap's mean square along random unit directions is its own, divided by the width
+        estimate = float((rest.norm(dim=-1) * (own.shape[1] / len(probes)) ** 0.5 / self.norm).max())
+        if estimate <= self.frozen.check.tolerance / 4:
+            return estimate
+        return distance(self.vectors().sum(1), own)
 
     def _pass(self, watch: Taps | None) -> None:
         """Run the tower and keep what the parts are made of."""
@@ -326,11 +337,16 @@ class Run:
     def _constant(self, constant: Constant, directions: Tensor | None) -> Tensor:
         total: Tensor | float = 0.0
         for readout, written in constant.places:
-            weight = self._weights[readout.weight]
-            weight = weight.sum(-1, keepdim=True) if written.shape[1] == 1 else weight
-            written = written if directions is None else written @ directions.T
-            total = total + torch.einsum("bpr,pre->be", weight, written)
+            total = total + self._weighed(
+                readout.weight, written if directions is None else written @ directions.T
+            )
         return total
+
+    def _weighed(self, weight: Weight, written: Tensor) -> Tensor:
+        """A constant [slot, row (1 if the same for all), embed or text] as this run reads it, [batch, ...]."""
+        weights = self._weights[weight]
+        weights = weights.sum(-1, keepdim=True) if written.shape[1] == 1 else weights
+        return torch.einsum("bpr,pre->be", weights, written)
 
     def _weight(self, source: Source) -> Tensor:
         return self._weights[source.readout.weight]

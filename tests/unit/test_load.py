@@ -95,6 +95,8 @@ def test_a_local_file_in_doubt_needs_like(tmp_path):
         "ViT-L-14", file, config={"quick_gelu": True}, preprocess={"mean": 0.5, "std": 0.5}
     )
     assert decided.config["quick_gelu"] is True
+    with pytest.raises(KitError, match=r"differ in quick_gelu, and a file does not"):
+        load_open_clip.plan("ViT-L-14", file, preprocess={"mean": 0.5, "std": 0.5})
     assert load_open_clip.plan("ViT-L-14-336", file).config["quick_gelu"] is True  # all its tags agree
 
 
