@@ -281,7 +281,186 @@ class TestHooks:
 
     def test_a_variable_that_a_hook_closes_over_is_noticed(self, changed):
         model, pixels = changed
-        places = 1
+        factor = [1.0]
+        handle = modules_of(model, nn.LayerNorm)[-1].register_forward_hook(
+            lambda module, inputs, out: out * factor[0]
+        )
+        before = assert_right(model, pixels)
+        factor[0] = 1.7
+        assert (assert_right(model, pixels) - before).abs().max() > 1e-6
+        handle.remove()
+
+    def test_a_hook_that_removes_itself_stays_removed(self, changed):
+        model, pixels = changed
+        norm = modules_of(model, nn.LayerNorm)[-1]
+        calls, handles = [], []
+
+        def once(module, inputs, out):
+            calls.append(out)
+            handles[0].remove()
+
+        handles.append(norm.register_forward_hook(once))
+        assert_right(model, pixels)
+        assert len(calls) == 1 and not norm._forward_hooks
+
+    @pytest.mark.parametrize("kind", ["another at every call", "past the counters"])
+    def test_a_hook_that_no_record_holds_is_refused(self, changed, kind):
+        model, pixels = changed
+        calls = []
+
+        def hook(module, inputs, out):
+            if kind == "past the counters":
+                out.data.mul_(2)
+                return None
+            calls.append(1)
+            return out * (1 + len(calls))
+
+        handle = modules_of(model, nn.LayerNorm)[-1].register_forward_hook(hook)
+        with pytest.raises(KitError, match="its forward hooks do something that a record"):
+            kit.scores(model, pixels, unit_directions(model))
+        handle.remove()
+        assert_right(model, pixels)
+
+    def test_order_of_hooks_survives_a_recording(self, changed):
+        model, pixels = changed
+        norm = modules_of(model, nn.LayerNorm)[-1]
+        handles = [norm.register_forward_hook(HOOKS[name]) for name in ("adds a vector", "scales")]
+        looks = norm.register_forward_hook(lambda module, inputs, out: None)
+        first = list(norm._forward_hooks.items())
+        assert_right(model, pixels)
+        assert list(norm._forward_hooks.items()) == first
+        for handle in [*handles, looks]:
+            handle.remove()
+
+    def test_patterns_and_other_maps_follow_a_hook(self, changed):
+        model, pixels = changed
+        before = kit.parts.pattern(model, pixels, 1)
+        handle = modules_of(model, nn.LayerNorm)[0].register_forward_pre_hook(
+            lambda module, inputs: (inputs[0].flip(-1),)
+        )
+        assert (kit.parts.pattern(model, pixels, 1) - before).abs().max() > 1e-6
+        handle.remove()
+        assert torch.equal(kit.parts.pattern(model, pixels, 1), before)
+
+
+def test_modes_types_and_devices_are_said_or_followed():
+    model, pixels = tower("plain")
+    model.tower.train()
+    with pytest.raises(KitError, match="is in train mode"):
+        kit.scores(model, pixels, unit_directions(model))
+    model.tower.eval()
+    model.tower.half()
+    with pytest.raises(KitError, match=r"computes in torch\.float16, too coarse"):
+        kit.check(model)
+    model.tower.float()
+    directions = unit_directions(model).float()
+    assert kit.scores(model, pixels.float(), directions).dtype == torch.float32
+    next(model.tower.transformer.children())[0].double()
+    with pytest.raises(KitError, match=r'computes in torch.float32, but its "transformer.* is torch.float64'):
+        kit.scores(model, pixels.float(), directions)
+    model.tower.double()
+    assert_right(model, pixels)
+
+
+def test_what_is_made_under_inference_mode_goes_on_outside():
+    with torch.inference_mode():
+        model, pixels = tower("taken through the graph")
+        kit.scores(model, pixels, unit_directions(model))
+    assert_right(model, pixels)
+    with torch.inference_mode():
+        assert_right(model, pixels)
+        model.tower.load_state_dict({k: v.clone() for k, v in model.tower.state_dict().items()}, assign=True)
+    with pytest.raises(KitError, match=r"were made under torch\.inference_mode\(\)"):
+        kit.scores(model, pixels, unit_directions(model))
+
+
+def test_a_tower_that_took_the_place_of_another_has_a_record_of_its_own(changed):
+    model, pixels = changed
+    other = model.double()
+    modules_of(other, nn.LayerNorm)[0].weight.data.mul_(1.5)
+    before = model.encode_image(pixels)
+    model.tower = other.tower
+    assert (assert_right(model, pixels) - before).abs().max() > 1e-4
+
+
+def test_the_check_asks_anew(changed):
+    model, _ = changed
+    true = kit.check(model)
+    frozen_graph(model).check = replace(true, verdict="partial", error=1.0)
+    assert kit.check(model) == true
+
+
+def test_what_rounding_explains_is_asked_without_the_hooks(changed):
+    model, pixels = changed
+    model = replace(model, tower=copy.deepcopy(model.tower).float())
+    seen = []
+    modules_of(model, nn.LayerNorm)[0].register_forward_hook(lambda *_: seen.append("a look"))
+    assert _allowed(model, pixels.float(), 1.0) >= TOLERANCE[torch.float32]
+    assert not seen, "a hook of the user's was called by a measurement"
+
+
+@pytest.mark.parametrize("route", ["read part by part", "taken through the graph"])
+def test_directions_that_are_written_in_place_are_new_ones(first, route):
+    model, pixels = first[route]
+    run, directions = kit.run(model, pixels), unit_directions(model)
+    before = run.maps(directions), run.scores(directions)
+    directions.neg_()
+    after = run.maps(directions), run.scores(directions)
+    assert all((a + b).abs().max() <= DOUBLE < b.abs().max() for a, b in zip(after, before))
+
+
+@pytest.mark.parametrize("part", range(7))
+def test_a_part_that_is_off_by_little_is_missed_by_the_sum(first, part):
+    """The sum along a few directions is enough to see it, whichever part it is."""
+    model, pixels = first["plain"]
+    run = kit.run(model, pixels)
+    assert run.gap() <= 1e-14
+    name = list(run._written)[part % len(run._written)]
+    off = 1e-6 * run.norm.max()
+    wrong = run.frozen.by_name[name].gain.norm() * run._written[name].norm()
+    run._written[name] = run._written[name] * (1 + off / wrong)
+    assert 1e-10 < run.gap() <= 1e-6
+
+
+@pytest.mark.parametrize("change", [_epsilon, lambda model: modules_of(model, nn.LayerNorm)[0].weight.mul_(2)])
+def test_a_run_of_before_a_change_is_no_run_of_the_model(change):
+    model, pixels = tower("plain")
+    run = kit.run(model, pixels)
+    kit.ablate(model, run, "L1.H0", replace="zero")
+    with torch.no_grad():
+        change(model)
+    with pytest.raises(KitError, match="was changed after this run of it"):
+        kit.ablate(model, run, "L1.H0", replace="zero")
+
+
+def test_a_forward_that_is_random_is_no_defect_of_the_kit():
+    model, pixels = tower("plain")
+    norm = modules_of(model, nn.LayerNorm)[-1]
+    forward = norm.forward
+    norm.forward = lambda x: forward(x) + 0.1 * torch.rand_like(x)
+    with pytest.raises(KitError, match="gives another representation of the same pictures at every call"):
+        kit.scores(model, pixels, unit_directions(model))
+
+
+def test_numbers_that_are_not_finite_are_said_of_the_picture():
+    model, pixels = tower("plain")
+    pixels[1] *= 1e300
+    with pytest.raises(KitError, match=r"the representation of image 1 by .* itself is not finite"):
+        kit.scores(model, pixels, unit_directions(model))
+
+
+def test_texts_are_encoded_again_once_their_tower_is_another():
+    model = kit.load("ViT-B-32", "random", config=tiny_models.config())
+    seen = [model.encode_text(["a dog"])]
+    changes = [
+        lambda: model.library_model.ln_final.weight.data.mul_(-1),
+        lambda: setattr(model.library_model.transformer.resblocks[0].mlp, "gelu", nn.ReLU().eval()),
+        lambda: model.library_model.ln_final.register_forward_hook(lambda module, inputs, out: out.flip(-1)),
+    ]
+    for change in changes:
+        change()
+        seen.append(model.encode_text(["a dog"]))
+    places = 1
     model.library_model.ln_final.register_forward_hook(lambda module, inputs, out: out.roll(places, -1))
     for places in (1, 3):  # a variable that the hook closes over
         seen.append(model.encode_text(["a dog"]))
