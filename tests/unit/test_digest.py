@@ -28,7 +28,7 @@ class Block(nn.Module):
         self.register_buffer("table", torch.arange(width))
         self.act, self.size, self.loose = act, (width, {"a": 1.5}), torch.zeros(2)
         self.twice = functools.partial(torch.mul, 2)
-        self.hidden = [self.norm]
+        self.hidden, self._gain = [self.norm], 1.0
 
     def forward(self, x):
         return self.act(self.norm(self.linear(x)))
@@ -46,6 +46,7 @@ def _other_forward(self, x):
 
 DIFFERENT = {
     "a number": lambda b: setattr(b, "size", (4, {"a": 2.5})),
+    "a private number": lambda b: setattr(b, "_gain", 2.0),
     "a new attribute": lambda b: setattr(b, "scale", None),
     "a function": lambda b: setattr(b, "act", nn.functional.relu),
     "a closure": lambda b: setattr(b, "act", (lambda k: lambda x: x * k)(3)),

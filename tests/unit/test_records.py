@@ -317,6 +317,21 @@ def test_a_record_that_tells_a_lie_is_made_anew_once_and_replaced(recorded, plac
     assert kit.check(copy.copy(tiny)).verdict == "exact" and len(times) == 1
 
 
+@pytest.mark.parametrize("operation", ["abs", "neg", "relu"])
+def test_a_lie_that_a_black_picture_would_not_show_is_seen(operation, recorded, place):
+    put(place, json.dumps(recorded[1]).encode())
+    module = place.read()
+    picture = next(n for n in module.graph.nodes if n.op == "placeholder")
+    with module.graph.inserting_after(picture):
+        lie = module.graph.call_function(getattr(torch.ops.aten, operation).default, (picture,))
+    lie.meta = dict(picture.meta)
+    picture.replace_all_uses_with(lie, delete_user_cb=lambda user: user is not lie)
+    module.recompile()
+    black = torch.zeros_like(pixels(1))
+    assert torch.equal(module(black), place.read()(black))
+    assert place._is_true(place.read()) and not place._is_true(module)
+
+
 def test_other_versions_and_other_code_make_a_record_anew(tiny, place, monkeypatch, tmp_path):
     now = kept._surroundings()
     monkeypatch.setattr(kept, "_surroundings", lambda: [*now[:-1], "other code"])
