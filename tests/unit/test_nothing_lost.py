@@ -308,10 +308,11 @@ def test_a_lock_is_gone_with_its_process_and_is_told_from_other_files(tmp_path):
         locks.Lock(path, "it")
     lock.release()
     assert not path.exists()
-    (tmp_path / "b.lock").write_bytes(b"mine")
-    with says("is not a lock of a pass"):
-        locks.Lock(tmp_path / "b.lock", "it")
-    assert (tmp_path / "b.lock").read_bytes() == b"mine"
+    for others in (b"mine", b'{"packages": []}', b'{"loupe": 1}', locks.BEGIN[:-1] + b"es"):
+        (tmp_path / "b.lock").write_bytes(others)
+        with says("is not a lock of a pass"):
+            locks.Lock(tmp_path / "b.lock", "it")
+        assert (tmp_path / "b.lock").read_bytes() == others
 
 
 def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
