@@ -291,17 +291,24 @@ def test_processes_take_whole_batches(tiny, folder, monkeypatch):
     assert seen == {0: [[0, 1, 2], [8, 9, 10, 11]], 1: [[4, 5, 6, 7]]}  # 3 and 12 cannot be read
 
 
-class Rows:
-    """A keeper that keeps the numbers of the images."""
+def test_a_pass_goes_over_what_no_process_has_done(tiny, folder):
+    """One process goes on with a pass of two: batch 1 is its own, batch 0 was the other's."""
+    seen, own, everybody = [], passes.Progress({1: {}}), passes.Progress({0: {}, 1: {}})
+    passes.go_over(tiny, read_folder(folder), 4, Rows(seen, own, everybody), "test")
+    assert seen == [[8, 9, 10, 11]] and set(own.done) == {1, 2, 3}  # 12 cannot be read
 
-    def __init__(self, seen: list):
-        self.seen = seen
+
+class Rows:
+    """A keeper that keeps the numbers of the images, and may have some batches already."""
+
+    def __init__(self, seen: list, own=None, everybody=None):
+        self.seen, self.own, self.everybody = seen, own or passes.Progress(), everybody or passes.Progress()
 
     def prepare(self):
         pass
 
     def open(self, rank):
-        return passes.Progress(), passes.Progress()
+        return self.own, self.everybody
 
     def begin(self):
         pass

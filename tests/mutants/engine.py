@@ -119,8 +119,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "a frozen graph outlives a change of the weights",
         FROZEN,
-        "if kept is not record or weights is not record.stamp.weights:",
-        "if kept is None:",
+        "if known is not record or weights is not record.stamp.weights:",
+        "if known is None:",
         (f"{PARTS}::test_a_frozen_graph_is_made_anew_when_weights_change",),
     ),
     Mutant(
