@@ -16,7 +16,8 @@ from kit.data import Pictures, locks, passes, read_folder
 from kit.errors import KitError
 from kit.parts import collect, load_store, merge_stores
 from kit.parts.collect import passing_folder
-from kit.writing import write_file
+from kit.parts.files import check_same
+from kit.writing import clear_unfinished, write_file
 from tests.unit.lost import BATCH, KEPT, READ, contents, numbers, picture, says, stop_after
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*are left out")
@@ -430,6 +431,43 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     ):
         with says(said):
             write_file(odd, "x")
+
+
+def test_clearing_up_takes_what_was_left_of_one_file_alone(tmp_path):
+    def half(file):
+        unfinished.append(next(p for p in tmp_path.iterdir() if p not in unfinished))
+        (tmp_path / f"{unfinished[-1].name[:-4]}0.tmp").write_bytes(b"of a killed process")
+        raise KeyboardInterrupt
+
+    unfinished: list[Path] = []
+    for name in ("mine", "yours"):
+        with pytest.raises(KeyboardInterrupt):
+            write_file(tmp_path / name, half)
+        unfinished += tmp_path.iterdir()
+    assert len(list(tmp_path.iterdir())) == 2
+    clear_unfinished(tmp_path / "mine")
+    (left,) = tmp_path.iterdir()
+    clear_unfinished(tmp_path / "mine")
+    assert left.exists()
+    clear_unfinished(tmp_path / "yours")
+    assert not left.exists()
+
+
+def test_a_fact_that_is_missing_is_another_one():
+    check_same("sums", "a", {"images": 3}, {"images": 3})
+    for found in ({}, {"images": None}, {"images": 4}):
+        with says("holds sums where images is", 'but now it is "3"'):
+            check_same("sums", "a", found, {"images": 3})
+
+
+@pytest.mark.parametrize("keep", ["moments", "means"])
+def test_sums_that_go_on_with_other_batches_are_refused(make, monkeypatch, keep):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, 6)
+        make(keep)
+    with says("where batch is", f'but now it is "{BATCH + 1}"'):
+        make(keep, batch=BATCH + 1)
+    make(keep)
 
 
 def test_no_file_of_the_kit_is_written_otherwise():
