@@ -422,7 +422,9 @@ def test_a_part_that_is_off_by_little_is_missed_by_the_sum(first, part):
     assert 1e-10 < run.gap() <= 1e-6
 
 
-@pytest.mark.parametrize("change", [_epsilon, lambda model: modules_of(model, nn.LayerNorm)[0].weight.mul_(2)])
+@pytest.mark.parametrize(
+    "change", [_epsilon, lambda model: modules_of(model, nn.LayerNorm)[0].weight.mul_(2)]
+)
 def test_a_run_of_before_a_change_is_no_run_of_the_model(change):
     model, pixels = tower("plain")
     run = kit.run(model, pixels)
