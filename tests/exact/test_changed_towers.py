@@ -462,9 +462,9 @@ def test_texts_are_encoded_again_once_their_tower_is_another():
     for change in changes:
         change()
         seen.append(model.encode_text(["a dog"]))
-    places = 1
-    model.library_model.ln_final.register_forward_hook(lambda module, inputs, out: out.roll(places, -1))
-    for places in (1, 3):  # a variable that the hook closes over
+    places = [1]
+    model.library_model.ln_final.register_forward_hook(lambda module, inputs, out: out.roll(places[0], -1))
+    for places[0] in (1, 3):  # what the hook closes over
         seen.append(model.encode_text(["a dog"]))
     assert all((a - b).abs().max() > 1e-4 for a, b in pairwise(seen))
     passes = model.passes["text"]
