@@ -343,7 +343,7 @@ class Run:
         return total
 
     def _weighed(self, weight: Weight, written: Tensor) -> Tensor:
-        """A constant [slot, row (1 if the same for all), embed or text] as this run reads it, [batch, ...]."""
+        """A constant [slot, row (1 if one for all), embed or text] as this run reads it, [batch, ...]."""
         weights = self._weights[weight]
         weights = weights.sum(-1, keepdim=True) if written.shape[1] == 1 else weights
         return torch.einsum("bpr,pre->be", weights, written)
