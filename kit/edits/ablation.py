@@ -10,10 +10,10 @@ from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
+from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.means import Means, batch_dim, by_image, load_means
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select
-from kit.parts.taps import AttentionCall, Taps
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ def ablate(
     if effect == "direct":
         embedding = before + _direct(run, selector, chosen, replace, means)
     else:
-        taps = _Replace(run, chosen, means if replace == "mean" else None)
-        embedding = forward(model, run.frozen, run.pixels, taps) if chosen else before
+        hook_points = _Replace(run, chosen, means if replace == "mean" else None)
+        embedding = forward(model, run.frozen, run.pixels, hook_points) if chosen else before
     return Ablation(embedding, before, effect, means_id)
 
 
@@ -139,7 +139,7 @@ def _check_total(parts: pd.DataFrame, replace: str | Tensor) -> None:
         )
 
 
-class _Replace(Taps):
+class _Replace(HookPoints):
     """Puts means, or zeros, in the place of sources while the tower runs."""
 
     def __init__(self, run: Run, chosen: list[int], means: Means | None):

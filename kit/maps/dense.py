@@ -11,7 +11,7 @@ from kit.errors import KitError
 from kit.maps.passes import Seen, look, patches, plain_graph
 from kit.models.nodes import aten
 from kit.parts.frozen import FrozenGraph
-from kit.parts.taps import AttentionCall
+from kit.parts.hook_points import AttentionCall
 
 
 def patch_cosine(model, pixels: Tensor, directions: Tensor) -> Tensor:

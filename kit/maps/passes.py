@@ -7,13 +7,13 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.parts.frozen import FrozenGraph, frozen_graph
+from kit.parts.hook_points import AttentionCall, HookPoints, hooked
 from kit.parts.runs import compared_graph, forward
-from kit.parts.taps import AttentionCall, Taps, tapped
 
 Change = Callable[[AttentionCall], Tensor]
 
 
-class Seen(Taps):
+class Seen(HookPoints):
     """Attention calls and the last norm of one pass.
 
     Args:
@@ -44,7 +44,7 @@ class Seen(Taps):
         return out
 
 
-class _Patterns(Taps):
+class _Patterns(HookPoints):
     """Writes attention out, so that gradients reach its patterns."""
 
     def __init__(self):
@@ -113,10 +113,10 @@ def pattern_gradients(
         Patterns and derivatives of each layer, [batch, head, query, key].
     """
     model.check_pixels(pixels)
-    frozen, taps = plain_graph(model, pixels, what), _Patterns()
+    frozen, hook_points = plain_graph(model, pixels, what), _Patterns()
     model.passes["image"] += 1
     with torch.enable_grad():
-        found = tapped(frozen)(pixels.detach().clone().requires_grad_(), taps)  # [batch, embed]
+        found = hooked(frozen)(pixels.detach().clone().requires_grad_(), hook_points)  # [batch, embed]
         score = torch.nn.functional.cosine_similarity(found, directions, dim=-1)
-        gradients = torch.autograd.grad(score.sum(), taps.patterns)
-    return [p.detach() for p in taps.patterns], list(gradients)
+        gradients = torch.autograd.grad(score.sum(), hook_points.patterns)
+    return [p.detach() for p in hook_points.patterns], list(gradients)

@@ -14,7 +14,7 @@ from kit.errors import KitError
 from kit.maps.attention import rolled
 from kit.maps.passes import patches, pattern_gradients, plain_graph, rows_read
 from kit.models.nodes import MOVES, SDPA, aten, module_path
-from kit.parts.taps import attention_call
+from kit.parts.hook_points import attention_call
 
 # what hands its relevance on as it is
 PASSED = {

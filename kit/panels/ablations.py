@@ -8,7 +8,7 @@ import ipywidgets as w
 import pandas as pd
 from PIL import Image
 
-from kit.panels.ablation_cases import Ablated, AblationCases, Choice
+from kit.panels.ablated_accuracy import Ablated, AblatedAccuracy, Choice
 from kit.panels.charts import (
     BARS_WIDTH,
     CURVE_HEIGHT,
@@ -53,7 +53,7 @@ class Ablations(StatePanel):
 
     def __init__(self, model, images=None, store=None, references=None, asked=None, state: str | None = None):
         super().__init__()
-        self.cases = AblationCases(model, images, store, references, asked)
+        self.cases = AblatedAccuracy(model, images, store, references, asked)
         self.selection = Selection.parse(state) if state is not None else self.cases.first()
         self._begin()
 
@@ -197,7 +197,7 @@ class Ablations(StatePanel):
             self.choose(image=change.new)
 
 
-def as_code(state: Selection, cases: AblationCases) -> str:
+def as_code(state: Selection, cases: AblatedAccuracy) -> str:
     """Lines that compute what a state shows, without a panel."""
     name, cls = state.texts[0], ", cls='L*.H*'" if state.tokens else ""
     tokens = ", tokens='cls'" if cases.cls_known else ""
@@ -216,7 +216,7 @@ def as_code(state: Selection, cases: AblationCases) -> str:
     )
 
 
-def _charts(kind, found: Ablated, state: Selection, cases: AblationCases) -> list:
+def _charts(kind, found: Ablated, state: Selection, cases: AblatedAccuracy) -> list:
     """Both charts on sheets of a kind."""
     name = state.texts[0]
     bars = kind(BARS_WIDTH, bars_height(found.rows), "Accuracy, as it is and with the parts replaced")
@@ -236,7 +236,7 @@ def _changed_line(found: Ablated) -> str:
     return f"Answers that changed: {found.lost} became wrong, {found.won} right{wrong}."
 
 
-def _figures(found: Ablated, cases: AblationCases) -> str:
+def _figures(found: Ablated, cases: AblatedAccuracy) -> str:
     """The pictures whose answer changed, as HTML."""
     made = []
     for each in found.changed:
@@ -250,7 +250,7 @@ def _figures(found: Ablated, cases: AblationCases) -> str:
     return "".join(made)
 
 
-def _still(found: Ablated, cases: AblationCases, state: Selection) -> Image.Image:
+def _still(found: Ablated, cases: AblatedAccuracy, state: Selection) -> Image.Image:
     """Caption, charts and pictures, for a saved notebook."""
     charts = [sheet.image for sheet in _charts(Sheet, found, state, cases)]
     wide, tall = sum(c.width for c in charts) // FINE, max(c.height for c in charts) // FINE

@@ -7,9 +7,9 @@ import html
 import pandas as pd
 
 from kit.models import load
-from kit.panels.cases import Cases
 from kit.panels.controls import Controls
 from kit.panels.drawing import heat_png, panel_png
+from kit.panels.encoded import Encoded
 from kit.panels.findings import Finding
 from kit.panels.heat_panel import png_bytes
 from kit.panels.panel import Panel
@@ -44,7 +44,7 @@ class Explorer(Panel):
     def __init__(self, model="stickers-l8", images=None, texts=None, state: str | None = None, means=None):
         super().__init__()
         model = load(model) if isinstance(model, str) else model
-        self.cases = Cases(model, images, means)
+        self.cases = Encoded(model, images, means)
         self.selection = Selection(model=model.label, image=next(iter(self.cases.pictures)))
         self.selection.texts = tuple(texts or PROMPTS)
         if self.cases.has_means(model.label):

@@ -12,9 +12,9 @@ from kit.panels.heat_panel import HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.saving import pixels_line
 from kit.panels.selection import split_tokens
-from kit.panels.token_cases import FILMS, Look, TokenCases, TokenState
 from kit.panels.token_controls import TokenControls
 from kit.panels.token_drawing import look_table, token_png
+from kit.panels.token_looks import FILMS, Look, TokenLooks, TokenState
 
 PROMPTS = ("a cat", "a dog", "a red thing", "a blue thing", "a thing on grass", "a thing on snow")
 
@@ -47,7 +47,7 @@ class HeadTokens(Panel):
     ):
         super().__init__()
         model = load(model) if isinstance(model, str) else model
-        self.cases = TokenCases(model, images, spans, bank)
+        self.cases = TokenLooks(model, images, spans, bank)
         if state is None:
             self.selection = self.cases.first_state(model.label, texts or PROMPTS)
         else:

@@ -11,10 +11,10 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 from kit.parts.frozen import frozen_graph
+from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.paper import paper_vectors
 from kit.parts.runs import Run, compared_graph, forward
 from kit.parts.selector import select
-from kit.parts.taps import AttentionCall, Taps
 
 SPLITS = ("layer", "head", "token")
 
@@ -194,7 +194,7 @@ def pattern(model, pixels: Tensor, layer: int) -> Tensor:
     return watch.call.pattern()
 
 
-class _Watch(Taps):
+class _Watch(HookPoints):
     def __init__(self, layer: int):
         self.layer = layer
 

@@ -24,9 +24,9 @@ from kit.models.attention import PRODUCTS, Attention
 from kit.models.nodes import aten, module_path
 from kit.models.trace import Record, Trace, record_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
-from kit.parts.reading import Reading, reading
-from kit.parts.readout import BATCH, NotPositionWise, Readout, Weight, merge
-from kit.parts.rules import RULES, has_rule
+from kit.parts.reader_rules import Reading, reading
+from kit.parts.readout_rules import RULES, has_rule
+from kit.parts.token_readout import BATCH, NotPositionWise, Readout, Weight, merge
 
 PROBES = 16  # directions along which each run's sum of parts is held against its representation
 KINDS = ("embed", "head", "mlp", "branch", "bias")

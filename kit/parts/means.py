@@ -9,11 +9,11 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
+from kit.parts.accumulate import sum_up
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
-from kit.parts.readout import BATCH
+from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.runs import Run
-from kit.parts.sums import sum_up
-from kit.parts.taps import AttentionCall, Taps
+from kit.parts.token_readout import BATCH
 
 MEANS_FILE = "means.safetensors"
 
@@ -140,7 +140,7 @@ def _of_batch(model, pixels: Tensor, like: Means) -> Means:
     return replace(like, count=len(pixels), parts=parts, outputs=outputs)
 
 
-class _Sums(Taps):
+class _Sums(HookPoints):
     """Adds up what sources write at every token, over images."""
 
     def __init__(self, frozen, batch: int):

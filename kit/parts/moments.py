@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kit.errors import KitError
+from kit.parts.accumulate import sum_up
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected, short
 from kit.parts.frozen import FrozenGraph, frozen_graph
 from kit.parts.runs import Run
 from kit.parts.selector import select
-from kit.parts.sums import sum_up
 
 CONVENTION = "exact parts over the length of the representation"
 FACTS = ("name", "model", "weights_hash", "count", "convention", "preprocessing")

@@ -17,10 +17,10 @@ from kit.models.hooks import version_of
 from kit.models.trace import hooks_of, kept_record
 from kit.parts.check import distance, fault_of, with_hooks
 from kit.parts.frozen import Constant, FrozenGraph, Source, forget, frozen_graph
-from kit.parts.readout import Weight
+from kit.parts.hook_points import AttentionCall, HookPoints, hooked
 from kit.parts.selector import select
 from kit.parts.splits import refusals
-from kit.parts.taps import AttentionCall, Taps, tapped
+from kit.parts.token_readout import Weight
 
 
 class Run:
@@ -42,7 +42,7 @@ class Run:
         model,
         pixels: Tensor,
         tokens: bool = False,
-        watch: Taps | None = None,
+        watch: HookPoints | None = None,
         frozen: FrozenGraph | None = None,
     ):
         self.model, self.pixels, self.tokens, self.watch = model, pixels, tokens, watch
@@ -53,7 +53,7 @@ class Run:
 
     @staticmethod
     def of(
-        model, pixels: Tensor, tokens: bool = False, watch: Callable[[FrozenGraph], Taps] | None = None
+        model, pixels: Tensor, tokens: bool = False, watch: Callable[[FrozenGraph], HookPoints] | None = None
     ) -> "Run":
         """A run by the route that suits the tower, whose parts sum to its representation.
 
@@ -70,7 +70,7 @@ class Run:
             KitError: the parts miss the representation also then, or the tower's forward hooks do
                 something else at each call.
         """
-        from kit.parts.general_run import GeneralRun  # which is made of this module
+        from kit.parts.run_general import GeneralRun  # which is made of this module
 
         kept = kept_record(model)
         model.check_pixels(pixels, recorded=kept is not None)
@@ -108,9 +108,9 @@ class Run:
             return estimate
         return distance(self.vectors().sum(1), own)
 
-    def _pass(self, watch: Taps | None) -> None:
+    def _pass(self, watch: HookPoints | None) -> None:
         """Run the tower and keep what the parts are made of."""
-        recorder = _Recorder(self.frozen, self.tokens, watch or Taps())
+        recorder = _Recorder(self.frozen, self.tokens, watch or HookPoints())
         variant = "read" if watch is None else "whole"
         self.representation = forward(self.model, self.frozen, self.pixels, recorder, variant)
         self._attention, self.rows = recorder.attentions, recorder.rows
@@ -372,14 +372,16 @@ def compared_graph(model, pixels: Tensor) -> FrozenGraph:
     return Run.of(model, pixels).frozen if hooks_of(model) else frozen_graph(model)
 
 
-def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps, variant: str = "whole") -> Tensor:
-    """One counted pass of the tower, [batch, embed]; `variant` as in `tapped`.
+def forward(
+    model, frozen: FrozenGraph, pixels: Tensor, hook_points: HookPoints, variant: str = "whole"
+) -> Tensor:
+    """One counted pass of the tower, [batch, embed]; `variant` as in `hooked`.
 
     Gradients are recorded only where the caller has turned them on and the variant has a use for them.
     """
     model.passes["image"] += 1
     with torch.set_grad_enabled(variant == "general" and torch.is_grad_enabled()):
-        return tapped(frozen, variant)(pixels, taps)
+        return hooked(frozen, variant)(pixels, hook_points)
 
 
 def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
@@ -390,10 +392,10 @@ def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
     return tensor.index_select(dim, torch.tensor(places, device=tensor.device))
 
 
-class _Recorder(Taps):
+class _Recorder(HookPoints):
     """Keeps the rows that are read of every source, and the frozen statistics; who watches comes first."""
 
-    def __init__(self, graph: FrozenGraph, tokens: bool, watch: Taps):
+    def __init__(self, graph: FrozenGraph, tokens: bool, watch: HookPoints):
         self.graph, self.tokens, self.watch = graph, tokens, watch
         self.rows: dict[str, Tensor] = {}  # name -> [batch, row, head, feature]
         self.frozen: dict[object, Tensor] = {}

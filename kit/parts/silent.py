@@ -13,9 +13,9 @@ from torch import Tensor, fx, nn
 from kit.models.nodes import shape_for
 from kit.models.trace import Trace
 from kit.parts.frozen import FrozenGraph
-from kit.parts.general import inverse_spread
+from kit.parts.hook_points import HookPoints, hooked
 from kit.parts.linear import ADDS, JOINS, Steps
-from kit.parts.taps import Taps, tapped
+from kit.parts.replay import inverse_spread
 
 
 def reached(frozen: FrozenGraph) -> dict[fx.Node, bool]:
@@ -90,13 +90,13 @@ def read_by_attention_alone(frozen: FrozenGraph, pixels: Tensor) -> bool:
         frozen: the tower, with silent layers.
         pixels: [batch, 3, height, width].
     """
-    taps = _Silenced(set(frozen.silent))
+    hook_points = _Silenced(set(frozen.silent))
     with torch.no_grad():
-        before, after = (tapped(frozen)(pixels, taps) for _ in range(2))
+        before, after = (hooked(frozen)(pixels, hook_points) for _ in range(2))
     return torch.equal(before, after)
 
 
-class _Silenced(Taps):
+class _Silenced(HookPoints):
     """Keeps what attention layers write in a first pass and gives it again in a second, silent ones zero."""
 
     def __init__(self, silent: set[int]):

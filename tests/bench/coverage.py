@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 import kit
 from kit.errors import Refused
 from kit.models.load_timm import make_timm
-from kit.parts.general_run import GeneralRun
+from kit.parts.run_general import GeneralRun
 from kit.parts.runs import Run
 from kit.parts.splits import SPLITS
 

@@ -10,7 +10,7 @@ from kit.errors import KitError
 from kit.models.trace import trace_of
 from kit.parts.check import fault_of
 from kit.parts.frozen import FrozenGraph
-from kit.parts.general import Replay
+from kit.parts.replay import Replay
 from kit.parts.runs import Run
 from tests.exact.towers import perturbed, pixels_for
 

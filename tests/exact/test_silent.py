@@ -1,4 +1,4 @@
-"""Towers in which attention writes nothing itself, and towers without any: no verdict says too much."""
+"""AnyModel in which attention writes nothing itself, and towers without any: no verdict says too much."""
 
 import pytest
 import torch

@@ -12,9 +12,9 @@ from kit.errors import KitError
 from kit.maps import METHODS
 from kit.parts import runs, splits
 from kit.parts.frozen import frozen_graph
-from kit.parts.general import Leaves
+from kit.parts.hook_points import WrittenOut
+from kit.parts.replay import Leaves
 from kit.parts.runs import Run
-from kit.parts.taps import WrittenOut
 from tests.exact.families import EXACT, family
 from tests.exact.test_refusals import DIM, HEADS, Tower, made_up
 from tests.exact.towers import perturbed, pixels_for, unit_directions

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 STORED, CHANGES, CLS = "kit/edits/stored.py", "kit/measures/changes.py", "kit/parts/class_token.py"
-CASES, PANEL = "kit/panels/ablation_cases.py", "kit/panels/ablations.py"
+CASES, PANEL = "kit/panels/ablated_accuracy.py", "kit/panels/ablations.py"
 EXACT, UNIT, TRUTH = (
     "tests/exact/test_stored_ablation.py",
     "tests/unit/test_panels_ablations.py",

@@ -2,13 +2,13 @@
 
 from tests.mutants import Mutant
 
-RUNS, RULES, FROZEN = "kit/parts/runs.py", "kit/parts/rules.py", "kit/parts/frozen.py"
-TAPS, MEANS, EDITS = "kit/parts/taps.py", "kit/parts/means.py", "kit/edits/ablation.py"
-SELECTOR, READOUT, PAPER = "kit/parts/selector.py", "kit/parts/readout.py", "kit/parts/paper.py"
+RUNS, RULES, FROZEN = "kit/parts/runs.py", "kit/parts/readout_rules.py", "kit/parts/frozen.py"
+HOOK_POINTS, MEANS, EDITS = "kit/parts/hook_points.py", "kit/parts/means.py", "kit/edits/ablation.py"
+SELECTOR, READOUT, PAPER = "kit/parts/selector.py", "kit/parts/token_readout.py", "kit/parts/paper.py"
 LOOP = ("tests/exact/test_loop.py::test_loops_equal_the_kit_and_the_library",)
 PARTS, EDIT_TESTS = "tests/exact/test_parts.py", "tests/exact/test_edits.py"
 TERMS = "tests/unit/test_selector.py"
-NARROW, NARROW_TESTS = "kit/parts/narrow.py", "tests/exact/test_narrow.py"
+NARROW, NARROW_TESTS = "kit/parts/read_token.py", "tests/exact/test_read_token.py"
 
 
 def on(test: str, tower: str = "timm/vit_tiny_patch16_224") -> tuple[str, ...]:
@@ -111,7 +111,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the pattern is normalised over queries",
-        TAPS,
+        HOOK_POINTS,
         "return scores.softmax(-1)",
         "return scores.softmax(-2)",
         on("test_pattern_is_what_the_fused_kernel_used"),

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 ANSWERS, CUES = "kit/edits/answers.py", "kit/edits/cues.py"
-MEASURES, CASES = "kit/measures/groups.py", "kit/panels/group_cases.py"
+MEASURES, CASES = "kit/measures/groups.py", "kit/panels/group_accuracy.py"
 EXACT, TRUTH = "tests/exact/test_groups.py", "tests/truth/test_cue.py"
 PANEL = "tests/unit/test_panels_groups.py"
 

@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-MAPS, CASES = "kit/projections/head_maps.py", "kit/panels/token_cases.py"
+MAPS, CASES = "kit/projections/head_maps.py", "kit/panels/token_looks.py"
 PANEL, MEASURE = "kit/panels/head_tokens.py", "kit/measures/maps.py"
 EXACT, UNIT = "tests/exact/test_head_maps.py", "tests/unit/test_panels_head_tokens.py"
 

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 PANELS = "kit/panels"
-STATE, CASES = "tests/unit/test_panels_selection.py", "tests/unit/test_panels_cases.py"
+STATE, CASES = "tests/unit/test_panels_selection.py", "tests/unit/test_panels_encoded.py"
 WIRE = "tests/unit/test_panels_wire.py"
 FINDINGS, EXPLORER = "tests/unit/test_panels_findings.py", "tests/unit/test_panels_explorer.py"
 
@@ -31,14 +31,14 @@ MUTANTS = [
     ),
     Mutant(
         "the run of another model is shown: a stale cache",
-        f"{PANELS}/cases.py",
+        f"{PANELS}/encoded.py",
         "(name, image),",
         "image,",
         (f"{CASES}::test_each_model_runs_once_on_each_picture",),
     ),
     Mutant(
         "the prompt is ignored: scores of the prompts before are shown",
-        f"{PANELS}/cases.py",
+        f"{PANELS}/encoded.py",
         "key = state.model, state.image, state.texts, state.text, state.directions",
         "key = state.model, state.image, state.text, state.directions",
         (f"{CASES}::test_another_prompt_gives_other_scores",),
@@ -108,7 +108,7 @@ MUTANTS = [
     ),
     Mutant(
         "nothing is kept: a tower runs at every click",
-        f"{PANELS}/cases.py",
+        f"{PANELS}/encoded.py",
         "if key not in cache:",
         "if True:",
         (f"{WIRE}::test_a_change_is_small_on_the_wire_and_calls_no_tower",),

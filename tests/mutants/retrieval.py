@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 GALLERIES, MEASURE = "kit/parts/galleries.py", "kit/measures/retrieval.py"
-TABLES, CASES = "kit/retrieval/tables.py", "kit/panels/retrieval_cases.py"
+TABLES, CASES = "kit/retrieval/tables.py", "kit/panels/nearest_images.py"
 EXACT, TRUTH = "tests/exact/test_galleries.py", "tests/truth/test_retrieval.py"
 PANEL = "tests/unit/test_panels_retrieval.py"
 
@@ -80,7 +80,7 @@ MUTANTS = [
     ),
     Mutant(
         "the last query is taken for the next one",
-        "kit/panels/retrieval_cases.py",
+        "kit/panels/nearest_images.py",
         "if self._asked[0] != state.query:",
         "if self._asked[0] is None:",
         ("tests/unit/test_panels_retrieval.py::test_the_query_is_not_among_its_nearest",),

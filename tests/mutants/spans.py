@@ -2,8 +2,8 @@
 
 from tests.mutants import Mutant
 
-AGREEMENT, RESPAN = "kit/measures/agreement.py", "kit/projections/respan.py"
-CASES, PANEL = "kit/panels/span_cases.py", "kit/panels/spans.py"
+AGREEMENT, RESPAN = "kit/measures/agreement.py", "kit/projections/reconstruct.py"
+CASES, PANEL = "kit/panels/head_words.py", "kit/panels/spans.py"
 
 MUTANTS = [
     Mutant(
@@ -25,21 +25,21 @@ MUTANTS = [
         RESPAN,
         "+ offset.to(whole)",
         "+ 0 * offset.to(whole)",
-        ("tests/exact/test_respan.py::test_it_equals_reconstructing_every_vector",),
+        ("tests/exact/test_reconstruct.py::test_it_equals_reconstructing_every_vector",),
     ),
     Mutant(
         "texts keep what they do not span, too",
         RESPAN,
         "lost = asked - asked @ spans.directions.mT @ spans.directions",
         "lost = 0 * asked - asked @ spans.directions.mT @ spans.directions * 0",
-        ("tests/exact/test_respan.py::test_it_equals_reconstructing_every_vector",),
+        ("tests/exact/test_reconstruct.py::test_it_equals_reconstructing_every_vector",),
     ),
     Mutant(
         "a head may be ablated and reconstructed",
         RESPAN,
         "    if twice:",
         "    if False:",
-        ("tests/exact/test_respan.py::test_a_head_cannot_be_both",),
+        ("tests/exact/test_reconstruct.py::test_a_head_cannot_be_both",),
     ),
     Mutant(
         "a subset of images has the texts of all",

@@ -1,9 +1,9 @@
-"""Mutants of notebook 20's panel: kit/panels/towers.py and tower_cases.py."""
+"""Mutants of notebook 20's panel: kit/panels/any_model.py and any_tower.py."""
 
 from tests.mutants import Mutant
 
-PANEL, CASES = "kit/panels/towers.py", "kit/panels/tower_cases.py"
-TESTS = "tests/unit/test_panels_towers.py"
+PANEL, CASES = "kit/panels/any_model.py", "kit/panels/any_tower.py"
+TESTS = "tests/unit/test_panels_any_model.py"
 
 
 def by(*names: str) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 from tests.mutants import Mutant
 
 STAMP, HOOKS, TRACE, MODEL = (f"kit/models/{name}.py" for name in ("stamp", "hooks", "trace", "model"))
-CHECK, FROZEN, GENERAL = "kit/parts/check.py", "kit/parts/frozen.py", "kit/parts/general_run.py"
+CHECK, FROZEN, GENERAL = "kit/parts/check.py", "kit/parts/frozen.py", "kit/parts/run_general.py"
 EDITS, SPLITS, SILENT = "kit/edits/ablation.py", "kit/parts/splits.py", "kit/parts/silent.py"
 WEIGHTS, VALUES, TRANSFORMS = "kit/models/weights.py", "kit/models/values.py", "kit/models/transforms.py"
 FOLDERS, OPEN_CLIP, TIMM = "kit/models/folders.py", "kit/models/load_open_clip.py", "kit/models/load_timm.py"
 LOCKS, PASSES = "kit/data/locks.py", "kit/data/passes.py"
 IMAGES, WRITING = "kit/models/images.py", "kit/writing.py"
-FILES, SUMS = "kit/parts/files.py", "kit/parts/sums.py"
+FILES, SUMS = "kit/parts/files.py", "kit/parts/accumulate.py"
 STORE_FILES, STORE_PASS = "kit/parts/store_files.py", "kit/parts/store_pass.py"
 DIGEST, KEPT = "kit/models/digest.py", "kit/models/kept.py"
 RECORDS, CACHE = "kit/models/records.py", "kit/cache.py"

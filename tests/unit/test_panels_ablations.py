@@ -14,7 +14,7 @@ from kit.edits import Asked, Reference, ask
 from kit.errors import KitError
 from kit.measures import bootstrap_interval, hits
 from kit.panels import Ablations, charts
-from kit.panels.ablation_cases import BACK, FORWARD, AblationCases, Choice, table
+from kit.panels.ablated_accuracy import BACK, FORWARD, AblatedAccuracy, Choice, table
 from kit.panels.selection import Selection
 
 COUNT = 120
@@ -192,7 +192,7 @@ def test_svg_escapes_and_stays_small(panel):
 
 
 def test_means_are_off_where_nobody_collected_any(stickers, scenes, store):
-    cases = AblationCases(stickers, scenes, store, references=[])
+    cases = AblatedAccuracy(stickers, scenes, store, references=[])
     state = cases.first()
     assert state.replace == "zero" and cases.find(state).rows
     state.change(replace="mean")
@@ -203,7 +203,7 @@ def test_means_are_off_where_nobody_collected_any(stickers, scenes, store):
 def test_questions_of_ones_own_need_no_labels_of_the_world(stickers, scenes, store, references):
     directions = torch.eye(stickers.embed_dim)[:2]
     asked = [Asked(store, directions, np.arange(COUNT) % 2, ["even", "odd"], "parity")]
-    cases = AblationCases(stickers, scenes, store, references, asked)
+    cases = AblatedAccuracy(stickers, scenes, store, references, asked)
     found = cases.find(
         Selection(model="stickers-l8", image="sixty scenes", texts=("parity",), replace="mean")
     )
@@ -212,9 +212,9 @@ def test_questions_of_ones_own_need_no_labels_of_the_world(stickers, scenes, sto
 
 def test_images_that_are_not_the_stores_are_refused(stickers, scenes, store, references):
     with pytest.raises(KitError, match="3 images, but the store is of 120; give those that it was"):
-        AblationCases(stickers, scenes[:3], store, references)
+        AblatedAccuracy(stickers, scenes[:3], store, references)
     bare = kit.collect(stickers, scenes.images[:4], "store", "four", selector="all")
     with pytest.raises(KitError, match='the images of "four" have no labels of the stickers world'):
-        AblationCases(stickers, scenes[:4], bare, references)
+        AblatedAccuracy(stickers, scenes[:4], bare, references)
     with pytest.raises(KitError, match='have no label "concept"; they have'):
         ask(stickers, bare, "concept")

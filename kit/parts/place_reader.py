@@ -6,7 +6,7 @@ stream, flattened for each image, as
     sum over slots s and rows k of   weight[batch, s, k] · v[batch, where[s, k]] @ gain[s]
 
 `where` and `gain` are fixed by the model, `weight` is known for each image after its run. A reader is
-carried from the output back through one operation after another (`kit.parts.reading`). What only moves
+carried from the output back through one operation after another (`kit.parts.reader_rules`). What only moves
 numbers (windows, shifts, grids, mergings, paddings) is carried by sending the places themselves through
 the operation; what multiplies features changes `gain`; what averages or normalises tokens changes
 `weight`.

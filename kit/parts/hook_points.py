@@ -1,6 +1,6 @@
 """One pass of a tower with a hand on every place where parts begin.
 
-The tapped graph is the recorded tower with a second argument, an object of class `Taps`. The graph
+The hooked graph is the recorded tower with a second argument, an object of class `HookPoints`. The graph
 shows it every attention output, branch output and norm on its way, and goes on with what it gets
 back. Everything that the kit reads from, or changes in, a tower happens here.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, fx
 
 from kit.models.attention import Attention
 from kit.parts.frozen import FrozenGraph
-from kit.parts.narrow import narrow
+from kit.parts.read_token import read_one_token
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def attention_call(
     return AttentionCall(query, key, value, attn_mask, scale)
 
 
-class Taps:
+class HookPoints:
     """Looks at nothing and changes nothing; the base of what reads and edits a run."""
 
     def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
@@ -95,19 +95,19 @@ class WrittenOut:
         return self.weights if rows is None else self.weights[..., list(rows), :]
 
 
-def tapped(frozen: FrozenGraph, variant: str = "whole") -> Callable[[Tensor, Taps], Tensor]:
-    """The tower as a function of pixels and taps, made once for each trace.
+def hooked(frozen: FrozenGraph, variant: str = "whole") -> Callable[[Tensor, HookPoints], Tensor]:
+    """The tower as a function of pixels and hook points, made once for each trace.
 
     Args:
         frozen: the tower.
         variant: `"whole"`; `"read"`: values behind the last keys and values hold the tokens alone that
-            are read (see `kit.parts.narrow`), which is faster; `"general"`: gradients of the
+            are read (see `kit.parts.read_token`), which is faster; `"general"`: gradients of the
             representation reach the sources along the frozen graph and nothing else.
 
     Returns:
-        pixels [batch, 3, height, width], taps -> representation [batch, embed].
+        pixels [batch, 3, height, width], hook_points -> representation [batch, embed].
     """
-    made = frozen.trace.__dict__.setdefault("tapped", {})
+    made = frozen.trace.__dict__.setdefault("hooked", {})
     if variant not in made:
         made[variant] = _insert(frozen, variant)
     return made[variant]
@@ -118,17 +118,17 @@ def _insert(frozen: FrozenGraph, variant: str) -> fx.GraphModule:
     graph, twin = fx.Graph(), {}
     output = graph.graph_copy(trace.module.graph, twin)
     if variant == "read":
-        narrow(graph)
+        read_one_token(graph)
     with graph.inserting_after(next(n for n in graph.nodes if n.op == "placeholder")):
-        taps = graph.placeholder("taps")
+        hook_points = graph.placeholder("hook_points")
 
     def tap(node: fx.Node, method: str, *args: object) -> None:
         with graph.inserting_after(node):
-            call = graph.call_method(method, (taps, *args, node))
+            call = graph.call_method(method, (hook_points, *args, node))
         node.replace_all_uses_with(call, delete_user_cb=lambda user: user is not call)
 
     if variant == "general":
-        _hold(frozen, graph, twin, taps)
+        _hold(frozen, graph, twin, hook_points)
     attention = {a.node: a for a in trace.attentions}
     pooling = {n: i for i, n in enumerate(frozen.pools)}
     layers = {a.node: i for i, a in enumerate(trace.layer_calls)}
@@ -142,7 +142,7 @@ def _insert(frozen: FrozenGraph, variant: str) -> fx.GraphModule:
             tap(twin[source.node], "value", source.name)
     for place, node in enumerate(frozen.norms):
         tap(twin[node], "norm", place, twin[node].args[0])
-    # a tap hands out what the graph goes on with, so the output must be read after all taps
+    # a hook point hands out what the graph goes on with, so the output must be read after all of them
     last = next(n for n in trace.module.graph.nodes if n.op == "output").args[0]
     users = [u for u in twin[last].users if u.op == "call_method"]
     graph.output(users[-1] if users else output)
@@ -156,11 +156,11 @@ def _call(graph: fx.Graph, here: fx.Node, attention: Attention, twin: dict[fx.No
     return graph.call_function(attention_call, here.args, here.kwargs)
 
 
-def _hold(frozen: FrozenGraph, graph: fx.Graph, twin: dict[fx.Node, fx.Node], taps: fx.Node) -> None:
+def _hold(frozen: FrozenGraph, graph: fx.Graph, twin: dict[fx.Node, fx.Node], hook_points: fx.Node) -> None:
     """Let gradients pass the frozen graph alone: whatever reads a value beside it reads a copy without."""
     for place, gate in enumerate(frozen.gates):
         with graph.inserting_after(twin[gate]):
-            held = graph.call_method("gate", (taps, place, twin[gate]))
+            held = graph.call_method("gate", (hook_points, place, twin[gate]))
         for user in gate.users:
             if user in frozen.inputs and gate not in frozen.inputs[user]:
                 twin[user].replace_input_with(twin[gate], held)
@@ -178,7 +178,7 @@ def _hold(frozen: FrozenGraph, graph: fx.Graph, twin: dict[fx.Node, fx.Node], ta
     for place, node in enumerate(frozen.batch_norms):
         here = twin[node]
         with graph.inserting_after(here):
-            call = graph.call_method("batch_norm", (taps, place, here.args[0]))
+            call = graph.call_method("batch_norm", (hook_points, place, here.args[0]))
         here.replace_all_uses_with(call)
         graph.erase_node(here)
         twin[node] = call

@@ -14,7 +14,7 @@ from kit.models import Model, available, load
 from kit.models.build import build_open_clip, free_memory
 from kit.models.load_timm import make_timm
 from kit.models.names import shipped_names, unknown_name
-from kit.panels.cases import Cases
+from kit.panels.encoded import Encoded
 from kit.panels.findings import Finding
 from kit.panels.selection import Selection
 from kit.panels.truth import Picture
@@ -186,12 +186,12 @@ def _open_clip_settings(name: str) -> tuple[dict, int]:
     return {"text_cfg": None} | ({"vision_cfg": {"image_size": 8 * patch}} if small else {}), count
 
 
-class TowerCases(Cases):
-    """Towers by name, one at a time, and the pictures that they look at.
+class AnyTower(Encoded):
+    """AnyModel by name, one at a time, and the pictures that they look at.
 
     Args:
         model: the model to begin with, or a name.
-        images: as for `Cases`.
+        images: as for `Encoded`.
     """
 
     def __init__(self, model: Model | str, images=None):

@@ -11,11 +11,11 @@ from kit.errors import KitError
 from kit.models.hooks import version_of
 from kit.parts.check import distance, fault_along
 from kit.parts.frozen import Source, forget
-from kit.parts.general import Leaves, Replay
+from kit.parts.hook_points import HookPoints
 from kit.parts.linear import Steps
-from kit.parts.places import Layout, coordinates, layout
+from kit.parts.replay import Leaves, Replay
 from kit.parts.runs import Run, forward
-from kit.parts.taps import Taps
+from kit.parts.token_places import Layout, coordinates, layout
 
 
 class GeneralRun(Run):
@@ -26,7 +26,7 @@ class GeneralRun(Run):
     all of a head that mixes channels) stand before the cells, as one.
     """
 
-    def _pass(self, watch: Taps | None) -> None:
+    def _pass(self, watch: HookPoints | None) -> None:
         self._vectors = self._gradient_key = self._gradient_of = None
         steps = Steps(self.frozen.trace.constant, {}, len(self.pixels))
         self._reading = self.frozen.reading
@@ -36,7 +36,7 @@ class GeneralRun(Run):
                 f'weights of "{self.model.name}" were made under torch.inference_mode(), where torch keeps '
                 "no account of derivatives, which this tower's scores need; load or copy them outside of it."
             )
-        self._leaves = Leaves(self.frozen, steps, self.tokens, watch or Taps())
+        self._leaves = Leaves(self.frozen, steps, self.tokens, watch or HookPoints())
         with torch.set_grad_enabled(not self._all_read):  # what is read needs no gradients
             out = forward(self.model, self.frozen, self.pixels, self._leaves, "general")
         self._out, self.representation = out, out.detach()

@@ -24,7 +24,7 @@ RUNS_KEPT = 8
 UPLOAD = "upload "
 
 
-class Cases:
+class Encoded:
     """Everything that can be looked at in one panel. A picture passes each model once.
 
     Args:

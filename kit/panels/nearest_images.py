@@ -135,7 +135,7 @@ class RetrievalFound(Nearest):
 
 
 @dataclass
-class RetrievalCases:
+class NearestImages:
     """A gallery and its labels; only an upload runs a tower, once.
 
     Args:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kit.panels import cases
+from kit.panels import encoded
 from kit.panels.findings import find
 from kit.panels.scores import score_run
 from kit.panels.selection import Selection
@@ -13,12 +13,12 @@ from tests.unit import panel_doubles as double
 
 @pytest.fixture
 def kept(monkeypatch):
-    monkeypatch.setattr(cases, "run", double.Run)
-    monkeypatch.setattr(cases, "gallery", double.Scenes)
-    monkeypatch.setattr(cases, "load_means", lambda model: double.means())
-    monkeypatch.setattr(cases, "shipped_names", lambda texts: ["other"])
-    monkeypatch.setattr(cases, "load", lambda name: double.Model(name))
-    return cases.Cases(double.Model())
+    monkeypatch.setattr(encoded, "run", double.Run)
+    monkeypatch.setattr(encoded, "gallery", double.Scenes)
+    monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
+    monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
+    monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))
+    return encoded.Encoded(double.Model())
 
 
 def test_each_model_runs_once_on_each_picture(kept):

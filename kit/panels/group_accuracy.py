@@ -40,7 +40,7 @@ class GroupFinding:
     bars_alt: str
 
 
-class GroupCases:
+class GroupAccuracy:
     """The answers, effects and choices that a panel looks at.
 
     Args:

@@ -117,7 +117,7 @@ class SpanFound:
 
 
 @dataclass
-class SpanCases:
+class HeadWords:
     """A store, banks and subsets of its images; nothing that is asked of them runs a tower.
 
     Args:

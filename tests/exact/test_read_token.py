@@ -9,11 +9,11 @@ from torch import nn
 import kit
 from kit.models.nodes import SDPA, aten, module_path
 from kit.models.trace import Trace, _export
-from kit.parts.narrow import narrow
-from kit.parts.taps import Taps, tapped
+from kit.parts.hook_points import HookPoints, hooked
+from kit.parts.read_token import read_one_token
 
 
-class Sizes(Taps):
+class Sizes(HookPoints):
     """Notes the number of tokens of every MLP's output and of every layer's queries."""
 
     def __init__(self):
@@ -50,7 +50,7 @@ def narrowed(pool):
     pixels = torch.randn(3, 3, 32, 32, dtype=torch.float64)
     module = _export("a tower", tower, (32, 32), pixels)
     graph = copy.deepcopy(module.graph)
-    narrow(graph)
+    read_one_token(graph)
     with torch.no_grad():
         return Trace(module), graph, tower(pixels), torch.fx.GraphModule(module, graph)(pixels)
 
@@ -77,7 +77,7 @@ def test_only_the_last_layer_is_narrowed():
     frozen, last = kit.run(model, pixels).frozen, len(model.heads) - 1
     whole, few = Sizes(), Sizes()
     with torch.no_grad():
-        assert torch.allclose(tapped(frozen)(pixels, whole), tapped(frozen, "read")(pixels, few), atol=1e-5)
+        assert torch.allclose(hooked(frozen)(pixels, whole), hooked(frozen, "read")(pixels, few), atol=1e-5)
     assert set(whole.seen.values()) == {65}
     assert {name for name, size in few.seen.items() if size == 1} == {f"L{last}", f"L{last}.MLP"}
 

@@ -1,7 +1,7 @@
 """The general route: towers in which tokens also meet in windows, mergings, convolutions and gates.
 
-The plain route (`kit.parts.readout`) knows a tower's representation as weights over tokens and one
-matrix. In a hierarchy that is so from the output back to some operation (`kit.parts.reading`); before
+The plain route (`kit.parts.token_readout`) knows a tower's representation as weights over tokens and one
+matrix. In a hierarchy that is so from the output back to some operation (`kit.parts.reader_rules`); before
 it, the frozen graph itself is run: backwards, one direction at a time, for scores; forwards, all parts
 side by side, for vectors. Both use the operations of `kit.parts.linear`, so that a new kind of model
 needs a new operation there and nothing here.
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, fx
 
 from kit.models.nodes import aten, shape_for
+from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.linear import ADDS, JOINS, Steps
-from kit.parts.taps import AttentionCall, Taps
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Bundle:
         return 1 if self.together else len(self.parts)
 
 
-class Leaves(Taps):
+class Leaves(HookPoints):
     """Cuts a pass at every source, and holds norm statistics, gates and pooling patterns still.
 
     Attributes:
@@ -49,7 +49,7 @@ class Leaves(Taps):
         held: inverse spreads of norms, gates and patterns, by node.
     """
 
-    def __init__(self, frozen, steps: Steps, tokens: bool, edit: Taps):
+    def __init__(self, frozen, steps: Steps, tokens: bool, edit: HookPoints):
         self.frozen, self.steps, self.tokens, self.edit = frozen, steps, tokens, edit
         self.values: dict[str, Tensor] = {}
         self.calls: dict[int, AttentionCall] = {}

@@ -76,7 +76,7 @@ class SegmentFound:
     alt: str = ""
 
 
-class SegmentCases:
+class MadeMasks:
     """Everything that a panel can show, computed when it is made.
 
     Args:

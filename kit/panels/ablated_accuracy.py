@@ -113,7 +113,7 @@ class Choice:
         return ", ".join(terms + [self.others] * bool(self.others)) or "none"
 
 
-class AblationCases:
+class AblatedAccuracy:
     """A store and its questions; every answer is arithmetic on stored scores.
 
     Args:

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 
 from kit.models.nodes import SDPA, aten, shape_of
 from kit.models.trace import Trace
-from kit.parts.readout import BATCH, TOKEN, Frozen, NotPositionWise, Readout
+from kit.parts.token_readout import BATCH, TOKEN, Frozen, NotPositionWise, Readout
 
 Const = Callable[[fx.Node, object, Readout], None]
 Found = Iterator[tuple[fx.Node, Readout]]

@@ -11,7 +11,7 @@ from traitlets import Enum, Int
 from kit.errors import KitError, nearest
 from kit.models.model import Model
 from kit.panels import token_words
-from kit.panels.cases import Cases, kept
+from kit.panels.encoded import Encoded, kept
 from kit.panels.findings import Finding, find, nice
 from kit.panels.scores import prompt_directions, token_maps, token_numbers
 from kit.panels.selection import Selection
@@ -127,12 +127,12 @@ class Look:
         return self.maps[0] - self.maps[1] if len(self.maps) == 2 else None
 
 
-class TokenCases(Cases):
+class TokenLooks(Encoded):
     """Pictures of one model, each encoded once; what is asked after that runs no tower.
 
     Args:
         model: the model.
-        images: as for `Cases`.
+        images: as for `Encoded`.
         spans: the texts of each head (`kit.textspan`), for maps of its own text; None = none are offered.
         bank: the bank that they were picked from; where the model encodes no text, also where the
             directions of prompts are looked up.

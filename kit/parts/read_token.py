@@ -37,7 +37,7 @@ class Rows:
     stop: int
 
 
-def narrow(graph: fx.Graph) -> None:
+def read_one_token(graph: fx.Graph) -> None:
     """Compute in `graph` only the rows of a token dimension that are read, as far back as that goes.
 
     Args:

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 from kit.models.nodes import MOVES, aten, shape_for
 from kit.models.trace import Trace
 from kit.parts.linear import ADDS, GATHERS, JOINS, PADS, PLAIN, SCALES, SUMS, Steps
-from kit.parts.readers import Reader, Unreadable, Weight
+from kit.parts.place_reader import Reader, Unreadable, Weight
 
 MOST_SLOTS = 128  # of all readers of one value
 # moves that leave the flattened value of an image as it is

@@ -9,6 +9,7 @@ from functools import partial
 import ipywidgets as w
 import pandas as pd
 
+from kit.panels.any_tower import APART, CHANCE, DIRECTIONS, OWN, AnyTower
 from kit.panels.drawing import panel_png
 from kit.panels.findings import Finding
 from kit.panels.heat_panel import HeadGrid, HeatPanel, png_bytes
@@ -16,12 +17,11 @@ from kit.panels.panel import Sentence
 from kit.panels.saving import finding_table, pixels_line
 from kit.panels.selection import FIELDS, Selection, split_tokens
 from kit.panels.state_panel import StatePanel
-from kit.panels.tower_cases import APART, CHANCE, DIRECTIONS, OWN, TowerCases
 
 FIRST = "timm/vit_small_patch14_reg4_dinov2"
 
 
-class Towers(StatePanel):
+class AnyModel(StatePanel):
     """A tower by name, its verdict, the layer × head grid, and the map of what a head reads.
 
     Args:
@@ -33,7 +33,7 @@ class Towers(StatePanel):
         KitError: an unknown name, a tower that is refused, an image or a state that cannot be read.
 
     Example:
-        >>> panel = Towers("timm/maxvit_tiny_tf_224")                # doctest: +SKIP
+        >>> panel = AnyModel("timm/maxvit_tiny_tf_224")                # doctest: +SKIP
         >>> panel.choose(selector="L9.H3")                           # doctest: +SKIP
         >>> panel.take_apart("timm/deit_tiny_patch16_224")            # doctest: +SKIP
         >>> panel.verdict                                            # doctest: +SKIP
@@ -43,7 +43,7 @@ class Towers(StatePanel):
     def __init__(self, model=FIRST, images=None, state: str | None = None):
         super().__init__()
         wanted = Selection.parse(state) if state is not None else None
-        self.cases = TowerCases(model if wanted is None else wanted.model, images)
+        self.cases = AnyTower(model if wanted is None else wanted.model, images)
         (name,), first = self.cases.models, next(iter(self.cases.pictures))
         self.selection = wanted or Selection(model=name, image=first, texts=(OWN,))
         if wanted is None:
@@ -58,7 +58,7 @@ class Towers(StatePanel):
 
     @property
     def string(self) -> str:
-        """The state as one string, which `Towers(state=…)` and the panel's own field take."""
+        """The state as one string, which `AnyModel(state=…)` and the panel's own field take."""
         return str(self.selection).replace("%2F", "/")
 
     def finding(self) -> str:

@@ -10,8 +10,8 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels import Towers, cases, examine, tower_cases, towers, untrained
-from kit.panels.tower_cases import APART, CHANCE, DIRECTIONS, OWN, TowerCases
+from kit.panels import AnyModel, any_model, any_tower, encoded, examine, untrained
+from kit.panels.any_tower import APART, CHANCE, DIRECTIONS, OWN, AnyTower
 from tests.unit.panel_doubles import picture_bytes
 
 SMALL = {"img_size": 64, "depth": 2}
@@ -48,13 +48,13 @@ def small(monkeypatch):
         return BUILT[name]
 
     table = pd.DataFrame({"name": ["stickers-l8", *NAMES]})
-    monkeypatch.setattr(tower_cases, "available", lambda: table)
-    monkeypatch.setattr(tower_cases, "untrained", build)
+    monkeypatch.setattr(any_tower, "available", lambda: table)
+    monkeypatch.setattr(any_tower, "untrained", build)
 
 
 @pytest.fixture
 def panel(scenes):
-    made = Towers(SWIN, scenes)
+    made = AnyModel(SWIN, scenes)
     yield made
     assert made.last_error is None
     made.close()
@@ -141,13 +141,13 @@ def test_a_refused_tower_is_a_sentence_and_the_last_one_stays(panel):
 
 
 def test_another_error_is_kept_and_shown(scenes, monkeypatch):
-    panel = Towers(VIT, scenes)
+    panel = AnyModel(VIT, scenes)
     before = shown(panel)
 
     def broken(*_, **__):
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr(cases, "run", broken)
+    monkeypatch.setattr(encoded, "run", broken)
     panel.take_apart(SWIN)
     assert isinstance(panel.last_error, ZeroDivisionError) and "of ours" in panel._trouble.text
     assert shown(panel) == before and not panel.open.disabled
@@ -155,7 +155,7 @@ def test_another_error_is_kept_and_shown(scenes, monkeypatch):
 
 
 def test_it_says_what_it_does_while_it_builds_and_takes_no_other_change(panel, monkeypatch):
-    seen, build = [], tower_cases.untrained
+    seen, build = [], any_tower.untrained
 
     def watched(name, config=None, say=None):
         built = build(name, config, say)
@@ -166,8 +166,8 @@ def test_it_says_what_it_does_while_it_builds_and_takes_no_other_change(panel, m
         seen.append((panel._busy.text, panel.open.disabled, panel.grid.busy))
         return kit.run(model, pixels, tokens)
 
-    monkeypatch.setattr(tower_cases, "untrained", watched)
-    monkeypatch.setattr(cases, "run", run)
+    monkeypatch.setattr(any_tower, "untrained", watched)
+    monkeypatch.setattr(encoded, "run", run)
     panel.take_apart(VIT)
     assert seen[0] == (f"building {VIT}…", True, True)
     assert seen[1] == (f"recording the operations of {VIT}, checking the sum…", True, True)
@@ -191,14 +191,14 @@ def test_each_direction_splits_its_own_cosine(panel):
 def test_the_random_direction_is_the_same_each_time(scenes):
     drawn = []
     for _ in range(2):
-        panel = Towers(state=f"{VIT}|scene 0|L1.H0|{CHANCE}", images=scenes)
+        panel = AnyModel(state=f"{VIT}|scene 0|L1.H0|{CHANCE}", images=scenes)
         drawn.append(panel.heat.z)
         panel.close()
     assert drawn[0] == drawn[1]
 
 
 def test_one_picture_cannot_be_set_apart(scenes):
-    panel = Towers(VIT, [scenes.images[0]])
+    panel = AnyModel(VIT, [scenes.images[0]])
     before = shown(panel)
     panel.direction.value = APART
     assert "give at least two" in panel.message and shown(panel) == before
@@ -214,7 +214,7 @@ def test_a_state_string_brings_tower_picture_head_and_direction_back(panel, scen
     panel.take_apart(VIT)
     panel.line.value = string
     assert shown(panel)[:2] == before[:2] and shown(panel)[3:] == before[3:]
-    again = Towers(state=string, images=scenes)
+    again = AnyModel(state=string, images=scenes)
     assert shown(again)[3:] == before[3:]
     again.close()
 
@@ -263,7 +263,7 @@ def test_a_state_that_fails_on_the_next_tower_lets_go_of_nothing(panel):
 
 
 def test_a_tower_without_attention_is_shown_by_its_branches(scenes):
-    panel = Towers(CONV, scenes)
+    panel = AnyModel(CONV, scenes)
     assert panel.verdict.endswith("There is no attention in it; its parts are whole branches.")
     assert panel.state["selector"] in panel.found.names and np.isnan(panel.found.heat).all()
     branch = next(n for n in panel.found.names if "." in n and n[0].islower())
@@ -296,14 +296,14 @@ def test_an_upload_is_looked_at_and_a_broken_one_is_a_sentence(panel):
 def test_masks_are_cut_as_the_tower_cuts_the_picture(scenes):
     cropped = kit.load(VIT, "random", config=SMALL, preprocess={"crop_pct": 0.5})
     whole = scenes.masks[0].any(0)
-    seen = TowerCases(cropped, scenes).picture("scene 0").masks
+    seen = AnyTower(cropped, scenes).picture("scene 0").masks
     assert seen.shape[1:] == cropped.image_size
     middle = whole[16:48, 16:48].repeat_interleave(2, 0).repeat_interleave(2, 1).numpy()
     assert (seen.any(0) == middle).mean() > 0.97 > (seen.any(0) == whole.numpy()).mean()
 
 
 def test_tokens_without_a_place_are_not_called_class_token(scenes):
-    panel = Towers(state=f"{REGISTERS}|scene 0|L0.H0|{CHANCE}", images=scenes)
+    panel = AnyModel(state=f"{REGISTERS}|scene 0|L0.H0|{CHANCE}", images=scenes)
     heads = [n for n in panel.found.names if ".H" in n]
     said = []
     for head in heads:
@@ -318,7 +318,7 @@ def test_a_saved_notebook_shows_picture_and_sentence(panel, monkeypatch):
     data, _ = panel._repr_mimebundle_()
     assert data["image/png"][:4] == b"\x89PNG" and "application/vnd.jupyter.widget-view+json" in data
     asked = []
-    monkeypatch.setattr(towers, "panel_png", lambda found, state, picture: asked.append(state))
+    monkeypatch.setattr(any_model, "panel_png", lambda found, state, picture: asked.append(state))
     panel.png()
     assert asked[0].model == f"{SWIN} (random weights, untrained)" and asked[0].texts == (OWN,)
     assert data["text/plain"] == f"{SWIN} (random weights, untrained), scene 0: {panel.caption}"
@@ -326,7 +326,7 @@ def test_a_saved_notebook_shows_picture_and_sentence(panel, monkeypatch):
 
 def test_a_given_model_is_looked_at_as_it_is(scenes):
     model = kit.load(VIT, "random", config=SMALL)
-    panel = Towers(model, scenes)
+    panel = AnyModel(model, scenes)
     panel.take_apart(SWIN)
     panel.take_apart(VIT)
     assert next(iter(panel.cases.models.values())) is model
@@ -335,11 +335,11 @@ def test_a_given_model_is_looked_at_as_it_is(scenes):
 
 def test_wrong_beginnings_are_refused(scenes):
     with pytest.raises(KitError, match="Nearest: timm/vit_tiny_patch16_224"):
-        Towers("timm/vit_tiny_patch16_22", scenes)
+        AnyModel("timm/vit_tiny_patch16_22", scenes)
     with pytest.raises(KitError, match="is refused"):
-        Towers(RESNET, scenes)
+        AnyModel(RESNET, scenes)
     with pytest.raises(KitError, match="is not a state"):
-        Towers(state="x", images=scenes)
+        AnyModel(state="x", images=scenes)
 
 
 # --- names and verdicts, without the panel
@@ -356,7 +356,7 @@ def test_wrong_beginnings_are_refused(scenes):
     ],
 )
 def test_a_tower_gets_a_small_input_that_it_takes(name, side):
-    settings, count = tower_cases._timm_settings(f"timm/{name}")
+    settings, count = any_tower._timm_settings(f"timm/{name}")
     assert settings == (None if side is None else {"img_size": side})
     assert count > 1e6
 
@@ -365,15 +365,15 @@ def test_a_tower_gets_a_small_input_that_it_takes(name, side):
 def test_an_open_clip_tower_gets_eight_patches_a_side(name, grid):
     import open_clip
 
-    settings, count = tower_cases._open_clip_settings(name)
+    settings, count = any_tower._open_clip_settings(name)
     vision = open_clip.get_model_config(name)["vision_cfg"] | settings.get("vision_cfg", {})
     assert (vision["image_size"] // vision["patch_size"],) * 2 == grid
     assert settings["text_cfg"] is None and count > 80e6
 
 
 def test_what_does_not_fit_in_memory_is_said_before_it_is_built(monkeypatch):
-    monkeypatch.setattr(tower_cases, "free_memory", lambda: 2**20)
-    monkeypatch.setattr(tower_cases, "load", None)
+    monkeypatch.setattr(any_tower, "free_memory", lambda: 2**20)
+    monkeypatch.setattr(any_tower, "load", None)
     with pytest.raises(KitError, match=r"about 0\.1 GiB, and 0\.0 GiB are free"):
         REAL("timm/vit_tiny_patch16_224")
 
@@ -401,5 +401,5 @@ def test_verdicts(monkeypatch):
     def failing(model):
         raise KitError("a defect")
 
-    monkeypatch.setattr(tower_cases, "check", failing)
+    monkeypatch.setattr(any_tower, "check", failing)
     assert examine(VIT).verdict == "failed"
