@@ -1,8 +1,8 @@
 """Panels: how a hand reaches the kit. State and sentences without widgets; thin views that only draw."""
 
+from kit.models import untrained
 from kit.panels.ablations import Ablations
 from kit.panels.any_model import AnyModel
-from kit.panels.any_tower import examine, untrained
 from kit.panels.explorer import Explorer
 from kit.panels.groups import Groups
 from kit.panels.head_tokens import HeadTokens
@@ -14,6 +14,7 @@ from kit.panels.scores import prompt_directions
 from kit.panels.segmenter import Segmenter
 from kit.panels.selection import Selection
 from kit.panels.spans import Spans
+from kit.parts import examine
 
 Towers = AnyModel  # its first name, on which saved lines stand
 

@@ -3,6 +3,7 @@
 from kit.parts.check import Check, check
 from kit.parts.collect import collect
 from kit.parts.decomposition import Parts, decompose, pattern, scores
+from kit.parts.examine import Examined, examine
 from kit.parts.means import Means, load_means
 from kit.parts.moments import Moments, load_moments
 from kit.parts.roles import roles
@@ -14,6 +15,7 @@ from kit.parts.stores import Store
 
 __all__ = [
     "Check",
+    "Examined",
     "Means",
     "Moments",
     "Parts",
@@ -22,6 +24,7 @@ __all__ = [
     "check",
     "collect",
     "decompose",
+    "examine",
     "load_means",
     "load_moments",
     "load_store",

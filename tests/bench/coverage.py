@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 import kit
 from kit.errors import Refused
 from kit.models.load_timm import make_timm
+from kit.models.untrained import unsettle
 from kit.parts.run_general import GeneralRun
 from kit.parts.runs import Run
 from kit.parts.splits import SPLITS
@@ -45,20 +46,6 @@ SIZES = (64, 70, 84, 96, 112, 128, 160, 192, 224, 256)
 ATTENTION = ("scaled_dot_product_attention(", "softmax(dim=-1", "softmax(attn", "k.softmax(dim=2")
 # mixers that weigh no token by a query and a key: linear, additive and lambda layers, and a state-space one
 LINEAR = ("LinearSelfAttention", "LambdaLayer", "HSMSSD", "LiteMLA", "EfficientAdditiveAttention")
-
-
-def unsettle(module: nn.Module, seed: int = 0) -> None:
-    """Move every norm, bias, scale and running statistic of a fresh network away from its neutral value."""
-    noise = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise))
-        for key, buffer in module.named_buffers():
-            if key.endswith("running_mean"):
-                buffer.add_(0.1 * torch.randn(buffer.shape, generator=noise))
-            if key.endswith("running_var"):
-                buffer.mul_(0.5 + torch.rand(buffer.shape, generator=noise))
 
 
 @cache

@@ -1,8 +1,9 @@
-"""Mutants of notebook 20's panel: kit/panels/any_model.py and any_tower.py."""
+"""Mutants of notebook 20's panel, of untrained towers and of the verdict on them."""
 
 from tests.mutants import Mutant
 
 PANEL, CASES = "kit/panels/any_model.py", "kit/panels/any_tower.py"
+EXAMINE, UNTRAINED = "kit/parts/examine.py", "kit/models/untrained.py"
 TESTS = "tests/unit/test_panels_any_model.py"
 
 
@@ -78,28 +79,28 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a refusal is called a failure",
-        CASES,
+        EXAMINE,
         'return Examined(model.name, "refused", str(refusal))',
         'return Examined(model.name, "failed", str(refusal))',
         by("test_verdicts"),
     ),
     Mutant(
         "a partial tower is not said to hide anything",
-        CASES,
+        EXAMINE,
         '    if found.verdict == "exact":\n',
         "    if True:\n",
         by("test_verdicts"),
     ),
     Mutant(
         "a side that the patches do not divide is taken",
-        CASES,
+        UNTRAINED,
         "side % first == 0 and ",
         "",
         by("test_a_tower_gets_a_small_input_that_it_takes[vit_small_patch14_reg4_dinov2-112]"),
     ),
     Mutant(
         "a side is taken that the windows do not tile",
-        CASES,
+        UNTRAINED,
         " and _takes(name, architecture, side)",
         "",
         by("test_a_tower_gets_a_small_input_that_it_takes[maxvit_tiny_tf_224-128]"),
@@ -120,7 +121,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "memory is not looked at before a tower is built",
-        CASES,
+        UNTRAINED,
         "    if needed > free:",
         "    if False:",
         by("test_what_does_not_fit_in_memory_is_said_before_it_is_built"),

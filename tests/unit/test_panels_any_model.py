@@ -1,6 +1,7 @@
 """Notebook 20's panel without a kernel, on small towers that are really taken apart."""
 
 import json
+from importlib import import_module
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ NAMES = {
 }
 VIT, REGISTERS, SWIN, RESNET, CONV = NAMES
 REAL = untrained
+EXAMINE, UNTRAINED = import_module("kit.parts.examine"), import_module("kit.models.untrained")
 BUILT = {}  # each is recorded once
 
 
@@ -50,6 +52,7 @@ def small(monkeypatch):
     table = pd.DataFrame({"name": ["stickers-l8", *NAMES]})
     monkeypatch.setattr(any_tower, "available", lambda: table)
     monkeypatch.setattr(any_tower, "untrained", build)
+    monkeypatch.setattr(EXAMINE, "untrained", build)
 
 
 @pytest.fixture
@@ -356,7 +359,7 @@ def test_wrong_beginnings_are_refused(scenes):
     ],
 )
 def test_a_tower_gets_a_small_input_that_it_takes(name, side):
-    settings, count = any_tower._timm_settings(f"timm/{name}")
+    settings, count = UNTRAINED._timm_settings(f"timm/{name}")
     assert settings == (None if side is None else {"img_size": side})
     assert count > 1e6
 
@@ -365,15 +368,15 @@ def test_a_tower_gets_a_small_input_that_it_takes(name, side):
 def test_an_open_clip_tower_gets_eight_patches_a_side(name, grid):
     import open_clip
 
-    settings, count = any_tower._open_clip_settings(name)
+    settings, count = UNTRAINED._open_clip_settings(name)
     vision = open_clip.get_model_config(name)["vision_cfg"] | settings.get("vision_cfg", {})
     assert (vision["image_size"] // vision["patch_size"],) * 2 == grid
     assert settings["text_cfg"] is None and count > 80e6
 
 
 def test_what_does_not_fit_in_memory_is_said_before_it_is_built(monkeypatch):
-    monkeypatch.setattr(any_tower, "free_memory", lambda: 2**20)
-    monkeypatch.setattr(any_tower, "load", None)
+    monkeypatch.setattr(UNTRAINED, "free_memory", lambda: 2**20)
+    monkeypatch.setattr(UNTRAINED, "load", None)
     with pytest.raises(KitError, match=r"about 0\.1 GiB, and 0\.0 GiB are free"):
         REAL("timm/vit_tiny_patch16_224")
 
@@ -401,5 +404,5 @@ def test_verdicts(monkeypatch):
     def failing(model):
         raise KitError("a defect")
 
-    monkeypatch.setattr(any_tower, "check", failing)
+    monkeypatch.setattr(EXAMINE, "check", failing)
     assert examine(VIT).verdict == "failed"
