@@ -10,11 +10,11 @@ from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
 from kit.panels.retrieval import Retrieval
-from kit.panels.scores import prompt_directions
 from kit.panels.segmenter import Segmenter
 from kit.panels.selection import Selection
 from kit.panels.spans import Spans
 from kit.parts import examine
+from kit.projections.prompts import prompt_directions
 
 Towers = AnyModel  # its first name, on which saved lines stand
 

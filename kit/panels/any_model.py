@@ -9,7 +9,7 @@ from functools import partial
 import ipywidgets as w
 import pandas as pd
 
-from kit.panels.any_tower import APART, CHANCE, DIRECTIONS, OWN, AnyTower
+from kit.panels.any_tower import AnyTower
 from kit.panels.drawing import panel_png
 from kit.panels.findings import Finding
 from kit.panels.heat_panel import HeadGrid, HeatPanel, png_bytes
@@ -17,6 +17,7 @@ from kit.panels.panel import Sentence
 from kit.panels.saving import finding_table, pixels_line
 from kit.panels.selection import FIELDS, Selection, split_tokens
 from kit.panels.state_panel import StatePanel
+from kit.projections.prompts import APART, CHANCE, DIRECTIONS, OWN
 
 FIRST = "timm/vit_small_patch14_reg4_dinov2"
 

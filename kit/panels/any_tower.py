@@ -5,20 +5,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
-from kit.errors import KitError, nearest
+from kit.errors import KitError
 from kit.models import Model, available, untrained
 from kit.panels.encoded import Encoded
 from kit.panels.findings import Finding
 from kit.panels.selection import Selection
 from kit.panels.truth import Picture
 from kit.parts.examine import verdict
-
-OWN, APART, CHANCE = "its own direction", "what sets it apart", "a random direction"
-DIRECTIONS = (OWN, APART, CHANCE)
+from kit.projections.prompts import APART, picture_direction
 
 
 class AnyTower(Encoded):
@@ -37,7 +33,7 @@ class AnyTower(Encoded):
         self.given = {} if isinstance(model, str) else {first.name: first}
         self.reference = list(self.pictures)  # an upload does not change what others are compared with
         self._shown = first
-        self._gallery_means: dict[str, Tensor] = {}
+        self._gallery_means: dict = {}  # name -> [embed]
         self._masks: dict[tuple[str, str], np.ndarray] = {}
 
     @property
@@ -100,20 +96,13 @@ class AnyTower(Encoded):
             warnings.simplefilter("ignore")
             return super()._run(name, image)
 
-    def _dirs(self, state: Selection) -> Tensor:
+    def _dirs(self, state: Selection):
         """The unit direction that the parts are scored by, [1, embed]."""
         (name,) = state.texts if len(state.texts) == 1 else ("",)
-        if name not in DIRECTIONS:
-            known = ", ".join(DIRECTIONS)
-            raise KitError(f'no direction "{name}" here; there are {known}.{nearest(name, DIRECTIONS)}')
         z = self._run(state.model, state.image).representation  # [1, embed]
-        if name == CHANCE:
-            z = torch.randn(z.shape, generator=torch.Generator().manual_seed(0)).to(z)
-        if name == APART:
-            z = z - self._mean(state.model)
-        return torch.nn.functional.normalize(z, dim=-1)
+        return picture_direction(z, name, lambda: self._mean(state.model))
 
-    def _mean(self, name: str) -> Tensor:
+    def _mean(self, name: str):
         """The mean representation of the reference pictures, [embed]."""
         if len(self.reference) < 2:
             raise KitError(f'"{APART}" compares pictures, and there is one; give at least two.')

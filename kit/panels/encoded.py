@@ -14,10 +14,11 @@ from kit.models.model import Model
 from kit.models.names import shipped_names
 from kit.panels.findings import Finding, find
 from kit.panels.saving import provenance
-from kit.panels.scores import Scores, prompt_directions, score_run
 from kit.panels.selection import Selection
 from kit.panels.truth import Picture, scene_pictures
 from kit.parts import load_means, run, select
+from kit.parts.part_scores import PartScores, array, part_scores
+from kit.projections.prompts import prompt_directions
 from kit.world import gallery
 
 RUNS_KEPT = 8
@@ -118,7 +119,9 @@ class Encoded:
         held = self._run(state.model, state.image)
         key = state.model, state.image, state.texts, state.text, state.directions
         means, why = self._means_of(state.model)
-        return held, kept(self._scores, key, lambda: score_run(held, self._dirs(state), state, means, why))
+        less_mean = state.directions == "reference"
+        make = lambda: part_scores(held, self._dirs(state), state.text, less_mean, means, why)  # noqa: E731
+        return held, kept(self._scores, key, make)
 
     def provenance(self, state: Selection) -> str:
         """Model, weights, picture and reference set of a state, in one line."""
@@ -142,7 +145,7 @@ class Encoded:
                 self._means[name] = None, str(error)
         return self._means[name]
 
-    def _total_of(self, model: Model, picture: Picture, state: Selection, scores: Scores):
+    def _total_of(self, model: Model, picture: Picture, state: Selection, scores: PartScores):
         """From rows to scores [text] of the model with these parts replaced and later layers run again."""
         dirs, means = self._dirs(state), self._means_of(state.model)[0]
 
@@ -169,7 +172,7 @@ def _asked_rows(index, state: Selection) -> list[list[int]]:
 
 
 def _cosine(embedding, dirs, norm) -> np.ndarray:
-    return (dirs.to(embedding) @ embedding / norm).detach().float().cpu().numpy()
+    return array(dirs.to(embedding) @ embedding / norm)
 
 
 def kept(cache: OrderedDict, key, make, most: int = 64):

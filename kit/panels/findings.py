@@ -8,10 +8,10 @@ import numpy as np
 from kit.errors import KitError
 from kit.panels import words
 from kit.panels.layout import GridLayout, grid_layout
-from kit.panels.scores import Scores, token_numbers
-from kit.panels.selection import Selection
+from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import Picture
 from kit.parts import select
+from kit.parts.part_scores import PartScores
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,14 @@ class Finding:
         return words.picked_of(self)[0] if self.picked else "nothing"
 
 
-def find(run, scores: Scores, state: Selection, picture: Picture, total: Callable | None = None) -> Finding:
+def find(
+    run, scores: PartScores, state: Selection, picture: Picture, total: Callable | None = None
+) -> Finding:
     """What a panel shows for this state: arrays, limits and sentences.
 
     Args:
         run: the cached run of the picture.
-        scores: `score_run` of the same run and state.
+        scores: `kit.parts.part_scores` of the same run and state.
         state: what is looked at.
         picture: the picture, with the world's truth where it has one.
         total: for the total effect: from rows of the index to scores [text] of the model with these
@@ -117,7 +119,7 @@ def find(run, scores: Scores, state: Selection, picture: Picture, total: Callabl
 
 
 def _direct_bars(
-    scores: Scores, edited: np.ndarray, replacement: np.ndarray, picked: list[int]
+    scores: PartScores, edited: np.ndarray, replacement: np.ndarray, picked: list[int]
 ) -> np.ndarray:
     """Bars where the sum is changed and nothing else, [text, 3]."""
     # the representation itself, so that the first bar does not come from the parts it is compared with

@@ -4,8 +4,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
-from torch.nn.functional import normalize
 from traitlets import Enum, Int
 
 from kit.errors import KitError, nearest
@@ -13,10 +11,10 @@ from kit.models.model import Model
 from kit.panels import token_words
 from kit.panels.encoded import Encoded, kept
 from kit.panels.findings import Finding, find, nice
-from kit.panels.scores import prompt_directions, token_maps, token_numbers
-from kit.panels.selection import Selection
+from kit.panels.selection import Selection, token_numbers
 from kit.parts import select
-from kit.projections import Bank, TextSpan
+from kit.parts.part_scores import array, attention_row, token_maps
+from kit.projections import Bank, TextSpan, own_texts, prompt_directions
 
 SEEN = 256  # findings and films that are kept
 READERS = 10  # heads that the list of readers shows
@@ -212,7 +210,7 @@ class TokenLooks(Encoded):
         )
         return replace(look, said=token_words.sentences(look, state, picture))
 
-    def _dirs(self, state: Selection) -> torch.Tensor:
+    def _dirs(self, state: Selection):
         model, bank = self.model(state.model), self.bank
         if model.has_text or bank is None:
             return super()._dirs(state)
@@ -232,7 +230,7 @@ class TokenLooks(Encoded):
 
         def asked():
             dirs = self._dirs(state)
-            return held, _array(held.scores(dirs)[0]), *token_maps(held, dirs)
+            return held, array(held.scores(dirs)[0]), *token_maps(held, dirs)
 
         return kept(self._scores, (state.model, state.image, state.texts, state.directions), asked)
 
@@ -256,15 +254,14 @@ class TokenLooks(Encoded):
                 "bank=bank."
             )
         direction = self.own[head][1 if state.directions == "raw" else 2]
-        return _array(held.maps(direction[None], head)[0, 0, :, 0])
+        return array(held.maps(direction[None], head)[0, 0, :, 0])
 
     def _gaze(self, held, head: str) -> np.ndarray:
         """How much of what a head reads it reads at each token, [token]; empty where there is no such row."""
         row = held.index.set_index("name").loc[head]
         if not held.frozen.plain or row["layer"] in held.refused():
             return np.zeros(0)
-        share = _array(held.pattern_shares(int(row["layer"]))[0].sum(0)[int(row["head"])])
-        return share / share.sum()
+        return array(attention_row(held, int(row["layer"]))[0, int(row["head"])])
 
 
 def shared_limit(*maps: np.ndarray, at_least: float = 0.0) -> float:
@@ -296,24 +293,6 @@ def heads_of(index, selector: str) -> list[str]:
     return names
 
 
-def own_texts(model: Model, spans: TextSpan, bank: Bank | None) -> dict:
-    """The first text of each head: head -> text, its direction, and that minus the mean of its bank."""
-    if bank is None:
-        raise KitError("texts of heads need the bank that they were picked from; give bank=bank too.")
-    if bank.weights_hash not in (None, model.weights_hash):
-        raise KitError(
-            f'the bank "{bank.name}" was encoded by weights {bank.weights_hash[:8]}, but "{model.label}" has '
-            f"{model.weights_hash[:8]}; encode it with this model."
-        )
-    firsts = spans.table[spans.table["rank"] == 1].set_index("part")["text"]
-    if missing := sorted(set(firsts) - set(bank.texts)):
-        hint = nearest(missing[0], bank.texts)
-        raise KitError(f'"{missing[0]}" is no text of the bank "{bank.name}".{hint}')
-    centred = normalize(bank.vectors - bank.vectors.mean(0), dim=1)  # [text, embed]
-    place = {text: k for k, text in reversed(list(enumerate(bank.texts)))}
-    return {part: (text, bank.vectors[place[text]], centred[place[text]]) for part, text in firsts.items()}
-
-
 def _film(index, parts: np.ndarray, maps: np.ndarray, held) -> Film:
     """Frames of a prompt from scores of its parts [part] and maps [head, token]."""
     layer = index["layer"].astype("Float64").to_numpy(dtype=float, na_value=np.nan)  # [part]
@@ -332,7 +311,3 @@ def _film(index, parts: np.ndarray, maps: np.ndarray, held) -> Film:
         before=float(parts[first].sum()),
         after=float(parts[others & ~first].sum()),
     )
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().float().cpu().numpy()

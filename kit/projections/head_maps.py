@@ -10,6 +10,7 @@ from tqdm import tqdm
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.parts import run
+from kit.parts.part_scores import attention_row
 
 BATCH = 50
 
@@ -103,8 +104,7 @@ def head_maps(model, images, directions: Tensor | dict, batch: int = BATCH) -> H
             asked, own = vectors[some].unique(dim=0, return_inverse=True)
             maps = held.maps(asked)  # [batch, head, token, text]
             values[name].append(maps[torch.arange(len(own)), :, :, own])
-        looks = torch.cat([held.pattern_shares(layer).sum(1) for layer in range(model.layers)], 1)
-        attention.append(looks / looks.sum(-1, keepdim=True))
+        attention.append(torch.cat([attention_row(held, layer) for layer in range(model.layers)], 1))
     heads = held.index[held.index["kind"] == "head"].reset_index(drop=True)
     looks = torch.cat(attention)
     found = {

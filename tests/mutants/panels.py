@@ -73,14 +73,14 @@ MUTANTS = [
     ),
     Mutant(
         "the direction is the prompt plus the mean of the others",
-        f"{PANELS}/scores.py",
+        "kit/projections/prompts.py",
         "normalize(vectors - others, dim=-1)",
         "normalize(vectors + others, dim=-1)",
         (f"{FINDINGS}::test_contrast_is_the_prompt_minus_the_mean_of_the_others",),
     ),
     Mutant(
         "a picked token is counted column by column",
-        f"{PANELS}/scores.py",
+        f"{PANELS}/selection.py",
         "prefix + row * shape[1] + col",
         "prefix + col * shape[0] + row",
         (f"{FINDINGS}::test_picked_tokens_split_the_heads_only",),

@@ -4,6 +4,7 @@ from tests.mutants import Mutant
 
 PANEL, CASES = "kit/panels/any_model.py", "kit/panels/any_tower.py"
 EXAMINE, UNTRAINED = "kit/parts/examine.py", "kit/models/untrained.py"
+DIRECTIONS = "kit/projections/prompts.py"
 TESTS = "tests/unit/test_panels_any_model.py"
 
 
@@ -58,14 +59,14 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the representation's own direction is taken for every question",
-        CASES,
-        "        if name == APART:\n",
-        "        if False:\n",
+        DIRECTIONS,
+        "    if name == APART:\n",
+        "    if False:\n",
         by("test_each_direction_splits_its_own_cosine"),
     ),
     Mutant(
         "the random direction is another one each time",
-        CASES,
+        DIRECTIONS,
         "torch.randn(z.shape, generator=torch.Generator().manual_seed(0)).to(z)",
         "torch.randn(z.shape).to(z)",
         by("test_the_random_direction_is_the_same_each_time"),

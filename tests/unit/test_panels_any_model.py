@@ -12,7 +12,8 @@ from PIL import Image
 import kit
 from kit.errors import KitError
 from kit.panels import AnyModel, any_model, any_tower, encoded, examine, untrained
-from kit.panels.any_tower import APART, CHANCE, DIRECTIONS, OWN, AnyTower
+from kit.panels.any_tower import AnyTower
+from kit.projections.prompts import APART, CHANCE, DIRECTIONS, OWN
 from tests.unit.panel_doubles import picture_bytes
 
 SMALL = {"img_size": 64, "depth": 2}

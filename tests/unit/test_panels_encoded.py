@@ -5,9 +5,9 @@ import pytest
 
 from kit.panels import encoded
 from kit.panels.findings import find
-from kit.panels.scores import score_run
 from kit.panels.selection import Selection
 from kit.panels.truth import scene_pictures
+from kit.parts.part_scores import part_scores
 from tests.unit import panel_doubles as double
 
 
@@ -42,7 +42,7 @@ def test_the_map_is_in_rows_and_columns_and_without_the_class_token():
     run = double.Run(model, model.preprocess([picture.image]))
     state = Selection(texts=("a cat", "a dog"), selector="L1.H2", image=picture.name, directions="raw")
     dirs = model.encode_text(list(state.texts))
-    found = find(run, score_run(run, dirs, state, double.means()), state, picture)
+    found = find(run, part_scores(run, dirs, means=double.means()), state, picture)
     head = run.heads.index(found.names.index("L1.H2"))
     rows, cols = run.grid
     for r in range(rows):
