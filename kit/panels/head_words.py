@@ -255,11 +255,9 @@ def subsets(labels: pd.DataFrame) -> dict[str, np.ndarray | None]:
 def _truths(model, index: pd.DataFrame) -> list[str]:
     """The attribute that explains most of each head, "" where none is above chance or nothing is known."""
     try:
-        table = roles(model)
+        strongest = roles(model, strongest=True).set_index("part")["attribute"]
     except KitError:
         return [""] * len(index)
-    table = table[table["significant"]]
-    strongest = table.loc[table.groupby("part")["share"].idxmax()].set_index("part")["attribute"]
     return [strongest.get(name, "") for name in index["name"]]
 
 

@@ -13,7 +13,7 @@ ROLES_FILE = "roles.json"
 FIGURES = ["share", "low", "high", "null", "bound"]
 
 
-def roles(model) -> pd.DataFrame:
+def roles(model, strongest: bool = False) -> pd.DataFrame:
     """How much of the variance of each part each attribute of the scenes explains.
 
     Measured once on scenes of their own (`python -m kit.cards.roles NAME`, which says on which) and
@@ -23,9 +23,11 @@ def roles(model) -> pd.DataFrame:
 
     Args:
         model: a shipped model, or its name.
+        strongest: only the role of each part: of the attributes above chance the one that explains most of
+            what it writes. A part that no attribute explains beyond chance has none, and is left out.
 
     Returns:
-        One row for each part and attribute: `part`, `layer`, `head`, `kind` as in `Parts.index`
+        One row for each part and attribute, or for each part that has a role: `part`, `layer`, `head`, `kind` as in `Parts.index`
         (constants are left out: they have nothing to explain); `attribute`; `share` of the variance,
         cross-validated, 0-1 (see `kit.measures.variance_share`), with `low` and `high` of its 95 %
         interval; `null`, which a share of chance stays below in 95 % of shuffles; `bound`, below which
@@ -40,6 +42,8 @@ def roles(model) -> pd.DataFrame:
         >>> heads = table[(table.kind == "head") & (table.attribute == "background")]
         >>> bool(heads.significant.any())
         True
+        >>> kit.roles("stickers-l8", strongest=True).set_index("part").loc["L5.H0", "attribute"]
+        'background'
     """
     model = load(model) if isinstance(model, str) else model
     path = SHIPPED / model.name / ROLES_FILE
@@ -55,7 +59,11 @@ def roles(model) -> pd.DataFrame:
             f'these roles are of "{model.name}" with weights {found["weights_hash"][:8]}, but the model has '
             f"weights {model.weights_hash[:8]}; measure them again: python -m kit.cards.roles {model.name}."
         )
-    return table(found)
+    rows = table(found)
+    if not strongest:
+        return rows
+    rows = rows[rows["significant"]]
+    return rows.loc[rows.groupby("part")["share"].idxmax()]
 
 
 def table(found: dict) -> pd.DataFrame:

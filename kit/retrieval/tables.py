@@ -16,9 +16,8 @@ SPACES = (FULL, "head", "layer", "random head")
 def role_heads(model) -> pd.DataFrame:
     """For each attribute the head whose true role it is, by the measured roles of a shipped model.
 
-    A head's role is the attribute that explains most of what it writes, of those above chance
-    (`kit.roles`). Several heads can have one role: the one that it explains most of is taken. An attribute
-    that is no head's strongest has no such head.
+    A head's role is that of `kit.roles(model, strongest=True)`. Several heads can have one role: the one
+    that it explains most of is taken. An attribute that is no head's strongest has no such head.
 
     Args:
         model: a shipped model, or its name.
@@ -35,10 +34,9 @@ def role_heads(model) -> pd.DataFrame:
         >>> role_heads("stickers-l8").loc["background", "head"]
         'L5.H0'
     """
-    table = roles(model)
-    table = table[(table["kind"] == "head") & table["significant"]]
+    table, strongest = (each[each["kind"] == "head"] for each in (roles(model), roles(model, strongest=True)))
+    table = table[table["significant"]]
     most = table.loc[table.groupby("attribute", sort=False)["share"].idxmax()].set_index("attribute")
-    strongest = table.loc[table.groupby("part")["share"].idxmax()]
     own = strongest.loc[strongest.groupby("attribute")["share"].idxmax()].set_index("attribute")
     found = pd.DataFrame({"most": most["part"], "most_share": most["share"]})
     found.insert(0, "head", own["part"].reindex(found.index))

@@ -65,10 +65,10 @@ MUTANTS = [
         (f"{TRUTH}::test_the_random_head_is_the_expectation_over_the_others_of_the_layer",),
     ),
     Mutant(
-        "a role is the attribute that explains least",
+        "a role need not be what a head is strongest in",
         TABLES,
-        'strongest = table.loc[table.groupby("part")["share"].idxmax()]',
-        'strongest = table.loc[table.groupby("part")["share"].idxmin()]',
+        "own = strongest.loc[strongest.",
+        "own = table.loc[table.",
         (f"{TRUTH}::test_roles_name_a_head_only_where_it_is_its_strongest_attribute",),
     ),
     Mutant(

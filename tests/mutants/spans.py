@@ -64,9 +64,9 @@ MUTANTS = [
     ),
     Mutant(
         "the truth is the attribute that explains least",
-        CASES,
-        '["share"].idxmax()].set_index("part")["attribute"]',
-        '["share"].idxmin()].set_index("part")["attribute"]',
+        "kit/parts/roles.py",
+        'rows.groupby("part")["share"].idxmax()',
+        'rows.groupby("part")["share"].idxmin()',
         ("tests/unit/test_panels_spans.py::test_right_and_wrong_are_told_by_the_roles",),
     ),
     Mutant(

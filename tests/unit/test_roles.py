@@ -219,6 +219,16 @@ def test_other_weights_have_other_roles():
         kit.roles(model)
 
 
+def test_the_role_of_a_part_is_the_attribute_above_chance_that_explains_most(stickers):
+    strongest, every = kit.roles(stickers, strongest=True).set_index("part"), kit.roles(stickers)
+    assert strongest["significant"].all() and list(strongest.reset_index()[list(every)]) == list(every)
+    without = set(every["part"]) - set(strongest.index)
+    assert strongest.index.is_unique and not every[every["part"].isin(without)]["significant"].any()
+    for part, mine in every[every["significant"]].groupby("part"):
+        best = max(mine.itertuples(), key=lambda row: row.share)
+        assert (strongest["attribute"][part], strongest["share"][part]) == (best.attribute, best.share)
+
+
 def test_models_without_roles_say_what_to_do(load):
     with pytest.raises(kit.KitError, match=r"random weights, untrained.*has no roles.*variance_share"):
         kit.roles(load("stickers-l8", "random"))
