@@ -27,11 +27,12 @@ def roles(model, strongest: bool = False) -> pd.DataFrame:
             what it writes. A part that no attribute explains beyond chance has none, and is left out.
 
     Returns:
-        One row for each part and attribute, or for each part that has a role: `part`, `layer`, `head`, `kind` as in `Parts.index`
-        (constants are left out: they have nothing to explain); `attribute`; `share` of the variance,
-        cross-validated, 0-1 (see `kit.measures.variance_share`), with `low` and `high` of its 95 %
-        interval; `null`, which a share of chance stays below in 95 % of shuffles; `bound`, below which
-        in 95 % of shuffles all shares of the table stay together; `significant`: share above bound.
+        One row for each part and attribute, or for each part that has a role: `part`, `layer`, `head`,
+        `kind` as in `Parts.index` (constants are left out: they have nothing to explain); `attribute`;
+        `share` of the variance, cross-validated, 0-1 (see `kit.measures.variance_share`), with `low` and
+        `high` of its 95 % interval; `null`, which a share of chance stays below in 95 % of shuffles;
+        `bound`, below which in 95 % of shuffles all shares of the table stay together; `significant`: share
+        above bound.
 
     Raises:
         KitError: a model without roles, or roles that were measured on other weights.
