@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-import torch
 from traitlets import Enum, HasTraits, Int, Unicode
 
 from kit.errors import KitError, nearest
@@ -13,6 +12,7 @@ from kit.panels.layout import GridLayout, grid_layout
 from kit.parts import roles
 from kit.parts.stores import Store
 from kit.projections import Bank, TextSpan, textspan
+from kit.retrieval.tables import extremes
 
 MOST_TEXTS = 32
 OWN = "own texts"
@@ -225,12 +225,8 @@ class HeadWords:
         """The images at both ends of the listed head's score for its first text, and these scores."""
         if listed.empty:
             return [], []
-        first = bank.vectors[bank.texts.index(listed["text"].iloc[0])][None]
-        rows = self._rows(state.images)
-        score = self.store.scores(first, rows, state.part)[:, 0, 0]
-        order = score.argsort(descending=True)
-        ends = torch.cat([order[:EXTREMES], order[-EXTREMES:]])
-        return rows[ends.numpy()].tolist(), score[ends].tolist()
+        first = bank.vectors[bank.texts.index(listed["text"].iloc[0])]
+        return extremes(self.store, first, state.part, self._rows(state.images), EXTREMES)
 
 
 def subsets(labels: pd.DataFrame) -> dict[str, np.ndarray | None]:

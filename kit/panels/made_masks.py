@@ -4,17 +4,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
-import torch
-from tqdm import tqdm
 
 from kit.errors import KitError, nearest
-from kit.maps import METHODS, Segmented, seen_mask, spread
+from kit.maps import METHODS, Segmented, seen_mask
+from kit.maps.classes import fits, maps_of_classes
 from kit.models.directions import Directions
 from kit.panels.truth import Picture, scene_pictures
 
 FIELDS = ("model", "image", "text", "method")
 MOST = 12  # pictures, and classes: every one is asked of every other
-AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -108,28 +106,11 @@ class MadeMasks:
             raise KitError(f'the panel knows no method "{unknown[0]}"; it has {", ".join(METHODS)}.')
         self.overall = None if overall is None else overall.table()
         self.images = 0 if overall is None else len(overall.classes)
-        self.refused: dict[str, str] = {}  # methods that give no map of this tower, and why
-        self._maps = self._made(model.preprocess(scenes.images), directions)
+        pixels = model.preprocess(scenes.images)
+        self._maps, self.refused = maps_of_classes(model, pixels, directions, asked, self.methods)
         self.shown = [name for name in self.methods if name not in self.refused]
         if not self.shown:
             raise KitError(next(iter(self.refused.values())))
-
-    def _made(self, pixels: torch.Tensor, directions: Directions) -> dict[tuple[str, str], torch.Tensor]:
-        """Maps of all pictures for each class and method, [picture, row, col]."""
-        rows = [directions.names.index(name) for name in self.asked]
-        own = (directions.vectors[rows] - directions.vectors.mean(0)).repeat_interleave(len(pixels), 0)
-        many, made = pixels.repeat(len(rows), 1, 1, 1), {}  # every picture for every class
-        for method in tqdm(self.methods, desc=f"{len(many)} maps", unit="method"):
-            try:
-                pieces = [
-                    METHODS[method](self.model, *p) for p in zip(many.split(AT_ONCE), own.split(AT_ONCE))
-                ]
-            except KitError as error:
-                self.refused[method] = str(error)
-                continue
-            by_class = torch.cat(pieces).cpu().unflatten(0, (len(rows), -1))  # [class, picture, row, col]
-            made |= {(name, method): maps for name, maps in zip(self.asked, by_class)}
-        return made
 
     def first_state(self) -> SegmentState:
         """The first picture, asked for its own object, by the first method that gives a map."""
@@ -162,22 +143,21 @@ class MadeMasks:
         place = names.index(state.image)
         picture = self.pictures[place]
         true, whose = self._truth(picture, state.text)
-        maps = torch.stack([self._maps[state.text, m][place] for m in self.shown])  # [method, row, col]
-        _, found = spread(maps, true.shape)
-        both, either = (found & true).sum((1, 2)), (found | true).sum((1, 2))  # [method]
+        maps = [self._maps[state.text, method][place] for method in self.shown]  # [row, col] each
+        found, ious = fits(maps, true)
         which = self.shown.index(state.method)
         shown = SegmentFound(
             picture=picture,
             heat=maps[which].numpy(),
             found=found[which].numpy(),
             true=true.numpy(),
-            fits=dict(zip(self.shown, (both / either).tolist())),
+            fits=dict(zip(self.shown, ious)),
             overall=self.overall,
             whose=whose,
         )
         return self._with_words(shown, state)
 
-    def _truth(self, picture: Picture, text: str) -> tuple[torch.Tensor, str]:
+    def _truth(self, picture: Picture, text: str) -> tuple:
         """The mask of the objects that are asked for; of all where none is."""
         masks = picture.masks
         chosen = [n for n, thing in enumerate(picture.things) if thing == text]

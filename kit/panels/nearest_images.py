@@ -2,22 +2,21 @@
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
 from traitlets import Enum, HasTraits, Int, Unicode
 
 from kit.errors import KitError, nearest
-from kit.measures import chance_precision, precision_at_k, resampled
+from kit.measures import chance_precision
 from kit.models.images import read_image
 from kit.panels.layout import GridLayout, grid_layout
 from kit.parts.galleries import FULL, HOWS, Gallery, Query
 from kit.parts.stores import Store
 from kit.retrieval import others_of_layer
+from kit.retrieval.tables import nearest_in_each, precision_by_attribute
 from kit.world import attributes
 
 SHOWN = 8  # nearest images of each space
@@ -248,7 +247,7 @@ class NearestImages:
         other = others[order[state.other % len(others)]]
         return {"head": state.part, "random head": other, "layer": state.part.partition(".")[0], FULL: FULL}
 
-    def _scored(self, state: RetrievalState, query: Query) -> torch.Tensor:
+    def _scored(self, state: RetrievalState, query: Query):
         """Scores of the last query, [image, space]: another head asks for no other ones."""
         key = state.query, state.how
         if self._scores[0] != key:
@@ -270,10 +269,7 @@ class NearestImages:
 
     def _cells(self, state: RetrievalState, query: Query) -> tuple[np.ndarray, str]:
         """One number for each head, and what it is."""
-        scores = self._scored(state, query).clone()
-        if query.number is not None:
-            scores[query.number] = -torch.inf
-        near = scores.topk(self._shown, dim=0).indices.numpy()  # [k, space]
+        near = nearest_in_each(self._scored(state, query), query, self._shown)  # [k, space]
         heads = near[:, : len(self.index)]
         if state.attribute == OVERLAP or query.number is None:
             return np.isin(heads, near[:, -1]).mean(0).astype(np.float32), "share also near by the full model"
@@ -288,34 +284,9 @@ class NearestImages:
     def precision(self, part: str, how: str) -> pd.DataFrame:
         """Precision of one space for every attribute, with its interval over queries; kept."""
         if (part, how) not in self._precision:
-            rows = []
-            for (images, queries), names in self._questions:
-                near = self.gallery.neighbours(part, min(DEPTH, len(images) - 1), how, images, queries)
-                each = np.stack([precision_at_k(near, self.codes[n], queries) for n in names], 1)
-                for name, found in zip(names, resampled(len(queries), SEED).intervals(each), strict=True):
-                    rows.append([name, part, *found, self._chance[name]])
-            columns = ["attribute", "part", "value", "low", "high", "chance"]
-            found = pd.DataFrame(rows, columns=columns).set_index("attribute")
-            order = [name for name in self.labels if name in found.index]
-            self._precision[part, how] = found.loc[order].reset_index()
+            found = precision_by_attribute(self.gallery, part, self.codes, how, DEPTH, ASKED, SEED)
+            self._precision[part, how] = found
         return self._precision[part, how]
-
-    @cached_property
-    def _chance(self) -> dict[str, float]:
-        """Mean precision of a ranking that knows nothing, over the images that have a value."""
-        known = {name: codes[codes >= 0] for name, codes in self.codes.items()}
-        return {name: chance_precision(codes).mean() for name, codes in known.items() if len(codes) > 2}
-
-    @cached_property
-    def _questions(self) -> list[tuple[tuple[np.ndarray, np.ndarray], list[str]]]:
-        """Images that have a value, queries among them, and the attributes that have just these."""
-        found: dict[bytes, tuple] = {}
-        for name, codes in self.codes.items():
-            images = np.flatnonzero(codes >= 0)
-            if len(images) > 2:
-                order = np.random.default_rng(SEED).permutation(len(images))[:ASKED]
-                found.setdefault(images.tobytes(), ((images, np.sort(images[order])), []))[1].append(name)
-        return list(found.values())
 
 
 def attributes_of(labels: pd.DataFrame) -> pd.DataFrame:
