@@ -2,6 +2,7 @@
 
 from kit.edits.ablation import Ablation, ablate
 from kit.edits.answers import Answers, ask_classes, total_right
+from kit.edits.by_layer import by_layer, layer_selectors
 from kit.edits.cues import by_reading, cue_effects, matched_draws, ranked
 from kit.edits.published import waterbirds_heads, waterbirds_published
 from kit.edits.stored import Asked, Reference, ask
@@ -14,8 +15,10 @@ __all__ = [
     "ablate",
     "ask",
     "ask_classes",
+    "by_layer",
     "by_reading",
     "cue_effects",
+    "layer_selectors",
     "matched_draws",
     "ranked",
     "total_right",

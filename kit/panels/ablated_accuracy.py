@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 import pandas as pd
-import torch
 from PIL import Image
-from torch import Tensor
 
-from kit.edits import Asked, Reference, ask
+from kit.edits import Asked, Reference, ask, by_layer
+from kit.edits.by_layer import WAYS
 from kit.errors import KitError, nearest
-from kit.measures import hits
+from kit.measures import answer_changes, hits
 from kit.measures.changes import resampled
 from kit.measures.intervals import Interval
 from kit.models.images import read_image
@@ -197,10 +196,7 @@ class AblatedAccuracy:
     def picture(self, number: int) -> Image.Image:
         """One image of the store, as a picture."""
         images = getattr(self.images, "images", self.images)
-        image = images[int(self.store.rows[number])]
-        if isinstance(image, Tensor):
-            return Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
-        return read_image(image)
+        return read_image(images[int(self.store.rows[number])])
 
     def truth(self, number: int) -> str:
         """What is true of one image, in one line."""
@@ -233,7 +229,7 @@ class AblatedAccuracy:
             raise KitError(f'only the class token can be replaced here ("cls"), not "{state.tokens}".')
         return EVERY_HEAD if state.tokens else None
 
-    def _row(self, name: str, after: Tensor) -> Row:
+    def _row(self, name: str, after) -> Row:
         asked, right = self.asked[name], hits(after, self.asked[name].truth).double().numpy()
         draws = resampled(len(right), SEED)
         before = draws.interval(self._right[name])
@@ -243,16 +239,11 @@ class AblatedAccuracy:
         """Accuracy with the attention of the first layers, and of the last, replaced."""
         key = name, reference and reference.name
         if key not in self._curves:
-            last, asked = self.model.layers - 1, self.asked[name]
-            draws = resampled(len(asked.truth), SEED)
-
-            def at(first: int, final: int) -> Interval:
-                after = asked.after(f"L{first}-{final}.attn", reference)
-                return draws.interval(hits(after, asked.truth).double().numpy())
-
+            asked = self.asked[name]
+            draws, found = resampled(len(asked.truth), SEED), by_layer(asked, reference, WAYS[:2])
             self._curves[key] = {
-                FORWARD: [at(0, layer) for layer in range(last + 1)],
-                BACK: [at(layer, last) for layer in range(last + 1)],
+                way: [draws.interval(right.double().numpy()) for right in list(each.values())[1:]]
+                for way, each in zip((FORWARD, BACK), found.values(), strict=True)
             }
         return self._curves[key]
 
@@ -263,18 +254,12 @@ class AblatedAccuracy:
         first, final = choice.layers
         return (0, final) if first == 0 else (1, first) if final == last else None
 
-    def _changed(self, asked: Asked, after: Tensor) -> tuple[int, int, int, list[Changed]]:
+    def _changed(self, asked: Asked, after) -> tuple[int, int, int, list[Changed]]:
         """How many answers changed, and some of the pictures: those that became wrong come first."""
-        before = self._before[asked.name]
-        said, now = before.argmax(1), after.argmax(1)
-        lost, won = (said == asked.truth) & (now != asked.truth), (said != asked.truth) & (now == asked.truth)
-        other = (said != now) & ~lost & ~won
-        lead = (after.gather(1, now[:, None]) - after.gather(1, said[:, None]))[:, 0]  # of the new answer
-        order = torch.argsort(lead + 10 * lost + 5 * won, descending=True, stable=True)
+        lost, won, other, said, now, order = answer_changes(self._before[asked.name], after, asked.truth)
         kinds: dict[tuple, list[int]] = {}  # of one change only the clearest picture comes first
-        for i in order.tolist():
-            if said[i] != now[i]:
-                kinds.setdefault((int(said[i]), int(now[i])), []).append(i)
+        for i in order:
+            kinds.setdefault((int(said[i]), int(now[i])), []).append(i)
         shown = [i for turn in zip_longest(*kinds.values()) for i in turn if i is not None][:SHOWN]
         words = [
             Changed(int(asked.images[i]), *(asked.answers[int(a[i])] for a in (said, now, asked.truth)))

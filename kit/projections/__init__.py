@@ -3,7 +3,7 @@
 from kit.projections.banks import Bank
 from kit.projections.head_maps import HeadMaps, head_maps
 from kit.projections.prompts import picture_direction, prompt_directions
-from kit.projections.reconstruct import reconstructed_cosines
+from kit.projections.reconstruct import reconstructed, reconstructed_cosines
 from kit.projections.textspan import TextSpan, own_texts, textspan
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "own_texts",
     "picture_direction",
     "prompt_directions",
+    "reconstructed",
     "reconstructed_cosines",
     "textspan",
 ]

@@ -1,12 +1,58 @@
 """A model whose heads write nothing but what their texts span: how much of its answers is left."""
 
+from collections.abc import Iterator, Sequence
+
+import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.measures import hits
 from kit.parts.selector import select
 from kit.parts.stores import Store
 from kit.projections.textspan import TextSpan
+
+
+def reconstructed(
+    store: Store,
+    spans: TextSpan,
+    directions: Tensor,
+    truth: Tensor,
+    counts: Sequence[int],
+    images=None,
+    base: Tensor | None = None,
+) -> dict[int, Tensor]:
+    """Whether each image is answered right with nothing of some parts but what their first texts span.
+
+    See `reconstructed_cosines`. A longer list of texts begins with the shorter one, so each is added once.
+
+    Args:
+        store: of the images.
+        spans: texts of some of its parts, at least as many as are asked for.
+        directions: of the answers, unit rows, [text, embed].
+        truth: number of the right answer of each of these images, [image].
+        counts: rising numbers of texts; 0 leaves the means of the parts alone.
+        images: which images, as `Store` takes them; None is all.
+        base: cosines of these images after other parts were replaced, [image, text]; None is as they are.
+
+    Returns:
+        Number of texts -> bool [image].
+
+    Source:
+        Gandelsman et al. 2023, arXiv 2310.05916, figure 3.
+
+    Example:
+        >>> import kit
+        >>> model, scenes = kit.load("stickers-l8"), kit.world.draw(64, seed=1)
+        >>> store = kit.collect(model, scenes, "store", "64 scenes", selector="L5.H*")
+        >>> spans = kit.textspan(store.moments(), kit.projections.Bank.stickers(model), texts=3)
+        >>> concepts = model.encode_text(kit.world.prompts("concept"))
+        >>> found = reconstructed(store, spans, concepts, scenes.codes["concept"], [1, 3])
+        >>> {count: tuple(right.shape) for count, right in found.items()}
+        {1: (64,), 3: (64,)}
+    """
+    base = store.cosines(directions, images) if base is None else base
+    return {m: hits(found, truth) for m, found in _cosines(store, spans, directions, counts, images, base)}
 
 
 def reconstructed_cosines(
@@ -14,9 +60,9 @@ def reconstructed_cosines(
 ) -> Tensor:
     """Cosines after each part was replaced by its reconstruction from its texts, [image, text].
 
-    A part x becomes mean + Q Qᵀ (x - mean), Q its texts made orthonormal. In a score with t that is
-    the score with Q Qᵀ t and a constant, so no part is built: what is lost is the score with
-    t - Q Qᵀ t, about its mean. This is a direct effect: patterns, norm statistics and the length stay.
+    A part x becomes mean + Q Qᵀ (x - mean), Q its texts made orthonormal. A score with t is linear, so no
+    part is built: the scores with the rows of Q, about their means, are weighed by what t has along them.
+    This is a direct effect: patterns, norm statistics and the length stay.
 
     Args:
         store: of the images.
@@ -48,9 +94,24 @@ def reconstructed_cosines(
     if twice:
         name = store.index["name"].iloc[min(twice)]
         raise KitError(f'"{name}" is to be ablated and reconstructed; take it out of one.')
-    asked = directions.double()
-    lost = asked - asked @ spans.directions.mT @ spans.directions  # [part, text, embed]
-    offset = (spans.mean[:, None] * lost).sum((0, 2))  # [text]
     means = store.means(selector=ablated) if select(store.index, ablated) else None
-    whole = store.ablated(ablated, directions, means, images)
-    return whole - store.scores(lost.to(whole), images, ", ".join(spans.parts)).sum(1) + offset.to(whole)
+    base = store.ablated(ablated, directions, means, images)
+    ((_, found),) = _cosines(store, spans, directions, [spans.directions.shape[1]], images, base)
+    return found
+
+
+def _cosines(
+    store: Store, spans: TextSpan, directions: Tensor, counts: Sequence[int], images, base: Tensor
+) -> Iterator[tuple[int, Tensor]]:
+    """Numbers of texts, and the cosines with the parts replaced by what so many texts span, [image, text]."""
+    names, asked = ", ".join(spans.parts), directions.double()
+    own = store.scores(directions, images, names).sum(1)
+    found, done = base - own + (spans.mean.sum(0) @ asked.T).to(base), 0
+    along = store.scores(spans.directions, images, names)  # [image, part, rank]
+    along = along - torch.einsum("pe,pre->pr", spans.mean, spans.directions).to(along)
+    turned = (spans.directions @ asked.T).to(along)  # [part, rank, text]
+    for count in counts:
+        some = slice(done, count)
+        found = found + torch.einsum("bpr,prt->bt", along[:, :, some], turned[:, some])
+        done = count
+        yield count, found

@@ -6,7 +6,8 @@ import torch
 
 import kit
 from kit.errors import KitError
-from kit.projections import Bank, reconstructed_cosines
+from kit.measures import hits
+from kit.projections import Bank, reconstructed, reconstructed_cosines
 
 COUNT = 48
 
@@ -52,6 +53,18 @@ def test_some_heads_and_some_images(store, bank, asked):
     spans = kit.textspan(store.moments(selector="L5.H*"), bank, 2)
     whole, part = (reconstructed_cosines(store, spans, asked, rows) for rows in (None, some))
     assert torch.allclose(whole[some], part, atol=1e-6)
+
+
+def test_by_number_of_texts_it_is_the_same_and_no_text_leaves_the_means(store, moments, bank, stickers):
+    scenes, asked = store.labels, stickers.encode_text(kit.world.prompts("concept"))
+    truth = torch.tensor([kit.world.VALUES["concept"].index(name) for name in scenes["concept"]])
+    spans = kit.textspan(moments, bank, 4)
+    found = reconstructed(store, spans, asked, truth, [0, 1, 4])
+    for count in (1, 4):
+        assert torch.equal(found[count], hits(reconstructed_cosines(store, spans.first(count), asked), truth))
+    means = store.means(selector="L*.H*")
+    assert torch.equal(found[0], hits(store.ablated("L*.H*", asked, means), truth))
+    assert not torch.equal(found[0], found[4])
 
 
 def test_parts_ablated_beside_it_are_means(store, bank, asked):

@@ -69,16 +69,16 @@ MUTANTS = [
     ),
     Mutant(
         "the curve is of single layers",
-        CASES,
-        "FORWARD: [at(0, layer) for",
-        "FORWARD: [at(layer, layer) for",
+        "kit/edits/by_layer.py",
+        'f"L0-{n}.attn"',
+        'f"L{n}-{n}.attn"',
         (f"{UNIT}::test_the_curve_is_cumulative_and_its_complement",),
     ),
     Mutant(
         "answers that were always wrong count as lost",
-        CASES,
-        "lost, won = (said == asked.truth) & (now != asked.truth)",
-        "lost, won = (now != asked.truth)",
+        "kit/measures/answers.py",
+        "lost, won = (said == labels) & (now != labels)",
+        "lost, won = (now != labels)",
         (f"{UNIT}::test_answers_that_changed_are_counted_and_shown[concept]",),
     ),
     Mutant(

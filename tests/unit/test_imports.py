@@ -21,9 +21,9 @@ MAY_IMPORT = {
     "models": BASE | {"world", "cache"},
     "data": BASE | {"world", "models"},
     "parts": BASE | {"world", "models", "data"},
-    "edits": BASE | {"world", "models", "data", "parts"},
-    "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
+    "edits": BASE | {"world", "models", "data", "parts", "measures"},
+    "projections": BASE | {"world", "models", "data", "parts", "measures"},
     "maps": BASE | {"world", "models", "data", "parts", "measures"},
     "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
     "panels": BASE
@@ -88,6 +88,32 @@ def test_imports_follow_the_arrow(path):
 def test_only_panels_draw(path):
     tops = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
     assert part_of(path) == "panels" or not tops & DRAWING
+
+
+def needed(tree: ast.AST) -> set[str]:
+    """What `imported` gives, but for what stands under `if TYPE_CHECKING:`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            node.body = []
+    return imported(tree)
+
+
+@pytest.mark.parametrize("path", sorted((KIT / "panels").rglob("*.py")), ids=lambda p: p.name)
+def test_panels_compute_nothing_with_tensors(path):
+    tops = {name.split(".")[0] for name in needed(ast.parse(path.read_text(encoding="utf-8")))}
+    assert "torch" not in tops, "computing lies below the panels (design §2)"
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ("if TYPE_CHECKING:\n    from torch import Tensor", set()),
+        ("if TYPE_CHECKING:\n    from torch import Tensor\nelse:\n    import torch", {"torch"}),
+        ("def f():\n    import torch.nn", {"torch.nn"}),
+    ],
+)
+def test_types_alone_are_no_import(source, found):
+    assert needed(ast.parse(source)) == found
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.name)

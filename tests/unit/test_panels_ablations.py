@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import kit
-from kit.edits import Asked, Reference, ask
+from kit.edits import Asked, Reference, ask, by_layer
 from kit.errors import KitError
 from kit.measures import bootstrap_interval, hits
 from kit.panels import Ablations, charts
@@ -46,6 +46,13 @@ def panel(stickers, scenes, store, references):
 def shown(panel):
     widgets = (panel.bars, panel.curve, panel.changed)
     return panel.state, panel.caption, panel.string, [w.value for w in widgets]
+
+
+def test_there_are_three_ways_through_the_layers(stickers, store):
+    found = by_layer(ask(stickers, store, "concept"))
+    assert all(next(iter(each)) == "none" and len(each) == 7 for each in found.values()) and len(found) == 3
+    with pytest.raises(KitError, match='no way "layers 0 to k" through the layers; there are layers 0 to l'):
+        by_layer(ask(stickers, store, "concept"), ways=("layers 0 to k",))
 
 
 def test_it_opens_with_all_mlps_replaced(panel):
