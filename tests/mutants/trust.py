@@ -33,7 +33,7 @@ MUTANTS = [
         HOOKS,
         "if n not in there or n in after})",
         "if n in after})",
-        (f"{CHANGED}::TestHooks::test_every_kind_of_hook_is_seen",),
+        (f"{CHANGED}::TestHooks::test_a_hook_that_looks_sees_each_batch_once_and_numbers_only",),
     ),
     Mutant(
         "the record of a tower stands for the one that took its place",
