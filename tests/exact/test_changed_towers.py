@@ -13,7 +13,8 @@ from torch.nn.modules import module as torch_modules
 import kit
 from kit import KitError
 from kit.models.stamp import Stamp
-from kit.parts.check import TOLERANCE, _allowed
+from kit.parts.check import TOLERANCE
+from kit.parts.faults import _allowed
 from kit.parts.frozen import frozen_graph
 from tests.exact.families import EXACT, family
 from tests.exact.towers import unit_directions
