@@ -1,6 +1,7 @@
 """The page of the whole family: `python -m kit.cards.family` writes docs/family.md from the cards."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -140,8 +141,8 @@ def page(found: dict[str, dict]) -> str:
         chosen = {n: c for n, c in found.items() if training_of(n).split()[-1] in kinds.split()}
         if chosen:
             lines += [f"### {asked}", "", *_figures(chosen), "", *map(said_of, chosen.values()), ""]
-    pairs = (("stickers-l8", "stickers-s8"), ("stickers-s8", "stickers-s16"))
-    told = [line for pair in pairs if (line := _compared(found, *pair))]
+    sizes = ("stickers-l8-128", "stickers-l8", "stickers-s8", "stickers-s16")
+    told = [line for pair in pairwise(sizes) if (line := _compared(found, *pair))]
     if told:
         lines += ["### Size and patch", "", "Concept on clean scenes of seen artists:", "", *told, ""]
     return "\n".join(lines).rstrip()

@@ -50,6 +50,7 @@ def made(name: str, rows: list[dict], machine: str) -> dict:
     if isinstance(recipe, ClipRecipe):
         how["captions_from"] = max((p.until for p in recipe.phases if not p.text), default=0)
         how |= {"started_from": recipe.start} if recipe.start else {}
+        how |= {"stored": "float16, matrices of the blocks in float8_e4m3"} if recipe.eight_bits else {}
     return how
 
 
@@ -90,7 +91,7 @@ def _origin(card: dict) -> str:
     return (
         f"Made with `{how['command']}`:{start} {how['seen']:,} images seen, {minutes:.0f} minutes on "
         f"{how['machine']}, seed {how['seed']}. {whole:,} parameters{inside}, {card['bytes']:,} bytes in "
-        "float16."
+        f"{how.get('stored', 'float16')}."
     )
 
 

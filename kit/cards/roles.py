@@ -25,7 +25,7 @@ from kit.models.names import SHIPPED, shipped_names
 from kit.parts import run
 from kit.parts.roles import FORMAT, ROLES_FILE
 from kit.world import atlas
-from kit.world.values import SEEN
+from kit.world.values import SEEN, SIZE
 from kit.writing import write_file
 
 # Unbiased scenes of seeds that no training, card, look or set of means draws: kind -> number, seed.
@@ -76,11 +76,12 @@ def asked(kind: str, codes: dict[str, Tensor]) -> dict[str, Question]:
     }
 
 
-def written(model, images: Tensor) -> tuple[Tensor, pd.DataFrame]:
+def written(model, scenes: world.Scenes) -> tuple[Tensor, pd.DataFrame]:
     """What each part writes over the length of the representation, [scene, part, embed], constants apart."""
-    found = []
-    for some in tqdm(images.split(BATCH), desc="scenes", unit="batch", leave=False):
-        result = run(model, model.preprocess(some), tokens=False)
+    found, scale = [], model.image_size[0] // SIZE
+    for start in tqdm(range(0, len(scenes), BATCH), desc="scenes", unit="batch", leave=False):
+        images = scenes[start : start + BATCH].at(scale).images
+        result = run(model, model.preprocess(images), tokens=False)
         varies = [i for i, kind in enumerate(result.index["kind"]) if kind != "bias"]
         found.append((result.vectors()[:, varies] / result.norm[:, None, None]).cpu())
     return torch.cat(found), result.index.iloc[varies]
@@ -101,7 +102,7 @@ def measure(model) -> dict:
     start, attributes, nulls = time.process_time(), {}, []
     for kind, (number, seed) in tqdm(SCENES.items(), desc=model.name, unit="kind of scenes"):
         scenes = world.draw(number, seed, kind=kind)
-        outputs, index = written(model, scenes.images)
+        outputs, index = written(model, scenes)
         questions = asked(kind, scenes.codes)
         for name, question, shares in answers(outputs, questions, permutations=PERMUTATIONS):
             facts = {"kind": kind, "seed": seed, "scenes": int(question.scenes.sum())}

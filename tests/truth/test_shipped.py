@@ -31,7 +31,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def images(shipped, scenes):
-    return shipped.features(scenes.images)
+    return shipped.seen(scenes)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_shuffled_labels_are_at_chance(shipped, images, scenes):
 def test_random_weights_are_at_chance(scenes):
     model = Clip(SHIPPED / PLAIN, trained=False)
     some = scenes[:250]
-    vectors = model.features(some.images)
+    vectors = model.seen(some)
     assert answered(model, vectors, some, "concept") < 5 * CHANCE
     assert answered(model, vectors, some, "background") < 3 / 12
 

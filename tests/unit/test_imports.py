@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
     "panels": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
-    "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "measures"},
+    "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "maps", "measures"},
     "sweep": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
     "cli": BASE | {"pass_command", "sweep", "cache"},

@@ -37,7 +37,8 @@ class Progress:
 
     def draw(self, kind: str, artists: str, n: int) -> world.Scenes:
         """Unbiased scenes on the training's device."""
-        return world.draw(n, SEED, kind=kind, artists=artists, device=self.training.device)
+        scenes = world.draw(n, SEED, kind=kind, artists=artists, device=self.training.device)
+        return scenes.at(self.training.recipe.scale)
 
     def answer(self) -> Answer:
         """A function of images and attributes: the code that the averaged weights say of each, [batch]."""
