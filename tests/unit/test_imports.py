@@ -29,9 +29,10 @@ MAY_IMPORT = {
     "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
     "panels": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
-    "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "maps", "measures"},
     "sweep": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
+    "workshop": BASE
+    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval", "sweep"},
     "cli": BASE | {"pass_command", "sweep", "cache"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,

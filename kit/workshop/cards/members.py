@@ -199,7 +199,7 @@ def weights_of(folder: Path) -> Path:
 def _checked(folder: Path) -> Path:
     folder = Path(folder).absolute()  # open_clip takes a relative one from the working directory
     if not weights_of(folder).exists():
-        raise KitError(f"no model in {folder}; make one: python -m kit.models.training.train NAME.")
+        raise KitError(f"no model in {folder}; make one: python -m kit.workshop.training.train NAME.")
     return folder
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field, replace
 
-from kit.models.training.objectives import LABELS
+from kit.workshop.training.objectives import LABELS
 from kit.world.values import SIZE
 
 CHUNK = 2048  # scenes drawn at a time; batch sizes divide it

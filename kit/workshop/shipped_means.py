@@ -1,4 +1,4 @@
-"""Write the means that a shipped model comes with: `python -m kit.parts.shipped_means stickers-l8`.
+"""Write the means that a shipped model comes with: `python -m kit.workshop.shipped_means stickers-l8`.
 
 The reference set is 2,000 scenes of a fixed seed, of all kinds, background independent of the object.
 """

@@ -1,4 +1,4 @@
-"""The page of the whole family: `python -m kit.cards.family` writes docs/family.md from the cards."""
+"""The family's page, from the cards: `python -m kit.workshop.cards.family` writes docs/family.md."""
 
 import json
 from itertools import pairwise
@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 import kit.world as world
-from kit.cards.bars import asked_by, training_of
-from kit.cards.marked import MEASURED, write_between
-from kit.cards.table import figure
 from kit.models.names import SHIPPED, shipped_names
+from kit.workshop.cards.bars import asked_by, training_of
+from kit.workshop.cards.marked import MEASURED, write_between
+from kit.workshop.cards.table import figure
 
 PAGE = Path(__file__).parents[2] / "docs" / "family.md"
 SHOWN = {  # heading -> rows of the cards, the first one that a member has

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from kit.models.training.objectives import LABELS
-from kit.models.training.recipe import CHUNK, ClipRecipe, Cycle, DistilRecipe, LabelRecipe, Phase, Recipe
+from kit.workshop.training.objectives import LABELS
+from kit.workshop.training.recipe import CHUNK, ClipRecipe, Cycle, DistilRecipe, LabelRecipe, Phase, Recipe
 
 PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
 EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}

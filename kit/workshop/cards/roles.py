@@ -1,4 +1,4 @@
-"""Measure which attribute explains what each part writes: `python -m kit.cards.roles stickers-l8`.
+"""Measure which attribute explains what each part writes: `python -m kit.workshop.cards.roles stickers-l8`.
 
 Writes `roles.json` beside the weights (read it with `kit.roles`), the picture `data_cards/NAME-roles.png`
 and the part "Roles" of `data_cards/NAME.md`. `--page` makes picture and page again from the figures that
@@ -18,12 +18,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 import kit.world as world
-from kit.cards.role_page import write_page
 from kit.measures import Shares, family_bound, variance_share
 from kit.models import load
 from kit.models.names import SHIPPED, shipped_names
 from kit.parts import run
 from kit.parts.roles import FORMAT, ROLES_FILE
+from kit.workshop.cards.role_page import write_page
 from kit.world import atlas
 from kit.world.values import SEEN, SIZE
 from kit.writing import write_file

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 import kit.world as world
-from kit.cards.table import BOOTSTRAP_SEED, Table
 from kit.maps import segment
 from kit.measures import bootstrap_interval
 from kit.models import load
 from kit.parts import run
+from kit.workshop.cards.table import BOOTSTRAP_SEED, Table
 from kit.world.values import SIZE
 
 SEEDS = {"heatmaps": 71_010, "pointing": 71_011}

@@ -11,10 +11,10 @@ import kit.world as world
 from kit.models.build import seeded
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import WordTokenizer, learn_merges, vocabulary_size, write_vocabulary
-from kit.models.training import forward, objectives
-from kit.models.training.loop import Training, Weights
-from kit.models.training.recipe import ClipRecipe, Phase
-from kit.models.training.stream import Captioned, Stream
+from kit.workshop.training import forward, objectives
+from kit.workshop.training.loop import Training, Weights
+from kit.workshop.training.recipe import ClipRecipe, Phase
+from kit.workshop.training.stream import Captioned, Stream
 
 
 def build(recipe: ClipRecipe, vocabulary: int, seed: int) -> nn.Module:

@@ -8,14 +8,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 import kit.world as world
-from kit.cards.bars import clean_twin, training_of
-from kit.cards.members import Clip, Member, Pixels, Probed, member
-from kit.cards.places import add_places
-from kit.cards.table import BOOTSTRAP_SEED, SLICES, Table, rounded
-from kit.cards.words import add_words
 from kit.measures import bootstrap_gap, bootstrap_interval, bootstrap_worst_group, confusions, hits
 from kit.models.names import SHIPPED
-from kit.models.training.objectives import relation_texts
+from kit.workshop.cards.bars import clean_twin, training_of
+from kit.workshop.cards.members import Clip, Member, Pixels, Probed, member
+from kit.workshop.cards.places import add_places
+from kit.workshop.cards.table import BOOTSTRAP_SEED, SLICES, Table, rounded
+from kit.workshop.cards.words import add_words
+from kit.workshop.training.objectives import relation_texts
 from kit.world.values import CATEGORY
 
 SEEDS = {"full": 71_001, "natural": 71_002, "clean": 71_003, "count": 71_004, "pair": 71_005, "bias": 71_006}

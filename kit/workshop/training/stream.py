@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import kit.world as world
-from kit.models.training.recipe import CHUNK, Recipe
+from kit.workshop.training.recipe import CHUNK, Recipe
 
 
 @dataclass

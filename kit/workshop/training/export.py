@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from kit.models.training.clip import ClipTraining
-from kit.models.training.recipe import ClipRecipe
-from kit.models.training.timm_model import TimmTraining
+from kit.workshop.training.clip import ClipTraining
+from kit.workshop.training.recipe import ClipRecipe
+from kit.workshop.training.timm_model import TimmTraining
 from kit.writing import write_file
 
 KEPT = ("pool_size", "first_conv", "classifier")  # of timm's own description of the architecture

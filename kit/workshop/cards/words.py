@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 import kit.world as world
-from kit.cards.members import Member
-from kit.cards.table import SLICES, Table
 from kit.measures import hits
+from kit.workshop.cards.members import Member
+from kit.workshop.cards.table import SLICES, Table
 from kit.world.chance import Chance
 from kit.world.printed import with_words, word_of
 from kit.world.sample import TABLE
