@@ -327,9 +327,9 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 
 def test_what_lacks_rows_never_becomes_complete(make, tmp_path, monkeypatch):
     """A process whose state was lost: the others' rows alone do not make a store."""
-    from kit.parts import store_pass, sums
+    from kit.parts import accumulate, store_pass
 
-    for keep, module in (("store", store_pass), ("moments", sums)):
+    for keep, module in (("store", store_pass), ("moments", accumulate)):
         with monkeypatch.context() as patch:
             patch.setattr(module, "state_files", lambda path: [])
             with says("3 batches of the pass into", "make the same call again"):
