@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from kit.errors import KitError, Refused
 from kit.models import Model
 from kit.models.untrained import untrained
-from kit.parts.check import Check, check
+from kit.parts.check import Check
+from kit.parts.checked import check
 
 NAMED = 3  # hidden layers that a sentence names
 

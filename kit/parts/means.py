@@ -10,9 +10,9 @@ from torch import Tensor
 from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.parts.accumulate import sum_up
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
 from kit.parts.hook_points import AttentionCall, HookPoints
-from kit.parts.runs import Run
 from kit.parts.token_readout import BATCH
 
 MEANS_FILE = "means.safetensors"
@@ -134,7 +134,7 @@ def collect_means(model, images, name: str, batch: int, path=None, workers=0) ->
 
 def _of_batch(model, pixels: Tensor, like: Means) -> Means:
     """The means of one batch, in float64."""
-    run = Run.of(model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
+    run = checked_run(model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
     parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
     outputs = {key: value / len(pixels) for key, value in run.watch.totals.items()}
     return replace(like, count=len(pixels), parts=parts, outputs=outputs)

@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from kit.errors import KitError
 from kit.parts.accumulate import sum_up
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected, short
 from kit.parts.frozen import FrozenGraph, frozen_graph
 from kit.parts.runs import Run
@@ -214,7 +215,7 @@ def collect_moments(model, images, name: str, batch: int, selector: str, path=No
         preprocessing=model.preprocessing,
         data=(images.digest,),
     )
-    of_batch = lambda pixels: _of_run(Run.of(model, pixels), rows, empty)  # noqa: E731
+    of_batch = lambda pixels: _of_run(checked_run(model, pixels), rows, empty)  # noqa: E731
     return sum_up(model, "moments", empty, of_batch, images, batch, path, workers)
 
 

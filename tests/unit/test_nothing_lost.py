@@ -327,9 +327,9 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 
 def test_what_lacks_rows_never_becomes_complete(make, tmp_path, monkeypatch):
     """A process whose state was lost: the others' rows alone do not make a store."""
-    from kit.parts import store_pass, sums
+    from kit.parts import accumulate, store_pass
 
-    for keep, module in (("store", store_pass), ("moments", sums)):
+    for keep, module in (("store", store_pass), ("moments", accumulate)):
         with monkeypatch.context() as patch:
             patch.setattr(module, "state_files", lambda path: [])
             with says("3 batches of the pass into", "make the same call again"):
@@ -472,7 +472,7 @@ def test_sums_that_go_on_with_other_batches_are_refused(make, monkeypatch, keep)
 
 def test_no_file_of_the_kit_is_written_otherwise():
     """Every place that writes goes by `write_file`, but for arrays, locks and a log that grows."""
-    others = {"data/locks.py", "parts/arrays.py", "writing.py", "models/training/train.py"}
+    others = {"data/locks.py", "parts/arrays.py", "writing.py", "workshop/training/train.py"}
     root = Path(kit.__file__).parent
     for path in root.rglob("*.py"):
         source = path.read_text(encoding="utf-8")
