@@ -4,6 +4,7 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.parts.means import replaced
 from kit.parts.selector import select
 from kit.parts.stores import Store
 from kit.projections.textspan import TextSpan
@@ -51,6 +52,9 @@ def reconstructed_cosines(
     asked = directions.double()
     lost = asked - asked @ spans.directions.mT @ spans.directions  # [part, text, embed]
     offset = (spans.mean[:, None] * lost).sum((0, 2))  # [text]
-    means = store.means(selector=ablated) if select(store.index, ablated) else None
-    whole = store.ablated(ablated, directions, means, images)
-    return whole - store.scores(lost.to(whole), images, ", ".join(spans.parts)).sum(1) + offset.to(whole)
+    whole = store.cosines(directions, images)
+    if select(store.index, ablated):
+        means = store.means(selector=ablated).sum(0).to(whole) @ directions.to(whole).T  # [text]
+        whole = replaced(whole, store.scores(directions, images, ablated).sum(1), means)
+    parts = store.scores(lost.to(whole), images, ", ".join(spans.parts)).sum(1)
+    return replaced(whole, parts, offset.to(whole))

@@ -19,7 +19,7 @@ from kit.data import (
     readable,
 )
 from kit.errors import KitError
-from kit.parts import Means, Store, collect, load_store
+from kit.parts import Store, collect, load_store
 from kit.parts.class_token import check_cls
 from kit.parts.frozen import frozen_graph
 from kit.projections import Bank
@@ -174,16 +174,6 @@ class Work:
         if "waterbirds" in self.folders:
             todo += self.texts.missing(list(BIRDS), templates)
         return todo
-
-    def means(self, store: Store) -> Means:
-        """The means of a store's parts, for `kit.edits.ask_classes`; constants, which it leaves, are zero."""
-        names = list(frozen_graph(self.model).index["name"])
-        parts = torch.zeros(len(names), self.model.embed_dim)
-        parts[[names.index(name) for name in store.index["name"]]] = store.means().float()
-        return Means(
-            store.name, store.model, store.weights_hash, len(store), parts, {}, store.facts["preprocessing"],
-            tuple(store.facts["data"]),
-        )  # fmt: skip
 
 
 def halves(count: int, seed: int) -> np.ndarray:

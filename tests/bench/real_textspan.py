@@ -51,8 +51,8 @@ def accuracy_table(store, moments, every: dict[str, Bank]) -> tuple[str, str]:
     labels = torch.arange(len(known))
     right = lambda cosines: 100 * hits(cosines, labels).double()  # noqa: E731
     whole = right(store.cosines(known))
-    early = right(store.ablated(EARLY, known, store.means(selector=EARLY)))
-    both = right(store.ablated("L*.H*", known, store.means(selector="L*.H*")))
+    asked, means = kit.edits.asked(store, known, labels, [*range(len(known))]), kit.edits.Means.of(store)
+    early, both = (right(asked.after(parts, means)) for parts in (EARLY, "L*.H*"))
     rows, found = [], {}
     for name, bank in every.items():
         spans = kit.textspan(moments, bank, max(COUNTS))

@@ -58,7 +58,8 @@ def test_parts_ablated_beside_it_are_means(store, bank, asked):
     spans = kit.textspan(store.moments(selector="L5.H*"), bank, 2)
     found = reconstructed_cosines(store, spans, asked, ablated="L0-4.H*")
     spanned = reconstructed_cosines(store, spans, asked)
-    ablated = store.ablated("L0-4.H*", asked, store.means(selector="L0-4.H*"))
+    question = kit.edits.asked(store, asked, np.zeros(COUNT), [*range(len(asked))])
+    ablated = question.after("L0-4.H*", kit.edits.Means.of(store))
     assert torch.allclose(found - ablated, spanned - store.cosines(asked), atol=1e-5)
 
 

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "models": BASE | {"world", "cache"},
     "data": BASE | {"world", "models"},
     "parts": BASE | {"world", "models", "data"},
-    "edits": BASE | {"world", "models", "data", "parts"},
+    "edits": BASE | {"world", "models", "data", "parts", "measures"},
     "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
     "maps": BASE | {"world", "models", "data", "parts", "measures"},
