@@ -78,8 +78,8 @@ MUTANTS = [
     Mutant(
         "answers that were always wrong count as lost",
         CASES,
-        "lost, won = (said == asked.truth) & (now != asked.truth)",
-        "lost, won = (now != asked.truth)",
+        "lost, won = was & ~still",
+        "lost, won = ~still",
         (f"{UNIT}::test_answers_that_changed_are_counted_and_shown[concept]",),
     ),
     Mutant(
