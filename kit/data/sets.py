@@ -122,6 +122,29 @@ class ImageFolder:
 
 
 @dataclass
+class PaperSet(ImageFolder):
+    """The images of a published data set that lie in a folder, with its labels.
+
+    Attributes:
+        name: of set and split.
+        notes: sentences on what differs from the published set, or that nothing does.
+    """
+
+    name: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, images) -> "PaperSet":
+        """Some of the images with their labels; see `ImageFolder.take`."""
+        taken = super().take(images)
+        return replace(taken, notes=[*self.notes, f"{len(taken):,} of these {len(self):,} were taken."])
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over names and sizes of the files and over the labels: other labels are another set."""
+        return hashlib.sha256((super().digest + self.labels.to_csv()).encode()).hexdigest()
+
+
+@dataclass
 class Pictures:
     """Images that are in memory, or files that are named one by one.
 

@@ -7,7 +7,7 @@ from functools import reduce
 from pathlib import Path
 
 from kit.data.locks import is_held
-from kit.data.passes import Batch, Progress, agreed, alone, batches, go_over, rows_of_batch
+from kit.data.passes import Keeper, Progress, agreed, alone, batches, go_over, rows_of_batch
 from kit.data.sets import ImageSet
 from kit.errors import KitError, shown
 from kit.models.model import Model
@@ -40,7 +40,7 @@ class Request:
     tokens: str | None = None
 
 
-class PassKeeper:
+class PassKeeper(Keeper):
     """Keeps what a pass gives, so that it may be killed and go on: the state of each process lies in a file.
 
     Args:
@@ -85,17 +85,11 @@ class PassKeeper:
     def write(self, file: Path, progress: Progress) -> None:
         """Write a state."""
 
-    def add(self, batch: Batch) -> dict:
-        """Take in a batch; see `kit.data.passes.Keeper`."""
-
     def complete(self, results: list, done: list[dict], damaged: dict[int, str]) -> None:
         """Write the result: of all states what they have of it, and of each batch what `add` gave."""
 
     def result(self):
         """What came of the pass, or of an earlier one."""
-
-    def begin(self) -> None:
-        """Called once every process has opened."""
 
     def close(self) -> None:
         """Let files go."""
