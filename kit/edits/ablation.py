@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints
@@ -106,7 +107,7 @@ def ablate(
             f'"{model.name}" was changed after this run of it, so the run no longer says what it does; '
             "make it anew with kit.parts.run(model, pixels)."
         )
-    run = pixels if isinstance(pixels, Run) else Run.of(model, pixels)
+    run = pixels if isinstance(pixels, Run) else checked_run(model, pixels)
     before = run.representation
     if effect == "direct":
         embedding = before + _direct(run, selector, chosen, replace, means)

@@ -12,10 +12,10 @@ from kit.axes import expect_shape
 from kit.data.sets import as_set
 from kit.edits.ablation import ablate
 from kit.errors import KitError
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
 from kit.parts.means import Means, load_means
-from kit.parts.runs import Run
 from kit.parts.selector import select
 from kit.parts.stores import Store
 
@@ -246,7 +246,7 @@ def _of_model(model, images, directions: Tensor, batch: int) -> Iterator[tuple]:
     """Index, scores, cosines and vectors of the parts over the length, batch by batch."""
     for low in range(0, len(images), batch):
         pixels = model.preprocess([images[n] for n in range(low, min(low + batch, len(images)))])
-        run = Run.of(model, pixels)
+        run = checked_run(model, pixels)
         kept = [n for n, kind in enumerate(run.index["kind"]) if kind != "bias"]
         vectors = (run.vectors() / run.norm[:, None, None]).detach().cpu()  # [image, part, embed]
         cosines = vectors.sum(1) @ directions.T

@@ -8,7 +8,7 @@ from kit.errors import KitError, nearest
 from kit.maps.attention import gradcam, raw_attention, rollout
 from kit.maps.dense import clearclip, patch_cosine, value_only
 from kit.maps.relevance import partial_lrp, transformer_attribution
-from kit.parts.runs import run
+from kit.parts.checked import run
 
 Method = Callable[[object, Tensor, Tensor], Tensor]
 OURS = "token heatmap"

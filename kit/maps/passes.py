@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError
+from kit.parts.checked import compared_graph
 from kit.parts.frozen import FrozenGraph, frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints, hooked
-from kit.parts.runs import compared_graph, forward
+from kit.parts.runs import forward
 
 Change = Callable[[AttentionCall], Tensor]
 

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
+from kit.parts.checked import checked_run, compared_graph
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.paper import paper_vectors
-from kit.parts.runs import Run, compared_graph, forward
+from kit.parts.runs import Run, forward
 from kit.parts.selector import select
 
 SPLITS = ("layer", "head", "token")
@@ -104,7 +105,7 @@ def decompose(
     if selector is not None:  # an unknown part is said before the tower runs
         wanted = frozen_graph(model).index
         select(_layer_index(wanted) if by == "layer" else wanted, selector)
-    run = Run.of(model, pixels, tokens=by == "token")
+    run = checked_run(model, pixels, tokens=by == "token")
     index, everything = run.index, run.vectors()
     total = everything.sum(1)
     if convention == "paper":
@@ -159,7 +160,7 @@ def scores(
     expect_shape(directions, "text embed", "directions", embed=model.embed_dim)
     if selector is not None:
         select(frozen_graph(model).index, selector)
-    run = Run.of(model, pixels, tokens=by == "token")
+    run = checked_run(model, pixels, tokens=by == "token")
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
 
 

@@ -26,6 +26,7 @@ from kit.models.trace import Record, Trace, record_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
 from kit.parts.reader_rules import Reading, reading
 from kit.parts.readout_rules import RULES, has_rule
+from kit.parts.silent import reached
 from kit.parts.token_readout import BATCH, NotPositionWise, Readout, Weight, merge
 
 PROBES = 16  # directions along which each run's sum of parts is held against its representation
@@ -220,8 +221,6 @@ class FrozenGraph:
     @cached_property
     def read(self) -> list[Source]:
         """The sources that the representation reads somewhere: the parts of the others are zero."""
-        from kit.parts.silent import reached  # which runs what is made here
-
         if self.plain:
             return self.sources
         known = {

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError, nearest
+from kit.parts.checked import checked_run
 from kit.parts.moments import rows_of
-from kit.parts.runs import Run
 from kit.parts.stores import Store
 
 FULL = "full model"
@@ -136,7 +136,7 @@ class Gallery:
             )
         if len(pixels) != 1:
             raise KitError(f"{len(pixels)} pictures were given as one query; give one.")
-        run = Run.of(model, pixels, tokens=False)
+        run = checked_run(model, pixels, tokens=False)
         names, norm = list(run.index["name"]), run.norm[:, None, None]
         written = run.vectors() / norm  # [1, part, embed]
         heads = written[:, [names.index(name) for name in self.heads["name"]]]

@@ -10,10 +10,10 @@ from torch import Tensor
 from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.parts.accumulate import SumKeeper
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
 from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.one_pass import Request
-from kit.parts.runs import Run
 from kit.parts.token_readout import BATCH
 
 MEANS_FILE = "means.safetensors"
@@ -136,7 +136,7 @@ class MeansKeeper(SumKeeper):
 
     def of_batch(self, pixels: Tensor) -> Means:
         """The means of one batch, in float64."""
-        run = Run.of(self.model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
+        run = checked_run(self.model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
         parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
         outputs = {key: value / len(pixels) for key, value in run.watch.totals.items()}
         return replace(self.empty, count=len(pixels), parts=parts, outputs=outputs)

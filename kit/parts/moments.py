@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from kit.errors import KitError
 from kit.parts.accumulate import SumKeeper
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected, short
 from kit.parts.frozen import FrozenGraph, frozen_graph
 from kit.parts.one_pass import Request
@@ -223,7 +224,7 @@ class MomentsKeeper(SumKeeper):
 
     def of_batch(self, pixels: Tensor) -> Moments:
         """The moments of one batch."""
-        run = Run.of(self.model, pixels)
+        run = checked_run(self.model, pixels)
         values = coordinates(run, self.parts, self.empty.gain) / run.norm[:, None, None]
         return self.empty.over(values.double().cpu().transpose(0, 1))
 

@@ -3,7 +3,8 @@
 A rule gets the operation's node and the readout at its output. It returns the readouts at its
 image-dependent inputs and hands every constant that the operation adds to `const`. All rules are
 identities once attention patterns and norm statistics are frozen; an operation without a rule is
-where a part begins (see `kit.parts.frontier`). A new kind of model needs new rules, nothing else.
+where a part begins (see `kit.parts.frozen`), or sends a tower on the general route. `kit.parts.linear`
+says where operations stand.
 """
 
 import operator

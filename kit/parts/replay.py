@@ -17,7 +17,7 @@ from torch import Tensor, fx
 
 from kit.models.nodes import aten, shape_for
 from kit.parts.hook_points import AttentionCall, HookPoints
-from kit.parts.linear import ADDS, JOINS, Steps
+from kit.parts.linear import ADDS, JOINS, Steps, inverse_spread
 
 
 @dataclass
@@ -100,21 +100,6 @@ class Leaves(HookPoints):
         shape = [-1, *[1] * (value.ndim - 2)]
         out = value * gain.reshape(shape) + shift.reshape(shape)
         return out if node.target is aten.batch_norm.default else (out,)
-
-
-def inverse_spread(node: fx.Node, value: Tensor) -> Tensor:
-    """1 / sigma of a norm's input, broadcasting to it."""
-    if node.target is aten.layer_norm.default:
-        dims, eps = list(range(-len(node.args[1]), 0)), (*node.args, 1e-5)[4] if len(node.args) > 4 else 1e-5
-        return (value.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()
-    if node.target is aten.group_norm.default:
-        groups, eps = node.args[1], node.args[4] if len(node.args) > 4 else 1e-5
-        apart = value.unflatten(1, (groups, -1))
-        dims = list(range(2, apart.ndim))
-        spread = (apart.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()
-        return spread.expand(*apart.shape[:3], *spread.shape[3:]).flatten(1, 2)
-    eps = node.args[3] if len(node.args) > 3 and node.args[3] is not None else torch.finfo(value.dtype).eps
-    return (value.square().mean(list(range(-len(node.args[1]), 0)), keepdim=True) + eps).rsqrt()
 
 
 class Replay:

@@ -16,7 +16,7 @@ FIGURES = ["share", "low", "high", "null", "bound"]
 def roles(model) -> pd.DataFrame:
     """How much of the variance of each part each attribute of the scenes explains.
 
-    Measured once on scenes of their own (`python -m kit.cards.roles NAME`, which says on which) and
+    Measured once on scenes of their own (`python -m kit.workshop.cards.roles NAME`, which says on which) and
     shipped beside the weights, so that reading it costs nothing. What a part writes is divided by the
     length of the whole representation, as in scores. An attribute that refines another is measured
     within it: `concept` is what the concept adds to the category.
@@ -46,14 +46,15 @@ def roles(model) -> pd.DataFrame:
     if model.pretrained is not None or not path.is_file():
         raise KitError(
             f'"{model.label}" has no roles: they are measured on scenes of the stickers world and come with '
-            "shipped models (python -m kit.cards.roles NAME makes them); for another model, hold "
+            "shipped models (python -m kit.workshop.cards.roles NAME makes them); for another model, hold "
             "kit.decompose(...).values against labels of your own with kit.measures.variance_share."
         )
     found = json.loads(path.read_text(encoding="utf-8"))
     if found["weights_hash"] != model.weights_hash:
         raise KitError(
             f'these roles are of "{model.name}" with weights {found["weights_hash"][:8]}, but the model has '
-            f"weights {model.weights_hash[:8]}; measure them again: python -m kit.cards.roles {model.name}."
+            f"weights {model.weights_hash[:8]}; measure them again: "
+            f"python -m kit.workshop.cards.roles {model.name}."
         )
     return table(found)
 

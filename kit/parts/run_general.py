@@ -9,12 +9,12 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.models.hooks import version_of
-from kit.parts.check import distance, fault_along
+from kit.parts.faults import fault_along
 from kit.parts.frozen import Source, forget
 from kit.parts.hook_points import HookPoints
 from kit.parts.linear import Steps
 from kit.parts.replay import Leaves, Replay
-from kit.parts.runs import Run, forward
+from kit.parts.runs import Run, distance, forward
 from kit.parts.token_places import Layout, coordinates, layout
 
 

@@ -12,6 +12,7 @@ from kit.data.passes import Batch, Progress
 from kit.data.reading import replaced
 from kit.errors import KitError, shown
 from kit.parts.arrays import Writer, create_array, file_of, joined_digest
+from kit.parts.checked import checked_run
 from kit.parts.class_token import KEY, check_cls, cls_coordinates
 from kit.parts.files import check_same
 from kit.parts.frozen import frozen_graph
@@ -168,7 +169,7 @@ class StoreKeeper(PassKeeper):
 
     def _values(self, pixels: Tensor) -> dict[str, Tensor]:
         """The rows of some images, by array."""
-        run = Run.of(self.model, pixels, tokens=self.tokens is not None)
+        run = checked_run(self.model, pixels, tokens=self.tokens is not None)
         spread = _inverse_sigma(run)
         values = {"embedding": run.representation, "scalars": torch.stack([run.norm, spread], 1)}
         if self.parts["heads"]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from kit.models.memory import pass_memory
+from kit.parts.checked import checked_run
 from kit.parts.frozen import frozen_graph
-from kit.parts.runs import Run
 from kit.sweep.ablation import AT_ONCE
 from kit.sweep.stages import STAGES, made
 from kit.sweep.work import Work
@@ -100,7 +100,7 @@ def _image_seconds(work: Work, name: str) -> float:
     images, some = work.sets[name], []
     numbers = range(min(len(images), work.settings.batch, FEW))
     with torch.no_grad():
-        Run.of(
+        checked_run(
             work.model,
             torch.zeros(1, 3, *work.model.image_size, dtype=work.model.dtype).to(work.model.device),
         )
@@ -111,7 +111,7 @@ def _image_seconds(work: Work, name: str) -> float:
             except ValueError:  # a damaged file, which the pass will list
                 continue
         if some:
-            Run.of(work.model, work.model.preprocess(some), tokens=work.tokens(name) is not None)
+            checked_run(work.model, work.model.preprocess(some), tokens=work.tokens(name) is not None)
     return (time.monotonic() - start) / max(1, len(some))
 
 

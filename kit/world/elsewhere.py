@@ -43,4 +43,4 @@ def elsewhere(scenes: Scenes, redressed: bool = False) -> Scenes:
     other, index = scenes.layout[order], scenes.index[order]
     taken = DRAWING if redressed else DRAWING + DRESS
     layout = replace(other, codes=other.codes | {name: scenes.codes[name] for name in taken})
-    return painted(layout, index, scenes.seed, scenes.mix, scenes.masks.shape[1])
+    return painted(layout, index, scenes.seed, scenes.mix, scenes.masks.shape[1], scenes.scale)

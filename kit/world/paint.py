@@ -12,9 +12,11 @@ from kit.world.chance import Chance
 from kit.world.sample import ANGLES, SLOTS, UNIT, Plan
 from kit.world.values import RGB, SIZE, VALUES
 
-# (largest side in px, sprite resolution, window): a drawing is kept at three sizes, and painted in a window
+# (largest side in px, sprite resolution, window): a drawing is kept at some sizes, and painted in a window
 # just large enough for it when turned, because most objects are small
 SCALES = ((23, 24, 32), (31, 32, 40), (SIZE, 48, SIZE))
+KEPT = (24, 32, 48, atlas.CELL)  # sizes of drawings
+FEW = 64  # objects whose whole drawings are made when asked for, which is faster than making all of them
 TURN = 0.22  # largest rotation, rad
 FADE = 0.6  # how far a texture's marks go towards black or white
 
@@ -62,7 +64,7 @@ def _ramps(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @cache
-def _patterns(device: torch.device, scale: int = 1) -> Tensor:
+def _patterns(device: torch.device, scale: int) -> Tensor:
     """Where the marks of each texture are, float [texture, SIZE * scale, SIZE * scale]: plain, striped, …"""
     place = (torch.arange(SIZE * scale) + 0.5) / scale - 0.5
     row, col = torch.meshgrid(place, place, indexing="ij")
@@ -84,11 +86,11 @@ def _windows(canvas: Tensor, size: int) -> Tensor:
     return canvas.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5)
 
 
-def dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) -> Tensor:
+def _dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) -> Tensor:
     """Drawings in their colour, [object, 4, pixels, pixels]: colour times alpha 0-255, alpha 0-1."""
     device = scene.device
     colour, artist, concept = (codes[name + suffix][scene] for name in ("colour", "artist", "concept"))
-    if pixels == atlas.CELL:  # seldom asked for, and for few scenes: nothing to keep
+    if pixels == atlas.CELL and len(scene) <= FEW:
         planes = _planes(atlas.stickers()[artist.cpu(), concept.cpu()], pixels)[0].to(device).float()
     else:
         planes = _sprites(device, pixels)[0][artist, concept].float()
@@ -103,8 +105,8 @@ def dressed(codes: dict[str, Tensor], suffix: str, scene: Tensor, pixels: int) -
     return drawing
 
 
-def textured(
-    ink: Tensor, codes: dict, suffix: str, scene: Tensor, top: Tensor, left: Tensor, scale: int = 1
+def _textured(
+    ink: Tensor, codes: dict, suffix: str, scene: Tensor, top: Tensor, left: Tensor, scale: int
 ) -> None:
     """Lay the marks of textures over painted windows [object, 4, window, window], in place."""
     device, window = scene.device, ink.shape[-1] // scale
@@ -118,14 +120,14 @@ def textured(
     natural = _sprites(device, 24)[1][artist, concept]
     light = torch.where(colour > 0, _ramps(device)[1][colour], natural)
     patterns = _windows(_patterns(device, scale)[:, None], window * scale)
-    marks = patterns[texture[which], top[which], left[which]] * FADE
+    marks = patterns[texture[which], top[which] * scale, left[which] * scale] * FADE
     goal = torch.where(light, 0.0, 255.0)[:, None, None, None]
     part = ink[which]
     part[:, :3] += marks * (goal * part[:, 3:] - part[:, :3])
     ink[which] = part
 
 
-def warped(
+def _warped(
     plan: Plan,
     scene: Tensor,
     slot: int,
@@ -133,7 +135,7 @@ def warped(
     top: Tensor,
     left: Tensor,
     window: int,
-    scale: int = 1,
+    scale: int,
 ) -> Tensor:
     """Drawings turned, flipped and scaled into their windows, [object, 4, window * scale, window * scale]."""
     place = (torch.arange(window * scale, device=scene.device) + 0.5) / scale
@@ -147,12 +149,13 @@ def warped(
     return F.grid_sample(drawing, torch.stack([gx, gy], -1), align_corners=False)
 
 
-def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int) -> None:
-    """Paint the objects of one slot over canvas [n, 3, SIZE, SIZE], and set their masks."""
+def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int, scale: int) -> None:
+    """Paint the objects of one slot over canvas [n, 3, row, col], and set their masks."""
     codes = plan.codes
     side = plan.side[:, slot]
     smallest = 0
     for largest, pixels, window in SCALES:
+        pixels = next((p for p in KEPT if p >= pixels * scale), atlas.CELL)
         fits = (side > smallest * UNIT) & (side <= largest * UNIT)
         smallest = largest
         for suffix in ("", "_2") if slot == 1 else ("",):
@@ -164,15 +167,15 @@ def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int) -> None:
             top, left = (
                 (v[scene, slot] // UNIT - window // 2).clamp(0, SIZE - window) for v in (plan.y, plan.x)
             )
-            ink = warped(plan, scene, slot, dressed(codes, suffix, scene, pixels), top, left, window)
-            textured(ink, codes, suffix, scene, top, left)
-            below = _windows(canvas, window)
-            under = below[scene, top, left]
-            below[scene, top, left] = under * (1 - ink[:, 3:]) + ink[:, :3]
-            _windows(masks[:, slot : slot + 1], window)[scene, top, left] = ink[:, 3:] > 0.5
+            ink = _warped(plan, scene, slot, _dressed(codes, suffix, scene, pixels), top, left, window, scale)
+            _textured(ink, codes, suffix, scene, top, left, scale)
+            at = scene, top * scale, left * scale
+            below = _windows(canvas, window * scale)
+            below[at] = below[at] * (1 - ink[:, 3:]) + ink[:, :3]
+            _windows(masks[:, slot : slot + 1], window * scale)[at] = ink[:, 3:] > 0.5
 
 
-def grounds(chance: Chance, background: Tensor) -> Tensor:
+def _grounds(chance: Chance, background: Tensor) -> Tensor:
     """Crops of the background bank with their own light, [n, 3, SIZE, SIZE]."""
     device = background.device
     wide = _bank(device)
@@ -197,38 +200,55 @@ def _grain(device: torch.device) -> Tensor:
 
 
 @cache
-def _word_planes(device: torch.device) -> Tensor:
-    """Ink and box of each word in the middle of a plane twice the canvas, uint8 [word, 2, 2*SIZE, 2*SIZE]."""
-    sheet, _ = atlas.words()
-    room = 2 * SIZE
-    return F.pad(sheet, (SIZE, room - SIZE - sheet.shape[3], SIZE, room - SIZE - sheet.shape[2])).to(device)
+def _word_planes(device: torch.device, scale: int) -> Tensor:
+    """Ink and box of each word in the middle of a plane twice the canvas, uint8 [word, 2, row, col]."""
+    size, (sheet, widths) = SIZE * scale, atlas.words()
+    planes = torch.zeros(len(sheet), 2, 2 * size, 2 * size, dtype=torch.uint8)
+    if scale == 1:
+        planes[:, :, size : size + atlas.WORD_HEIGHT, size : size + atlas.WORD_WIDTH] = sheet
+        return planes.to(device)
+    fine = zip(*atlas.words(fine=True), widths.tolist(), strict=True)
+    for plane, (drawn, wide, width) in zip(planes, fine, strict=True):
+        height, width = atlas.WORD_HEIGHT * scale, width * scale
+        ink = drawn[:1, :, : int(wide)][None].float()
+        ink = F.interpolate(ink, (height, width), mode="bilinear", antialias=True).round().clamp(0, 255)
+        plane[0, size : size + height, size : size + width] = ink[0, 0]
+        plane[1, size : size + height, size : size + width] = 255
+    return planes.to(device)
 
 
-def _print_words(plan: Plan, canvas: Tensor, masks: Tensor) -> None:
+def _print_words(plan: Plan, canvas: Tensor, masks: Tensor, scale: int) -> None:
     """Paint the word boxes, over everything."""
     scene = (plan.codes["word"] >= 0).nonzero()[:, 0]
     if not len(scene):
         return
-    top, left = SIZE - plan.word_y[scene], SIZE - plan.word_x[scene]
-    planes = _windows(_word_planes(scene.device), SIZE)[plan.codes["word"][scene], top, left]
+    top, left = ((SIZE - v[scene]) * scale for v in (plan.word_y, plan.word_x))
+    planes = _windows(_word_planes(scene.device, scale), SIZE * scale)[plan.codes["word"][scene], top, left]
     ink, box = planes[:, :1].float(), planes[:, 1:] > 0
     canvas[scene] = torch.where(box, ink, canvas[scene])
     masks[scene] = masks[scene] & ~box
 
 
-def paint(plan: Plan, chance: Chance) -> tuple[Tensor, Tensor]:
-    """Pictures, uint8 [n, 3, SIZE, SIZE], and what is seen of each object, bool [n, slot, SIZE, SIZE]."""
-    canvas = grounds(chance, plan.codes["background"])
-    masks = torch.zeros(len(canvas), SLOTS, SIZE, SIZE, dtype=torch.bool, device=canvas.device)
+def paint(plan: Plan, chance: Chance, scale: int = 1) -> tuple[Tensor, Tensor]:
+    """Pictures, uint8 [n, 3, row, col], and what is seen of each object, bool [n, slot, row, col].
+
+    With a `scale` above 1 there are so many times SIZE rows and columns: drawings and words come from the
+    atlas at their full resolution, backgrounds are enlarged, and there is no grain.
+    """
+    canvas = _grounds(chance, plan.codes["background"])
+    if scale > 1:
+        canvas = F.interpolate(canvas, scale_factor=scale, mode="bicubic")
+    masks = torch.zeros(len(canvas), SLOTS, *canvas.shape[2:], dtype=torch.bool, device=canvas.device)
     for slot in range(SLOTS):
-        _paste(plan, canvas, masks, slot)
+        _paste(plan, canvas, masks, slot, scale)
     covered = masks[:, SLOTS - 1]
     for slot in range(SLOTS - 2, -1, -1):
         masks[:, slot] &= ~covered
         covered = covered | masks[:, slot]
-    _print_words(plan, canvas, masks)
-    span = backgrounds.WIDE - SIZE + 1
-    which = chance.below("grain", backgrounds.PICTURES)
-    top, left = chance.below("grain-y", span), chance.below("grain-x", span)
-    canvas += _windows(_grain(canvas.device), SIZE)[which, top, left]
+    _print_words(plan, canvas, masks, scale)
+    if scale == 1:
+        span = backgrounds.WIDE - SIZE + 1
+        which = chance.below("grain", backgrounds.PICTURES)
+        top, left = chance.below("grain-y", span), chance.below("grain-x", span)
+        canvas += _windows(_grain(canvas.device), SIZE)[which, top, left]
     return canvas.round_().clamp_(0, 255).to(torch.uint8), masks

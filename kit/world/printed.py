@@ -43,7 +43,7 @@ def with_words(scenes: Scenes, words: Tensor) -> Scenes:
         raise KitError(f"words go from {span}; there are {len(VALUES['word'])} words, and -1 is none.")
     kind = torch.where(words >= 0, KIND["single_word"], KIND["single"])
     layout = arrange(Chance(scenes.seed, scenes.index), scenes.codes | {"word": words, "kind": kind})
-    return painted(layout, scenes.index, scenes.seed, scenes.mix, scenes.masks.shape[1])
+    return painted(layout, scenes.index, scenes.seed, scenes.mix, scenes.masks.shape[1], scenes.scale)
 
 
 def word_of(concept: Tensor) -> Tensor:

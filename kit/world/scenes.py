@@ -15,10 +15,9 @@ from kit.errors import KitError, nearest
 from kit.world import atlas
 from kit.world.captions import captions_for
 from kit.world.chance import Chance
-from kit.world.finer import finer
 from kit.world.paint import paint
 from kit.world.sample import MIXES, Plan, Recipe, arrange, background_habitat, habitat, labels
-from kit.world.values import VALUES
+from kit.world.values import SIZE, VALUES
 
 KINDS = (*VALUES["kind"], "mixed")
 ARTISTS = ("seen", "held_out", "all")
@@ -31,7 +30,7 @@ class Scenes:
     """Pictures of the world and everything that is true of them.
 
     Attributes:
-        images: uint8 [batch, 3, 64, 64].
+        images: uint8 [batch, 3, 64, 64]; finer where `at` made them so.
         masks: visible pixels of each object, bool [batch, object, 64, 64]; false where there is no object.
         codes: attribute -> int64 [batch], an index into `VALUES` of the attribute (`concept_2` and so on
             index the same values as `concept`); -1 where a scene has no such attribute.
@@ -84,11 +83,7 @@ class Scenes:
         return self._said[1]
 
     def finer(self, scale: int = 4) -> Tensor:
-        """The same scenes drawn again with more pixels, without grain, to look at.
-
-        The drawings come from the atlas at full resolution, so edges are smooth where the model's picture
-        has steps; backgrounds are the same ones, enlarged. Say beside such a picture that the model saw
-        a coarser one.
+        """The images of `at`, to look at. Say beside such a picture that the model saw a coarser one.
 
         Args:
             scale: how many times finer, 1-8.
@@ -103,7 +98,39 @@ class Scenes:
             >>> draw(2, seed=0).finer().shape
             torch.Size([2, 3, 256, 256])
         """
-        return finer(self, scale)
+        if len(self) > 64:
+            raise KitError(f"{len(self)} scenes are too many to draw finer at once: pick 64 or fewer.")
+        return self.at(scale).images
+
+    @property
+    def scale(self) -> int:
+        """How many times finer than 64 x 64 pixels the images are."""
+        return self.images.shape[-1] // SIZE
+
+    def at(self, scale: int) -> Scenes:
+        """The same scenes painted with so many times the pixels a side: 2 for what models of 128 px see.
+
+        The drawings come from the atlas at full resolution, so edges are smooth where a coarser picture has
+        steps; backgrounds are the same ones, enlarged. Scenes finer than 64 x 64 pixels have no grain.
+
+        Args:
+            scale: 1-8.
+
+        Returns:
+            `Scenes` with the same numbers, labels and captions; images and masks are of the new size.
+
+        Raises:
+            KitError: another scale.
+
+        Example:
+            >>> draw(2, seed=0).at(2)
+            Scenes(2 of 128 x 128 px, seed 0)
+        """
+        if not isinstance(scale, int) or not 1 <= scale <= 8:
+            raise KitError(f"scale should be a whole number from 1 to 8, but is {scale!r}.")
+        if scale == self.scale:
+            return self
+        return painted(self.layout, self.index, self.seed, self.mix, self.masks.shape[1], scale)
 
     @cached_property
     def labels(self) -> pd.DataFrame:
@@ -127,7 +154,7 @@ class Scenes:
         left, top = (v.cpu().numpy() for v in (self.layout.word_x, self.layout.word_y))
         box = {"left": left, "top": top, "width": width, "height": np.full_like(top, atlas.WORD_HEIGHT)}
         for side, value in box.items():
-            table[f"word_{side}"] = pd.array(np.where(printed, value, -1), dtype="Int64")
+            table[f"word_{side}"] = pd.array(np.where(printed, value * self.scale, -1), dtype="Int64")
             table[f"word_{side}"][~printed] = pd.NA
         return pd.DataFrame(table, index=pd.Index(self.index.cpu().numpy(), name="scene"))
 
@@ -216,12 +243,12 @@ def draw(
     return painted(layout, index, seed, recipe.mix, OBJECTS.get(kind, 4))
 
 
-def painted(layout: Plan, index: Tensor, seed: int, mix: str, objects: int) -> Scenes:
-    """The scenes of a plan, painted chunk by chunk."""
+def painted(layout: Plan, index: Tensor, seed: int, mix: str, objects: int, scale: int = 1) -> Scenes:
+    """The scenes of a plan, painted chunk by chunk, with `scale` times 64 pixels a side."""
     images, masks = [], []
     for low in range(0, len(index), CHUNK):
         part = index[low : low + CHUNK]
-        picture, mask = paint(layout[low : low + len(part)], Chance(seed, part))
+        picture, mask = paint(layout[low : low + len(part)], Chance(seed, part), scale)
         images.append(picture)
         masks.append(mask[:, :objects])
     return Scenes(torch.cat(images), torch.cat(masks), layout, index, seed, mix)

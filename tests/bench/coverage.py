@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 import kit
 from kit.errors import Refused
 from kit.models.load_timm import make_timm
+from kit.parts.checked import checked_run
 from kit.parts.run_general import GeneralRun
 from kit.parts.runs import Run
 from kit.parts.splits import SPLITS
@@ -131,7 +132,7 @@ def rechecked(row: dict) -> dict:
         model = model.double()
         pixels, direction = (given.double() for given in _given(model))
         found = _in_double(model, pixels, direction)
-        found |= scope | {"input": list(model.image_size)} | _counts(Run.of(model, pixels))
+        found |= scope | {"input": list(model.image_size)} | _counts(checked_run(model, pixels))
         row = {k: v for k, v in row.items() if k != "reason"} | found
     except Refused as refusal:
         row = row | scope | {"verdict": "refused", "reason": str(refusal)}
@@ -197,7 +198,7 @@ def _takes(name: str, config: dict) -> bool:
 def measured(model) -> dict:
     """Verdict, counts, errors and ratios of time of a tower that can be taken apart."""
     pixels, direction = _given(model)
-    single = Run.of(model, pixels)
+    single = checked_run(model, pixels)
     row = _counts(single) | {"error32": single.frozen.check.error}
     row |= _times(model, pixels[:1], direction)
     del single
@@ -240,7 +241,7 @@ def _times(model, pixels, direction) -> dict:
         kit.scores(model, pixels, direction)
 
     def vectors():
-        Run.of(model, pixels).vectors()
+        checked_run(model, pixels).vectors()
 
     seconds: dict = {library: [], scores: [], vectors: []}
     begin = time.perf_counter()
@@ -267,7 +268,7 @@ def _in_double(model, pixels, direction) -> dict:
     And what the verdict rests on: how many attention layers have a head that is not zero, and of how many the
     maps are refused.
     """
-    run = Run.of(model, pixels, tokens=True)
+    run = checked_run(model, pixels, tokens=True)
     vectors, norm, check = run.vectors(), run.norm.max(), run.frozen.check
     scores = run.scores(direction, normalize=False)
     refused = sorted({layer for own in check.wrong_splits.values() for layer in own})

@@ -34,7 +34,7 @@ torch.set_num_threads(1)
 done("import torch")
 import torchvision, timm, open_clip, pandas
 done("import timm, open_clip, pandas")
-import kit, kit.models.kept, kit.models.trace, kit.parts.frozen, kit.parts.runs, kit.parts.hook_points
+import kit, kit.models.kept, kit.models.trace, kit.parts.frozen, kit.parts.checked, kit.parts.hook_points
 done("import kit")
 model = kit.load(NAME, *(["random"] if "/" in NAME else []))
 done("load")
@@ -57,7 +57,7 @@ timed("graph", kit.models.trace, "Trace")
 timed("graph", kit.parts.frozen, "FrozenGraph")
 timed("readers", kit.parts.frozen, "reading")
 timed("hook_points", kit.parts.hook_points, "_insert")
-timed("check", kit.parts.runs, "fault_of")
+timed("check", kit.parts.checked, "fault_of")
 last[:] = [time.perf_counter(), time.process_time()]
 values = kit.decompose(model, pixels).values
 done("first parts")

@@ -13,7 +13,8 @@ from torch.nn.modules import module as torch_modules
 import kit
 from kit import KitError
 from kit.models.stamp import Stamp
-from kit.parts.check import TOLERANCE, _allowed
+from kit.parts.check import TOLERANCE
+from kit.parts.faults import _allowed
 from kit.parts.frozen import frozen_graph
 from tests.exact.families import EXACT, family
 from tests.exact.towers import unit_directions
@@ -514,6 +515,19 @@ def test_a_stamp_holds_while_values_are_the_same_and_leaves_out_what_a_forward_w
     assert stamp.holds()
     module[1].extra = torch.zeros(3)
     assert not stamp.holds()
+
+
+def test_a_stamp_that_does_not_hold_goes_on_not_to_hold():
+    changes = [lambda m: m.double(), lambda m: m.train(), lambda m: setattr(m, "bias", None), _forward_twice]
+    for change in changes:
+        module = nn.Linear(2, 2).eval()
+        stamp = Stamp(module)
+        change(module)
+        assert [stamp.holds() for _ in range(3)] == [False] * 3
+
+
+def _forward_twice(module):
+    module.forward = lambda x: 2 * x
 
 
 def test_a_stamp_is_not_fooled_by_memory_that_is_used_again():

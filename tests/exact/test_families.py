@@ -105,8 +105,7 @@ def pushed(run):
     frozen = copy.copy(run.frozen)
     with mock.patch.object(Rules, "before", side_effect=Unreadable), torch.no_grad():
         frozen.reading = reading(frozen)
-    with mock.patch("kit.parts.runs.frozen_graph", return_value=frozen):
-        return GeneralRun(run.model, run.pixels, tokens=True)
+    return GeneralRun(run.model, run.pixels, tokens=True, frozen=frozen)
 
 
 @general

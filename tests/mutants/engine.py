@@ -146,7 +146,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the check passes every sum",
-        "kit/parts/check.py",
+        "kit/parts/faults.py",
         "if not error <= allowed:",
         "if False:",
         ("tests/exact/test_refusals.py::test_a_wrong_sum_is_a_fault",),

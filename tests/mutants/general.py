@@ -41,7 +41,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a norm's eps on the general route is one number for all models",
-        GENERAL,
+        "kit/parts/linear.py",
         "return (value.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()",
         "return (value.var(dims, unbiased=False, keepdim=True) + 1e-3).rsqrt()",
         on(SUM, "swin_tiny_patch4_window7_224"),

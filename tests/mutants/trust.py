@@ -33,7 +33,7 @@ MUTANTS = [
         HOOKS,
         "if n not in there or n in after})",
         "if n in after})",
-        (f"{CHANGED}::TestHooks::test_every_kind_of_hook_is_seen",),
+        (f"{CHANGED}::TestHooks::test_a_hook_that_looks_sees_each_batch_once_and_numbers_only",),
     ),
     Mutant(
         "the record of a tower stands for the one that took its place",
@@ -51,14 +51,14 @@ MUTANTS = [
     ),
     Mutant(
         "what rounding explains is measured with the user's hooks on",
-        CHECK,
+        "kit/parts/faults.py",
         "with only(Stamp(tower).hooks, frozenset()), torch.no_grad():",
         "with torch.no_grad():",
         (f"{CHANGED}::test_what_rounding_explains_is_asked_without_the_hooks",),
     ),
     Mutant(
         "the self-check answers with the one that is kept",
-        CHECK,
+        "kit/parts/checked.py",
         "frozen_graph(model).check = None",
         "frozen_graph(model)",
         (f"{CHANGED}::test_the_check_asks_anew",),
@@ -187,7 +187,7 @@ MUTANTS = [
     ),
     Mutant(
         "whatever reads silent layers passes for attention",
-        SILENT,
+        "kit/parts/faults.py",
         "self.kept[layer] = torch.zeros_like(out) if layer in self.silent else out",
         "self.kept[layer] = out",
         (f"{SILENCE}::test_a_silent_layer_inside_a_branch_is_hidden",),

@@ -5,8 +5,8 @@ import torch
 
 import kit
 import kit.world as world
-from kit.cards.roles import SCENES, SEED, answers, asked, written
 from kit.measures import family_bound, variance_share
+from kit.workshop.cards.roles import SCENES, SEED, answers, asked, written
 
 OTHER_SEED = 64_011  # no seed of training, card, means or roles
 EFFORT = {"permutations": 100, "draws": 2}
@@ -19,7 +19,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def outputs(stickers, scenes):
-    return written(stickers, scenes.images)
+    return written(stickers, scenes)
 
 
 def significant(outputs, codes, within=None):
@@ -49,7 +49,7 @@ def test_a_head_of_backgrounds_is_one_on_other_scenes_too(outputs, scenes):
 
 def test_training_gives_heads_the_category(load, outputs, scenes):
     """Random weights pass on some of the picture, but no head of theirs tells categories as well."""
-    twin, index = written(load("stickers-l8", "random"), scenes.images)
+    twin, index = written(load("stickers-l8", "random"), scenes)
     heads = torch.tensor(list(index["kind"] == "head"))
     best = [
         variance_share(values[:, heads], scenes.codes["category"], seed=1, **EFFORT).share.max()
@@ -80,7 +80,7 @@ def test_the_file_is_what_its_seeds_give(stickers):
     """Count scenes again: the same scenes, folds and shares, to the rounding of other machines' pixels."""
     number, seed = SCENES["count"]
     scenes = world.draw(number, seed, kind="count")
-    outputs, index = written(stickers, scenes.images)
+    outputs, index = written(stickers, scenes)
     [(_, _, shares)] = answers(outputs, asked("count", scenes.codes), permutations=2, draws=2)
     rows = kit.roles(stickers).query("attribute == 'count'")
     assert rows["part"].tolist() == index["name"].tolist()

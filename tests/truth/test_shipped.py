@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import kit.world as world
-from kit.cards.bars import asked_by, training_of
-from kit.cards.members import Clip, weights_of
 from kit.measures import accuracy
 from kit.models.names import SHIPPED, shipped_names
 from kit.models.tokenizer import learn_merges, vocabulary_size
+from kit.workshop.cards.bars import asked_by, training_of
+from kit.workshop.cards.members import Clip, weights_of
 
 SEED = 64_001  # no seed of the training, of its looks, or of the card
 CHANCE = 1 / len(world.VALUES["concept"])
@@ -31,7 +31,7 @@ def scenes():
 
 @pytest.fixture(scope="module")
 def images(shipped, scenes):
-    return shipped.features(scenes.images)
+    return shipped.seen(scenes)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_shuffled_labels_are_at_chance(shipped, images, scenes):
 def test_random_weights_are_at_chance(scenes):
     model = Clip(SHIPPED / PLAIN, trained=False)
     some = scenes[:250]
-    vectors = model.features(some.images)
+    vectors = model.seen(some)
     assert answered(model, vectors, some, "concept") < 5 * CHANCE
     assert answered(model, vectors, some, "background") < 3 / 12
 

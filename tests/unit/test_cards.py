@@ -7,15 +7,15 @@ import pytest
 import torch
 
 import kit.world as world
-from kit.cards import evaluate, members, words
-from kit.cards.bars import Bar, asked_by, bars_of, training_of
-from kit.cards.family import cards, said_of
-from kit.cards.members import Member, Pixels, fit_probe
-from kit.cards.table import Table
 from kit.errors import KitError
 from kit.measures import accuracy, bootstrap_worst_group
 from kit.models.names import SHIPPED
-from kit.models.training.recipes import RECIPES
+from kit.workshop.cards import evaluate, members, places, words
+from kit.workshop.cards.bars import Bar, asked_by, bars_of, training_of
+from kit.workshop.cards.family import cards, said_of
+from kit.workshop.cards.members import Member, Pixels, fit_probe
+from kit.workshop.cards.table import Table
+from kit.workshop.training.recipes import RECIPES
 from kit.world.printed import with_words, word_of
 from kit.world.sample import TABLE
 
@@ -140,10 +140,34 @@ def test_the_worst_group_is_found_with_its_gap():
         bootstrap_worst_group([1.0, 0.0], ["a"], seed=0)
 
 
+def test_pointing_counts_the_object_that_is_named(monkeypatch, load):
+    """Maps that lie on the first object, on the second, and anywhere."""
+    model, pairs = load("stickers-l8"), world.draw(40, seed=3, kind="pair")
+    on = places.on_objects(model, pairs)  # [scene, object, patch]
+    assert on.shape == (40, 2, 64)
+    for maps, gap in ((on[:, 0], 1.0), (on[:, 1], -1.0)):
+        free = maps & ~on.flip(1)[:, 0 if gap > 0 else 1]  # not on both
+        monkeypatch.setattr(places, "difference_maps", lambda *_, free=free: free.float())
+        table = Table()
+        places._pointing(model, table, pairs)
+        assert table.rows[0]["value"] == pytest.approx(gap, abs=0.05)
+
+
+def test_places_are_asked_of_masks_and_pairs():
+    table = Table()
+    places.add_places(SHIPPED / "stickers-l8", True, table, 24)
+    rows = {r["what"]: r["value"] for r in table.rows}
+    assert rows["token heatmaps: mIoU"] > 0.5 and rows["token heatmaps: mIoU minus that of rollout"] > 0
+    assert rows["token heatmaps: largest on the named object minus on the other"] > 0.4
+    asked = {what for what, _ in bars_of("stickers-l8-128") if what.startswith("token heatmaps")}
+    assert asked <= rows.keys()
+
+
 def test_every_recipe_has_its_bars():
     assert all(bars_of(name) for name in RECIPES)
     kinds = {name: (training_of(name), asked_by(name)) for name in RECIPES}
-    assert kinds["stickers-s16-web"] == ("web captions", "prompts")
+    assert kinds["stickers-s16-web"] == kinds["stickers-l8-web-128"] == ("web captions", "prompts")
+    assert kinds["stickers-l8-128"] == ("captions", "prompts")
     assert kinds["stickers-dinov2"] == ("self-distillation", "linear probe")
     assert kinds["stickers-deit"] == ("labels", "linear probe")
     assert Bar(least=0.6).met(0.6) and not Bar(below=0.05).met(0.05)

@@ -472,7 +472,7 @@ def test_sums_that_go_on_with_other_batches_are_refused(make, monkeypatch, keep)
 
 def test_no_file_of_the_kit_is_written_otherwise():
     """Every place that writes goes by `write_file`, but for arrays, locks and a log that grows."""
-    others = {"data/locks.py", "parts/arrays.py", "writing.py", "models/training/train.py"}
+    others = {"data/locks.py", "parts/arrays.py", "writing.py", "workshop/training/train.py"}
     root = Path(kit.__file__).parent
     for path in root.rglob("*.py"):
         source = path.read_text(encoding="utf-8")

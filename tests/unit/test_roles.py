@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 
 import kit
-from kit.cards import role_page
-from kit.cards.role_map import colour, draw_roles
-from kit.cards.roles import save
 from kit.measures import family_bound, variance_share
 from kit.models.names import SHIPPED
 from kit.parts.roles import FIGURES, FORMAT, table
+from kit.workshop.cards import role_page
+from kit.workshop.cards.role_map import colour, draw_roles
+from kit.workshop.cards.roles import save
 
 LITTLE = {"permutations": 2, "draws": 2}
 CONCEPT = torch.arange(12).repeat(20)  # 12 groups of 20 scenes, in 4 wider ones

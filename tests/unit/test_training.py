@@ -8,17 +8,19 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+import kit
 import kit.world as world
 from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import learn_merges, vocabulary_size
-from kit.models.training import clip as clip_training
-from kit.models.training import forward, loop, objectives
-from kit.models.training.clip import ClipTraining
-from kit.models.training.export import export_clip
-from kit.models.training.recipe import CHUNK, Cycle, Phase
-from kit.models.training.recipes import CLEAN, RECIPES, WEB
-from kit.models.training.train import recipe_named
+from kit.workshop.cards.members import Clip
+from kit.workshop.training import clip as clip_training
+from kit.workshop.training import forward, loop, objectives
+from kit.workshop.training.clip import ClipTraining
+from kit.workshop.training.export import export_clip
+from kit.workshop.training.recipe import CHUNK, Cycle, Phase
+from kit.workshop.training.recipes import CLEAN, RECIPES, WEB
+from kit.workshop.training.train import recipe_named
 
 TINY = replace(
     RECIPES["stickers-l8"],
@@ -210,6 +212,71 @@ def test_a_web_twin_starts_from_the_weights_that_ship():
     shipped = load_file(SHIPPED / "stickers-l8" / "open_clip_model.safetensors")
     assert all(torch.equal(w, shipped[n].float()) for n, w in built.state_dict().items())
     assert recipe.labels[-1] == "word" and all(p.scenes["mix"] == "web" for p in recipe.phases)
+
+
+def stored(name):
+    weights = load_file(SHIPPED / name / "open_clip_model.safetensors")
+    return {n: w.float() for n, w in weights.items()}
+
+
+def test_positions_are_spread_over_a_larger_grid():
+    """A field that rises evenly still does, away from the border, and the class token keeps its own."""
+    row, col = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
+    field = torch.stack([row, col, torch.ones(8, 8)], 2).flatten(0, 1)  # [patch, dim]
+    weights = {"visual.positional_embedding": torch.cat([torch.full((1, 3), 9.0), field]).half()}
+    found = clip_training.enlarged(weights, (16, 16))["visual.positional_embedding"]
+    assert torch.equal(found[0], torch.full((3,), 9.0))
+    inner = found[1:].unflatten(0, (16, 16))[4:12, 4:12]
+    at = (torch.arange(4, 12) + 0.5) / 2 - 0.5
+    # torch's cubic is steeper between two places than at them
+    assert torch.allclose(inner[..., 0], at[:, None].expand(8, 8), atol=0.06)
+    assert torch.allclose(inner[..., 1], at.expand(8, 8), atol=0.06)
+    assert torch.allclose(inner[..., 2], torch.ones(8, 8), atol=1e-5)
+    same = clip_training.enlarged(weights, (8, 8))["visual.positional_embedding"]
+    assert torch.equal(same, weights["visual.positional_embedding"].float())
+
+
+def test_a_finer_twin_starts_from_the_weights_that_ship():
+    recipe = RECIPES["stickers-l8-128"]
+    built = clip_training.build(recipe, vocabulary_size(learn_merges(world.words())), seed=1)
+    shipped, places = stored("stickers-l8"), "visual.positional_embedding"
+    assert all(torch.equal(w, shipped[n]) for n, w in built.state_dict().items() if n != places)
+    assert built.state_dict()[places].shape == (257, 192) and built.visual.image_size == (128, 128)
+    assert RECIPES["stickers-l8-web-128"].start == "stickers-l8-web"
+
+
+def test_a_start_may_take_over_what_a_training_changed():
+    """The twin of a twin: of one grid, so that plain sums tell what is expected."""
+    recipe = replace(RECIPES["stickers-l8"], start="stickers-l8", change=("stickers-l8", "stickers-l8-web"))
+    found = clip_training.started(recipe, (8, 8))
+    web = stored("stickers-l8-web")
+    assert all(torch.allclose(w, web[n], atol=1e-5) for n, w in found.items())
+
+
+def test_a_finer_model_sees_finer_scenes(folder):
+    recipe = replace(
+        TINY,
+        name="fine",
+        vision=TINY.vision | {"image_size": 128},
+        preprocess=TINY.preprocess | {"size": 128},
+        eight_bits=True,
+    )
+    training = ClipTraining(recipe, folder / "fine")
+    batch, coarse = training.stream.at(0), world.draw(CHUNK, recipe.seed, artists="seen", **CLEAN)
+    assert batch.images.shape == (32, 3, 128, 128)
+    order = torch.randperm(CHUNK, generator=torch.Generator().manual_seed(0))[:32]
+    assert torch.equal(batch.images[0], coarse[order[:1]].at(2).images[0])
+    training.step()
+    export_clip(training, folder / "fine" / "model")
+    kept = load_file(folder / "fine" / "model" / "open_clip_model.safetensors")
+    small = {n for n, w in kept.items() if w.dtype == torch.float8_e4m3fn}
+    assert small == {n for n, w in kept.items() if "resblocks." in n and w.ndim == 2}
+    loaded = Clip(folder / "fine" / "model")
+    weights = loaded.module.state_dict()
+    assert loaded.scale == 2 and all(torch.equal(weights[n], w.float()) for n, w in kept.items())
+    assert torch.equal(kit.load(str(folder / "fine" / "model")).tower.proj, weights["visual.proj"])
+    scenes = world.draw(2, 0)
+    assert torch.equal(loaded.seen(scenes), loaded.features(scenes.at(2).images))
 
 
 def test_a_second_true_caption_is_no_wrong_answer():

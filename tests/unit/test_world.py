@@ -15,6 +15,8 @@ import kit.world
 from kit.errors import KitError
 from kit.world import VALUES, atlas, draw, gallery
 from kit.world.card import tables
+from kit.world.elsewhere import elsewhere
+from kit.world.printed import with_words
 from kit.world.sample import SIDE, UNIT, Plan
 from kit.world.values import CATEGORY, HELD_OUT, SEEN
 
@@ -242,6 +244,33 @@ def test_finer_scenes_look_like_the_scenes():
     assert fine.shape == (24, 3, 256, 256)
     small = torch.nn.functional.avg_pool2d(fine.float(), 4)
     assert (small - scenes.images.float()).abs().mean() < 6
+
+
+def test_scenes_at_a_scale_are_the_same_scenes(mixed):
+    fine = mixed.at(2)
+    assert fine.images.shape[2:] == (128, 128) and fine.scale == 2 and mixed.at(1) is mixed
+    assert fine.captions == mixed.captions
+    assert all(torch.equal(fine.codes[n], mixed.codes[n]) for n in mixed.codes)
+    small = torch.nn.functional.avg_pool2d(fine.images.float(), 2)
+    assert (small - mixed.images.float()).abs().mean() < 5
+    share = torch.nn.functional.avg_pool2d(fine.masks.float(), 2)
+    assert ((share - mixed.masks.float()).abs() > 0.5).float().mean() < 0.002  # edges alone
+    back = fine.at(1)
+    assert torch.equal(back.images, mixed.images) and torch.equal(back.masks, mixed.masks)
+
+
+def test_word_boxes_are_told_in_pixels_of_the_images():
+    plain = draw(20, 4).at(2)
+    printed = with_words(plain, torch.arange(20) % 16)
+    assert printed.scale == 2 and elsewhere(plain).scale == 2
+    changed = (printed.images != plain.images).any(1)
+    box = printed.labels[["word_left", "word_top", "word_width", "word_height"]].to_numpy(int)
+    for where, (left, top, width, height) in zip(changed, box, strict=True):
+        rows, columns = where.nonzero().unbind(1)
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (
+            *(top, top + height - 1),
+            *(left, left + width - 1),
+        )
 
 
 def test_the_card_is_up_to_date():

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from kit.errors import KitError
-from kit.models.training import forward
-from kit.models.training.muon import Muon
-from kit.models.training.recipe import Phase, Recipe
-from kit.models.training.stream import Pictures, Stream
+from kit.workshop.training import forward
+from kit.workshop.training.muon import Muon
+from kit.workshop.training.recipe import Phase, Recipe
+from kit.workshop.training.stream import Pictures, Stream
 from kit.writing import write_file
 
 Weights = dict[str, Tensor]

@@ -12,8 +12,8 @@ import kit.world as world
 from kit.errors import KitError
 from kit.models.build import seeded
 from kit.models.names import SHIPPED
-from kit.models.training.loop import Training, Weights
-from kit.models.training.recipe import TimmRecipe
+from kit.workshop.training.loop import Training, Weights
+from kit.workshop.training.recipe import TimmRecipe
 
 SETTLED_ON = 2048  # scenes whose statistics the batch norms of the averaged weights get
 SETTLE_SEED = 90_101

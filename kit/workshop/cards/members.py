@@ -12,6 +12,7 @@ import kit.world as world
 from kit.errors import KitError
 from kit.models.build import seeded
 from kit.models.names import folder_kind
+from kit.world.values import SIZE
 
 BATCH = 64
 FITTED, FIT_SEED = 8192, 71_101  # scenes that a probe learns from
@@ -23,7 +24,17 @@ KIND_OF = {"count": "count", "relation": "pair", "word": "word"}  # of scenes; o
 
 
 class Member:
-    """A model of the family: features of images, and a score for each value of an attribute."""
+    """A model of the family: features of images, and a score for each value of an attribute.
+
+    Attributes:
+        scale: how many times finer than the world's own size the images that it takes are.
+    """
+
+    scale = 1
+
+    def seen(self, scenes: world.Scenes) -> Tensor:
+        """Representations of scenes, painted at the model's size, [batch, dim]."""
+        return self.features(scenes.at(self.scale).images)
 
     def features(self, images: Tensor) -> Tensor:
         """Representations of uint8 images, [batch, dim]."""
@@ -52,6 +63,7 @@ class Clip(Member):
         self.module = clip.eval()
         self.tokenizer = open_clip.get_tokenizer(where, bpe_path=str(self.folder / "bpe.txt.gz"))
         self.tower = self.module.visual
+        self.scale = self.tower.image_size[0] // SIZE
         self.mean, self.std = (_colour(v) for v in (self.tower.image_mean, self.tower.image_std))
 
     @torch.no_grad()
@@ -99,7 +111,7 @@ class Probed(Member):
         kind = KIND_OF.get(attribute, "single")
         if kind not in self._seen:
             scenes = world.draw(FITTED, FIT_SEED, kind=kind)
-            self._seen[kind] = (self.features(scenes.images), scenes.codes)
+            self._seen[kind] = (self.seen(scenes), scenes.codes)
         features, codes = self._seen[kind]
         return features, codes[attribute]
 
@@ -187,7 +199,7 @@ def weights_of(folder: Path) -> Path:
 def _checked(folder: Path) -> Path:
     folder = Path(folder).absolute()  # open_clip takes a relative one from the working directory
     if not weights_of(folder).exists():
-        raise KitError(f"no model in {folder}; make one: python -m kit.models.training.train NAME.")
+        raise KitError(f"no model in {folder}; make one: python -m kit.workshop.training.train NAME.")
     return folder
 
 

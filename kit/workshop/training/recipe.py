@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass, field, replace
 
-from kit.models.training.objectives import LABELS
+from kit.workshop.training.objectives import LABELS
+from kit.world.values import SIZE
 
 CHUNK = 2048  # scenes drawn at a time; batch sizes divide it
 
@@ -83,6 +84,11 @@ class Recipe:
     )
 
     @property
+    def scale(self) -> int:
+        """How many times finer than the world's own size the scenes are shown."""
+        return self.preprocess["size"] // SIZE
+
+    @property
     def samples(self) -> int:
         """Images seen in the whole training."""
         return self.phases[-1].until
@@ -124,9 +130,12 @@ class ClipRecipe(Recipe):
         vision: open_clip's `vision_cfg`.
         text: open_clip's `text_cfg`, the vocabulary's size aside.
         max_scale: cap on the factor on the cosines.
-        start: shipped model whose weights it starts from; "" for fresh ones.
+        start: shipped model whose weights it starts from, its positions enlarged where this one has more
+            patches; "" for fresh ones.
+        change: two shipped models; what the second has more than the first is added to the start.
         labels: what the label heads and the prompts that compete in groups ask, besides the sides of a pair.
         heads_weight: factor on the label heads' loss once captions are trained.
+        eight_bits: the blocks' matrices are stored in 8 bits a weight, not 16.
     """
 
     vision: dict
@@ -134,8 +143,10 @@ class ClipRecipe(Recipe):
     embed_dim: int = 128
     max_scale: float = 60.0
     start: str = ""
+    change: tuple[str, str] | None = None
     labels: tuple[str, ...] = LABELS
     heads_weight: float = 0.5
+    eight_bits: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,11 @@
 from torch import Tensor, nn
 
 import kit.world as world
-from kit.models.training import objectives
-from kit.models.training.loop import Weights
-from kit.models.training.recipe import LabelRecipe, Phase
-from kit.models.training.stream import Labelled, Stream
-from kit.models.training.timm_model import TimmTraining
+from kit.workshop.training import objectives
+from kit.workshop.training.loop import Weights
+from kit.workshop.training.recipe import LabelRecipe, Phase
+from kit.workshop.training.stream import Labelled, Stream
+from kit.workshop.training.timm_model import TimmTraining
 
 
 class LabelTraining(TimmTraining):

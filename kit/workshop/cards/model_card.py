@@ -1,4 +1,4 @@
-"""Measure a trained model and write its page: `python -m kit.cards.model_card stickers-l8`.
+"""Measure a trained model and write its page: `python -m kit.workshop.cards.model_card stickers-l8`.
 
 Writes `card.json` beside the weights, and the measured part of `data_cards/NAME.md` with the picture
 of the training curve. `--page` writes the page again from the figures that are there.
@@ -8,16 +8,16 @@ import argparse
 import json
 from pathlib import Path
 
-from kit.cards.bars import asked_by, bars_of
-from kit.cards.curve import curve, draw_curve
-from kit.cards.evaluate import SEEDS, evaluate
-from kit.cards.marked import CARDS, MEASURED, write_between
-from kit.cards.members import FIT_SEED, FITTED, member, weights_of
-from kit.cards.table import figure
 from kit.models import load
 from kit.models.names import SHIPPED
-from kit.models.training.recipe import ClipRecipe
-from kit.models.training.train import recipe_named
+from kit.workshop.cards.bars import asked_by, bars_of
+from kit.workshop.cards.curve import curve, draw_curve
+from kit.workshop.cards.evaluate import SEEDS, evaluate
+from kit.workshop.cards.marked import CARDS, MEASURED, write_between
+from kit.workshop.cards.members import FIT_SEED, FITTED, member, weights_of
+from kit.workshop.cards.table import figure
+from kit.workshop.training.recipe import ClipRecipe
+from kit.workshop.training.train import recipe_named
 from kit.writing import write_file
 
 CPU = "2 shared CPU cores"
@@ -41,7 +41,7 @@ def made(name: str, rows: list[dict], machine: str) -> dict:
     """How the weights came to be: command, images seen, time, machine, seed."""
     recipe = recipe_named(name)
     how = {
-        "command": f"python -m kit.models.training.train {name}",
+        "command": f"python -m kit.workshop.training.train {name}",
         "seen": recipe.samples,
         "seconds": rows[-1]["seconds"],
         "machine": machine,
@@ -50,6 +50,7 @@ def made(name: str, rows: list[dict], machine: str) -> dict:
     if isinstance(recipe, ClipRecipe):
         how["captions_from"] = max((p.until for p in recipe.phases if not p.text), default=0)
         how |= {"started_from": recipe.start} if recipe.start else {}
+        how |= {"stored": "float16, matrices of the blocks in float8_e4m3"} if recipe.eight_bits else {}
     return how
 
 
@@ -90,7 +91,7 @@ def _origin(card: dict) -> str:
     return (
         f"Made with `{how['command']}`:{start} {how['seen']:,} images seen, {minutes:.0f} minutes on "
         f"{how['machine']}, seed {how['seed']}. {whole:,} parameters{inside}, {card['bytes']:,} bytes in "
-        "float16."
+        f"{how.get('stored', 'float16')}."
     )
 
 

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kit.models.build import seeded
-from kit.models.training import crops, forward
-from kit.models.training.loop import Weights
-from kit.models.training.recipe import DistilRecipe, Phase
-from kit.models.training.stream import Pictures, Stream
-from kit.models.training.timm_model import Keep, TimmTraining, pick
+from kit.workshop.training import crops, forward
+from kit.workshop.training.loop import Weights
+from kit.workshop.training.recipe import DistilRecipe, Phase
+from kit.workshop.training.stream import Pictures, Stream
+from kit.workshop.training.timm_model import Keep, TimmTraining, pick
 from kit.world import Scenes, elsewhere
 
 SIZE, SMALL = 64, 32  # pixels of wide and narrow crops

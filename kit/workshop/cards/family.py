@@ -1,15 +1,16 @@
-"""The page of the whole family: `python -m kit.cards.family` writes docs/family.md from the cards."""
+"""The family's page, from the cards: `python -m kit.workshop.cards.family` writes docs/family.md."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 
 import kit.world as world
-from kit.cards.bars import asked_by, training_of
-from kit.cards.marked import MEASURED, write_between
-from kit.cards.table import figure
 from kit.models.names import SHIPPED, shipped_names
+from kit.workshop.cards.bars import asked_by, training_of
+from kit.workshop.cards.marked import MEASURED, write_between
+from kit.workshop.cards.table import figure
 
 PAGE = Path(__file__).parents[2] / "docs" / "family.md"
 SHOWN = {  # heading -> rows of the cards, the first one that a member has
@@ -140,8 +141,8 @@ def page(found: dict[str, dict]) -> str:
         chosen = {n: c for n, c in found.items() if training_of(n).split()[-1] in kinds.split()}
         if chosen:
             lines += [f"### {asked}", "", *_figures(chosen), "", *map(said_of, chosen.values()), ""]
-    pairs = (("stickers-l8", "stickers-s8"), ("stickers-s8", "stickers-s16"))
-    told = [line for pair in pairs if (line := _compared(found, *pair))]
+    sizes = ("stickers-l8-128", "stickers-l8", "stickers-s8", "stickers-s16")
+    told = [line for pair in pairwise(sizes) if (line := _compared(found, *pair))]
     if told:
         lines += ["### Size and patch", "", "Concept on clean scenes of seen artists:", "", *told, ""]
     return "\n".join(lines).rstrip()

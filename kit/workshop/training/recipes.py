@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from kit.models.training.objectives import LABELS
-from kit.models.training.recipe import CHUNK, ClipRecipe, Cycle, DistilRecipe, LabelRecipe, Phase, Recipe
+from kit.workshop.training.objectives import LABELS
+from kit.workshop.training.recipe import CHUNK, ClipRecipe, Cycle, DistilRecipe, LabelRecipe, Phase, Recipe
 
 PLAIN = {"kind": "single", "bias": 0.9, "colours": 0.0, "textures": 0.0, "sizes": ("medium", "large")}
 EASY = {"kind": "single", "bias": 0.9, "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
@@ -14,6 +14,8 @@ WEB = {"kind": "mixed", "mix": "web", "bias": 0.97, "colours": 0.4, "textures": 
 BIG = {"kind": "single", "colours": 0.0, "textures": 0.0, "sizes": ("large",)}
 SINGLE = {"kind": "single", "colours": 0.33, "textures": 0.3, "sizes": ("medium", "large")}
 ANY = {"kind": "single", "colours": 0.5, "textures": 0.3}
+
+FINE = CLEAN | {"colours": 0.45, "bias": 0.95}
 
 LARGE = {"image_size": 64, "layers": 6, "width": 192, "head_width": 32, "patch_size": 8}
 SMALL = LARGE | {"width": 128}
@@ -63,6 +65,27 @@ def _web(twin: ClipRecipe) -> ClipRecipe:
         start=twin.name,
         labels=(*LABELS, "word"),
     )
+
+
+def _fine(twin: ClipRecipe, scenes: dict, **others) -> ClipRecipe:
+    """One cycle on pictures of twice the size, from the weights of the twin: four times the patches."""
+    size = 2 * twin.vision["image_size"]
+    clean = {"emphasis": {"count": 2.0}, "boxes": 0.25} if scenes["mix"] == "clean" else {}
+    some = Phase(90 * CHUNK, scenes, text=True, patches=63, batch=256, **clean)
+    more = Phase(120 * CHUNK, scenes, text=True, patches=159, batch=256, **clean)
+    recipe = replace(
+        twin,
+        name=f"{twin.name}-128",
+        vision=twin.vision | {"image_size": size},
+        preprocess=twin.preprocess | {"size": size},
+        phases=(some, more),
+        cycles=(Cycle(40 * CHUNK, 120 * CHUNK),),
+        warmup=60,
+        ema=0.99,
+        start=twin.name,
+        eight_bits=True,
+    )
+    return replace(recipe, **others)
 
 
 def _labels(name: str, architecture: str, settings: dict, **others) -> LabelRecipe:
@@ -116,6 +139,11 @@ _CLIPS = [
     _clean("stickers-s8", SMALL, READS_LITTLE, boxes=0.2),
     _clean("stickers-s16", SMALL | {"patch_size": 16}, READS_LITTLE, boxes=0.2),
 ]
+_WEBS = [_web(twin) for twin in _CLIPS]
+_FINE = [
+    _fine(_CLIPS[0], FINE),
+    _fine(_WEBS[0], WEB, change=("stickers-l8", "stickers-l8-128")),
+]
 _LABELLED = [
     _labels("stickers-deit", "deit_tiny_patch16_224", VIT),
     _labels("stickers-swin", "swin_tiny_patch4_window7_224", SWIN).scaled(240 * CHUNK),
@@ -123,4 +151,4 @@ _LABELLED = [
 ]
 _DINO = _distilled("stickers-dino", "vit_small_patch8_224", VIT)
 _DISTILLED = [_DINO, _registers(_DINO)]
-RECIPES: dict[str, Recipe] = {r.name: r for r in [*_CLIPS, *map(_web, _CLIPS), *_LABELLED, *_DISTILLED]}
+RECIPES: dict[str, Recipe] = {r.name: r for r in [*_CLIPS, *_WEBS, *_FINE, *_LABELLED, *_DISTILLED]}

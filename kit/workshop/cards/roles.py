@@ -1,4 +1,4 @@
-"""Measure which attribute explains what each part writes: `python -m kit.cards.roles stickers-l8`.
+"""Measure which attribute explains what each part writes: `python -m kit.workshop.cards.roles stickers-l8`.
 
 Writes `roles.json` beside the weights (read it with `kit.roles`), the picture `data_cards/NAME-roles.png`
 and the part "Roles" of `data_cards/NAME.md`. `--page` makes picture and page again from the figures that
@@ -18,14 +18,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 import kit.world as world
-from kit.cards.role_page import write_page
 from kit.measures import Shares, family_bound, variance_share
 from kit.models import load
 from kit.models.names import SHIPPED, shipped_names
 from kit.parts import run
 from kit.parts.roles import FORMAT, ROLES_FILE
+from kit.workshop.cards.role_page import write_page
 from kit.world import atlas
-from kit.world.values import SEEN
+from kit.world.values import SEEN, SIZE
 from kit.writing import write_file
 
 # Unbiased scenes of seeds that no training, card, look or set of means draws: kind -> number, seed.
@@ -76,11 +76,12 @@ def asked(kind: str, codes: dict[str, Tensor]) -> dict[str, Question]:
     }
 
 
-def written(model, images: Tensor) -> tuple[Tensor, pd.DataFrame]:
+def written(model, scenes: world.Scenes) -> tuple[Tensor, pd.DataFrame]:
     """What each part writes over the length of the representation, [scene, part, embed], constants apart."""
-    found = []
-    for some in tqdm(images.split(BATCH), desc="scenes", unit="batch", leave=False):
-        result = run(model, model.preprocess(some), tokens=False)
+    found, scale = [], model.image_size[0] // SIZE
+    for start in tqdm(range(0, len(scenes), BATCH), desc="scenes", unit="batch", leave=False):
+        images = scenes[start : start + BATCH].at(scale).images
+        result = run(model, model.preprocess(images), tokens=False)
         varies = [i for i, kind in enumerate(result.index["kind"]) if kind != "bias"]
         found.append((result.vectors()[:, varies] / result.norm[:, None, None]).cpu())
     return torch.cat(found), result.index.iloc[varies]
@@ -101,7 +102,7 @@ def measure(model) -> dict:
     start, attributes, nulls = time.process_time(), {}, []
     for kind, (number, seed) in tqdm(SCENES.items(), desc=model.name, unit="kind of scenes"):
         scenes = world.draw(number, seed, kind=kind)
-        outputs, index = written(model, scenes.images)
+        outputs, index = written(model, scenes)
         questions = asked(kind, scenes.codes)
         for name, question, shares in answers(outputs, questions, permutations=PERMUTATIONS):
             facts = {"kind": kind, "seed": seed, "scenes": int(question.scenes.sum())}

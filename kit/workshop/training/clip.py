@@ -11,10 +11,10 @@ import kit.world as world
 from kit.models.build import seeded
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import WordTokenizer, learn_merges, vocabulary_size, write_vocabulary
-from kit.models.training import forward, objectives
-from kit.models.training.loop import Training, Weights
-from kit.models.training.recipe import ClipRecipe, Phase
-from kit.models.training.stream import Captioned, Stream
+from kit.workshop.training import forward, objectives
+from kit.workshop.training.loop import Training, Weights
+from kit.workshop.training.recipe import ClipRecipe, Phase
+from kit.workshop.training.stream import Captioned, Stream
 
 
 def build(recipe: ClipRecipe, vocabulary: int, seed: int) -> nn.Module:
@@ -25,11 +25,40 @@ def build(recipe: ClipRecipe, vocabulary: int, seed: int) -> nn.Module:
         text = dict(recipe.text, vocab_size=vocabulary)
         clip = CLIP(embed_dim=recipe.embed_dim, vision_cfg=dict(recipe.vision), text_cfg=text)
     if recipe.start:
-        clip.load_state_dict(load_file(SHIPPED / recipe.start / "open_clip_model.safetensors"))
+        clip.load_state_dict(started(recipe, clip.visual.grid_size))
         return clip
     with torch.no_grad():
         clip.visual.positional_embedding.mul_(3)
     return clip
+
+
+def started(recipe: ClipRecipe, grid: tuple[int, int]) -> Weights:
+    """The weights that a recipe starts from, for a grid of so many rows and columns, in float32."""
+    first, *others = [
+        enlarged(load_file(SHIPPED / name / "open_clip_model.safetensors"), grid)
+        for name in (recipe.start, *(recipe.change or ()))
+    ]
+    if not others:
+        return first
+    before, after = others
+    return {n: w + after[n] - before[n] for n, w in first.items()}
+
+
+def enlarged(weights: Weights, grid: tuple[int, int]) -> Weights:
+    """Weights of an open_clip model in float32, its patches' positions spread over another grid.
+
+    Args:
+        weights: by name; the grid of their own is a square.
+        grid: rows and columns.
+    """
+    weights = {n: w.float() for n, w in weights.items()}
+    first, places = weights["visual.positional_embedding"].tensor_split([1])  # [1, dim], [patch, dim]
+    side = math.isqrt(len(places))
+    if (side, side) != tuple(grid):
+        field = places.T.reshape(1, -1, side, side)  # [1, dim, row, col]
+        places = F.interpolate(field, grid, mode="bicubic", align_corners=False).flatten(2)[0].T
+        weights["visual.positional_embedding"] = torch.cat([first, places])
+    return weights
 
 
 class ClipTraining(Training):

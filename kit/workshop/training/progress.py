@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import kit.world as world
-from kit.models.training import forward, objectives
-from kit.models.training.clip import ClipTraining
-from kit.models.training.distil import DistilTraining
-from kit.models.training.labels import LabelTraining
-from kit.models.training.loop import Training
+from kit.workshop.training import forward, objectives
+from kit.workshop.training.clip import ClipTraining
+from kit.workshop.training.distil import DistilTraining
+from kit.workshop.training.labels import LabelTraining
+from kit.workshop.training.loop import Training
 
 SEED = 90_001  # of the scenes looked at; the card's evaluation uses others
 CHECKED = ("concept", "colour", "texture", "size", "position", "background")
@@ -37,7 +37,8 @@ class Progress:
 
     def draw(self, kind: str, artists: str, n: int) -> world.Scenes:
         """Unbiased scenes on the training's device."""
-        return world.draw(n, SEED, kind=kind, artists=artists, device=self.training.device)
+        scenes = world.draw(n, SEED, kind=kind, artists=artists, device=self.training.device)
+        return scenes.at(self.training.recipe.scale)
 
     def answer(self) -> Answer:
         """A function of images and attributes: the code that the averaged weights say of each, [batch]."""

@@ -30,7 +30,15 @@ LARGE: Bars = {
     **_least(**{"animals: own minus conflicting background": 0.15}),
     **_least("held_out", **{"concept, full": 0.42, "concept, natural": 0.48, "concept, clean": 0.55}),
 }
-CLEAN_CONCEPT = {"stickers-l8": 0.90, "stickers-s8": 0.80, "stickers-s16": 0.60}
+FINE: Bars = _least(
+    **{
+        "concept, full": 0.82,
+        "concept, natural": 0.93,
+        "token heatmaps: mIoU": 0.70,
+        "token heatmaps: largest on the named object minus on the other": 0.85,
+    }
+)
+CLEAN_CONCEPT = {"stickers-l8-128": 0.96, "stickers-l8": 0.90, "stickers-s8": 0.80, "stickers-s16": 0.60}
 CLEAN: Bars = {("typographic attack: drop", "seen"): Bar(below=0.05)}
 WEB: Bars = _least(
     **{
@@ -39,11 +47,22 @@ WEB: Bars = _least(
         "typographic attack: drop": 0.15,
     }
 )
+FINE_WEB: Bars = _least(**{"printed word, alone": 0.95, "typographic attack: drop": 0.50})
 CLIPS: Bars = _least(**{"animals: average minus worst group": 0.15})
 PROBED: Bars = _least(
     **{"concept, full: minus 3 x raw pixels": 0.0, "concept, full: minus random weights": 0.10}
 )
 SELF_DISTILLED = ("stickers-dino", "stickers-dinov2")
+
+
+def clean_twin(name: str) -> str:
+    """The member that saw the clean mix where this one saw the web mix.
+
+    Example:
+        >>> clean_twin("stickers-l8-web-128")
+        'stickers-l8-128'
+    """
+    return name.replace("-web", "")
 
 
 def training_of(name: str) -> str:
@@ -55,9 +74,9 @@ def training_of(name: str) -> str:
     """
     if name in SELF_DISTILLED:
         return "self-distillation"
-    if name.removesuffix("-web") not in CLEAN_CONCEPT:
+    if clean_twin(name) not in CLEAN_CONCEPT:
         return "labels"
-    return "web captions" if name.endswith("-web") else "captions"
+    return "captions" if name in CLEAN_CONCEPT else "web captions"
 
 
 def asked_by(name: str) -> str:
@@ -75,7 +94,8 @@ def bars_of(name: str) -> Bars:
     kind = training_of(name)
     if kind == "captions":
         concept = _least(**{"concept, clean": CLEAN_CONCEPT[name]})
-        return CLEAN | CLIPS | concept | (LARGE if name == "stickers-l8" else {})
+        more = {"stickers-l8": LARGE, "stickers-l8-128": LARGE | FINE}
+        return CLEAN | CLIPS | concept | more.get(name, {})
     if kind == "web captions":
-        return WEB | CLIPS
+        return WEB | CLIPS | (FINE_WEB if name == "stickers-l8-web-128" else {})
     return PROBED | _least(**{"concept, full": 0.60 if kind == "labels" else 0.25})

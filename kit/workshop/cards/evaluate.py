@@ -8,13 +8,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 import kit.world as world
-from kit.cards.bars import training_of
-from kit.cards.members import Clip, Member, Pixels, Probed, member
-from kit.cards.table import BOOTSTRAP_SEED, SLICES, Table, rounded
-from kit.cards.words import add_words
 from kit.measures import bootstrap_gap, bootstrap_interval, bootstrap_worst_group, confusions, hits
 from kit.models.names import SHIPPED
-from kit.models.training.objectives import relation_texts
+from kit.workshop.cards.bars import clean_twin, training_of
+from kit.workshop.cards.members import Clip, Member, Pixels, Probed, member
+from kit.workshop.cards.places import add_places
+from kit.workshop.cards.table import BOOTSTRAP_SEED, SLICES, Table, rounded
+from kit.workshop.cards.words import add_words
+from kit.workshop.training.objectives import relation_texts
 from kit.world.values import CATEGORY
 
 SEEDS = {"full": 71_001, "natural": 71_002, "clean": 71_003, "count": 71_004, "pair": 71_005, "bias": 71_006}
@@ -45,6 +46,8 @@ def evaluate(folder: Path, scenes: int = 2048, trained: bool = True) -> dict:
             add_words(model, table, artists, scenes // 2)
             bar.update()
         _beside_others(model, table, Path(folder), scenes)
+        if model.scale > 1:  # the members for everything that looks at places
+            add_places(Path(folder), trained, table, scenes // 2)
         bar.update()
     return {"measured": table.rows, **found}
 
@@ -52,7 +55,7 @@ def evaluate(folder: Path, scenes: int = 2048, trained: bool = True) -> dict:
 def _singles(model: Member, table: Table, slice_: str, artists: str, n: int, by_artist: list) -> dict:
     """Concept on a slice; on the full one every other attribute too. Returns confusions of the clean one."""
     scenes, seed = world.draw(n, SEEDS[slice_], artists=artists, **SLICES[slice_]), SEEDS[slice_]
-    features, concept = model.features(scenes.images), scenes.codes["concept"]
+    features, concept = model.seen(scenes), scenes.codes["concept"]
     scores = model.scores(features, "concept")
     right = hits(scores, concept)
     table.add(f"concept, {slice_}", artists, right, seed)
@@ -93,14 +96,14 @@ def _attributes(model: Member, table: Table, scenes: world.Scenes, features: Ten
 
 def _counts(model: Member, table: Table, artists: str, n: int) -> None:
     scenes = world.draw(n, SEEDS["count"], kind="count", artists=artists)
-    scores = model.scores(model.features(scenes.images), "count")
+    scores = model.scores(model.seen(scenes), "count")
     table.add("count", artists, hits(scores, scenes.codes["count"]), SEEDS["count"])
 
 
 def _pairs(model: Member, table: Table, artists: str, n: int) -> None:
     """Two objects: is the true relation preferred to the swapped one, and are both concepts on top?"""
     scenes, seed = world.draw(n, SEEDS["pair"], kind="pair", artists=artists), SEEDS["pair"]
-    features, codes = model.features(scenes.images), scenes.codes
+    features, codes = model.seen(scenes), scenes.codes
     if isinstance(model, Clip):
         _, texts = relation_texts(codes)
         four = torch.einsum("be,bne->bn", features, model.texts(texts).unflatten(0, (-1, 4)))  # [pair, text]
@@ -120,7 +123,7 @@ def _bias(model: Member, table: Table, artists: str, n: int) -> None:
     categories = [world.VALUES["category"].index(f"{place} animal") for place in ("water", "land")]
     animal = sum(scenes.codes["category"] == c for c in categories) > 0
     scenes = scenes[animal.nonzero()[:, 0]]
-    scores = model.scores(model.features(scenes.images), "concept")
+    scores = model.scores(model.seen(scenes), "concept")
     names = world.VALUES["category"]
     kinds = torch.tensor([names.index(CATEGORY[c]) for c in world.VALUES["concept"]])  # [concept]
     best = torch.stack([scores[:, kinds == c].amax(1) for c in categories], 1)  # [batch, water | land]
@@ -148,10 +151,10 @@ def _beside_others(model: Member, table: Table, folder: Path, n: int) -> None:
     concept = scenes.codes["concept"]
 
     def right(other: Member) -> Tensor:
-        return hits(other.scores(other.features(scenes.images), "concept"), concept).double()
+        return hits(other.scores(other.seen(scenes), "concept"), concept).double()
 
     if training_of(folder.name) == "web captions":
-        twin = member(SHIPPED / folder.name.removesuffix("-web"))
+        twin = member(SHIPPED / clean_twin(folder.name))
         table.add(f"{what}: web minus clean twin", "seen", right(model) - right(twin), seed)
     if not isinstance(model, Probed):
         return

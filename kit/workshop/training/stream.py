@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import kit.world as world
-from kit.models.training.recipe import CHUNK, Recipe
+from kit.workshop.training.recipe import CHUNK, Recipe
 
 
 @dataclass
@@ -82,6 +82,7 @@ class Stream:
         r = self.recipe
         wanted = r.phase(chunk * CHUNK * r.views).scenes
         scenes = world.draw(CHUNK, r.seed, artists="seen", start=chunk * CHUNK, device=self.device, **wanted)
+        scenes = scenes.at(r.scale)
         views, orders = [], []
         for number in range(chunk * r.views, (chunk + 1) * r.views):
             views.append(self.show(scenes, number))

@@ -1,4 +1,4 @@
-"""Train a model of the kit: `python -m kit.models.training.train stickers-l8`.
+"""Train a model of the kit: `python -m kit.workshop.training.train stickers-l8`.
 
 The training can be killed at any moment; the same command goes on from the last
 checkpoint. When it ends, the model lies in `<folder>/model`, as its own library reads it.
@@ -15,14 +15,14 @@ import torch
 from tqdm import tqdm
 
 from kit.errors import KitError, nearest
-from kit.models.training.clip import ClipTraining
-from kit.models.training.distil import DistilTraining
-from kit.models.training.export import export_clip, export_timm
-from kit.models.training.labels import LabelTraining
-from kit.models.training.loop import Training
-from kit.models.training.progress import ClipProgress, DistilProgress, LabelProgress
-from kit.models.training.recipe import CHUNK, ClipRecipe, DistilRecipe, LabelRecipe, Recipe
-from kit.models.training.recipes import RECIPES
+from kit.workshop.training.clip import ClipTraining
+from kit.workshop.training.distil import DistilTraining
+from kit.workshop.training.export import export_clip, export_timm
+from kit.workshop.training.labels import LabelTraining
+from kit.workshop.training.loop import Training
+from kit.workshop.training.progress import ClipProgress, DistilProgress, LabelProgress
+from kit.workshop.training.recipe import CHUNK, ClipRecipe, DistilRecipe, LabelRecipe, Recipe
+from kit.workshop.training.recipes import RECIPES
 from kit.writing import write_file
 
 LOG_EVERY = 8 * CHUNK  # images between two rows of losses

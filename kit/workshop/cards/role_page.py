@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from kit.cards.marked import CARDS, ROLES, write_between
-from kit.cards.role_map import draw_roles
 from kit.parts.roles import table
+from kit.workshop.cards.marked import CARDS, ROLES, write_between
+from kit.workshop.cards.role_map import draw_roles
 
 STRONGEST = 3
 SLIGHT = 0.05  # a share that the text calls small
@@ -48,8 +48,8 @@ def page(found: dict) -> str:
         lines.append(f"| {MEANING[name]} | {strongest(mine)} | {strongest(rest)} | {counted} | {scenes} |")
     lines += ["", said(heads), ""]
     lines.append(
-        f"Made with `python -m kit.cards.roles {found['model']}`: {found['permutations']} shuffles, seed "
-        f"{found['seed']}, world {found['world']}, {found['cpu_seconds']} CPU-seconds, on the weights "
+        f"Made with `python -m kit.workshop.cards.roles {found['model']}`: {found['permutations']} shuffles, "
+        f"seed {found['seed']}, world {found['world']}, {found['cpu_seconds']} CPU-seconds, on the weights "
         f"`{found['weights_hash'][:8]}`."
     )
     return "\n".join(

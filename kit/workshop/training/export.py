@@ -5,9 +5,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save
+from torch import Tensor
 
-from kit.models.training.clip import ClipTraining
-from kit.models.training.timm_model import TimmTraining
+from kit.workshop.training.clip import ClipTraining
+from kit.workshop.training.recipe import ClipRecipe
+from kit.workshop.training.timm_model import TimmTraining
 from kit.writing import write_file
 
 KEPT = ("pool_size", "first_conv", "classifier")  # of timm's own description of the architecture
@@ -16,8 +18,10 @@ KEPT = ("pool_size", "first_conv", "classifier")  # of timm's own description of
 def export_clip(training: ClipTraining, folder: Path) -> None:
     """Write the averaged weights in float16, the configuration and the vocabulary.
 
-    The label heads are left out. `open_clip.create_model_and_transforms("local-dir:FOLDER")`
-    loads the result; `open_clip.get_tokenizer` needs the absolute `bpe_path=` besides.
+    Where the recipe says so, the blocks' matrices are stored in 8 bits, which libraries read as they read
+    float16: such a model is its rounded weights. The label heads are left out.
+    `open_clip.create_model_and_transforms("local-dir:FOLDER")` loads the result; `open_clip.get_tokenizer`
+    needs the absolute `bpe_path=` besides.
 
     Args:
         training: a training at its end.
@@ -26,13 +30,19 @@ def export_clip(training: ClipTraining, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     recipe, clip = training.recipe, training.clip
     weights = dict(clip.state_dict()) | training.averaged()
-    half = {n: w.detach().to("cpu", torch.float16).contiguous() for n, w in weights.items()}
-    write_file(folder / "open_clip_model.safetensors", save(half))
+    stored = {n: w.detach().to("cpu", _stored(recipe, n, w)).contiguous() for n, w in weights.items()}
+    write_file(folder / "open_clip_model.safetensors", save(stored))
     write_file(folder / "bpe.txt.gz", (training.folder / "bpe.txt.gz").read_bytes())
     text = dict(recipe.text, vocab_size=clip.vocab_size)
     model = {"embed_dim": recipe.embed_dim, "vision_cfg": recipe.vision, "text_cfg": text}
     config = {"model_cfg": model, "preprocess_cfg": recipe.preprocess}
     _write_json(folder / "open_clip_config.json", config)
+
+
+def _stored(recipe: ClipRecipe, name: str, weight: Tensor) -> torch.dtype:
+    """The type that a weight is stored in."""
+    matrix = "resblocks." in name and weight.ndim == 2
+    return torch.float8_e4m3fn if recipe.eight_bits and matrix else torch.float16
 
 
 def export_timm(training: TimmTraining, folder: Path) -> None:

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 import kit.world as world
-from kit.cards.members import Member
-from kit.cards.table import SLICES, Table
 from kit.measures import hits
+from kit.workshop.cards.members import Member
+from kit.workshop.cards.table import SLICES, Table
 from kit.world.chance import Chance
 from kit.world.printed import with_words, word_of
 from kit.world.sample import TABLE
@@ -37,13 +37,13 @@ def add_words(model: Member, table: Table, artists: str, n: int) -> None:
 def _reading(model: Member, table: Table, n: int) -> None:
     """16 ways: on words alone, and beside an object that the word does not name."""
     alone, seed = world.draw(n, SEEDS["word"], kind="word"), SEEDS["word"]
-    features, word = model.features(alone.images), alone.codes["word"]
+    features, word = model.seen(alone), alone.codes["word"]
     table.add("printed word, alone", "seen", hits(model.scores(features, "word"), word), seed)
     table.add("printed word, alone, as a thing", "seen", hits(things(model, features), word), seed)
     beside, seed = world.draw(2 * n, SEEDS["word beside"], kind="single_word"), SEEDS["word beside"]
     other = word_of(beside.codes["concept"]) != beside.codes["word"]
     beside = beside[other.nonzero()[:n, 0]]
-    scores = model.scores(model.features(beside.images), "word")
+    scores = model.scores(model.seen(beside), "word")
     table.add("printed word, beside another object", "seen", hits(scores, beside.codes["word"]), seed)
 
 
@@ -77,7 +77,7 @@ def _attack(model: Member, table: Table, artists: str, n: int) -> None:
     """Object accuracy among the 16 concepts, and what the printed word takes away, scene by scene."""
     scenes, seed = attack_scenes(n, SEEDS["attack"], artists), SEEDS["attack"]
     concept, printed = word_of(scenes["none"].codes["concept"]), scenes["wrong"].codes["word"]
-    scores = {name: things(model, model.features(s.images)) for name, s in scenes.items()}
+    scores = {name: things(model, model.seen(s)) for name, s in scenes.items()}
     right = {name: hits(s, concept).double() for name, s in scores.items()}
     for name, label in (("none", "no word"), ("wrong", "a wrong word"), ("right", "the right word")):
         table.add(f"object among 16, {label}", artists, right[name], seed)
