@@ -50,8 +50,19 @@ class ImageSet(Protocol):
         """What the file of an image is known by as untouched; None where `digest` is over its content."""
 
 
+class OneByOne:
+    """Pictures that are read one by one as they are asked for."""
+
+    def __getitem__(self, number: int) -> Image.Image:
+        """One RGB picture; raises `KitError` where it cannot be read, and lists it."""
+        read = self.read(number)
+        if read.image is None:
+            raise KitError(read.why)
+        return read.image
+
+
 @dataclass
-class ImageFolder:
+class ImageFolder(OneByOne):
     """Image files below a folder, read one by one as they are asked for.
 
     Attributes:
@@ -80,13 +91,6 @@ class ImageFolder:
         if found.why:
             self.damaged[number] = found.why
         return found
-
-    def __getitem__(self, number: int) -> Image.Image:
-        """The RGB picture of one file; raises `KitError` on a damaged one, and lists it."""
-        found = self.read(number)
-        if found.image is None:
-            raise KitError(found.why)
-        return found.image
 
     def take(self, images) -> "ImageFolder":
         """Some of the images with their labels, in the order in which they are named.
