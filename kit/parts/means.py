@@ -9,11 +9,12 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.names import SHIPPED
-from kit.parts.accumulate import sum_up
+from kit.parts.accumulate import SumKeeper
 from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints
+from kit.parts.one_pass import Request
 from kit.parts.stores import Store
 from kit.parts.token_readout import BATCH
 
@@ -181,23 +182,32 @@ def load_means(model, path: str | Path | None = None) -> Means:
     return means.filled(facts["count"], {key: value.float() for key, value in tensors.items()})
 
 
-def collect_means(model, images, name: str, batch: int, path=None, workers=0) -> Means:
-    """Means of every part over a set of images, in one pass; see `kit.parts.collect`."""
-    names = tuple(frozen_graph(model).index["name"])
-    facts = name, model.name, model.weights_hash
-    empty = Means(*facts, 0, torch.zeros(0), {}, model.preprocessing, (images.digest,), names)
-    of_batch = lambda pixels: _of_batch(model, pixels, empty)  # noqa: E731
-    means = sum_up(model, "means", empty, of_batch, images, batch, path, workers)
-    outputs = {key: value.float() for key, value in means.outputs.items()}
-    return replace(means, parts=means.parts.float(), outputs=outputs)
+class MeansKeeper(SumKeeper):
+    """Adds up means of every part."""
 
+    kind = "means"
 
-def _of_batch(model, pixels: Tensor, like: Means) -> Means:
-    """The means of one batch, in float64."""
-    run = checked_run(model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
-    parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
-    outputs = {key: value / len(pixels) for key, value in run.watch.totals.items()}
-    return replace(like, count=len(pixels), parts=parts, outputs=outputs)
+    def __init__(self, request: Request):
+        if request.selector is not None:
+            raise KitError('means are kept of every part; leave selector out, or ask for keep="moments".')
+        model, data = request.model, (request.images.digest,)
+        about, names = (
+            (request.name, model.name, model.weights_hash),
+            tuple(frozen_graph(model).index["name"]),
+        )
+        super().__init__(request, Means(*about, 0, torch.zeros(0), {}, model.preprocessing, data, names))
+
+    def of_batch(self, pixels: Tensor) -> Means:
+        """The means of one batch, in float64."""
+        run = checked_run(self.model, pixels, watch=lambda frozen: _Sums(frozen, len(pixels)))
+        parts = (run.vectors() / run.norm[:, None, None]).double().mean(0).cpu()
+        outputs = {key: value / len(pixels) for key, value in run.watch.totals.items()}
+        return replace(self.empty, count=len(pixels), parts=parts, outputs=outputs)
+
+    def result(self) -> Means:
+        """The means in float32."""
+        means = super().result()
+        return means.filled(means.count, {key: value.float() for key, value in means.tensors.items()})
 
 
 class _Sums(HookPoints):
