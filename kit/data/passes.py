@@ -39,6 +39,16 @@ class Progress:
     def __or__(self, other: "Progress") -> "Progress":
         return Progress(self.done | other.done, self.damaged | other.damaged)
 
+    def plain(self) -> dict:
+        """The same as JSON has it, where numbers are texts."""
+        both = {"done": self.done, "damaged": self.damaged}
+        return {key: {str(number): value for number, value in each.items()} for key, each in both.items()}
+
+    @classmethod
+    def of(cls, plain: dict) -> "Progress":
+        """What `plain` gave."""
+        return cls(*({int(n): value for n, value in plain[key].items()} for key in ("done", "damaged")))
+
 
 @dataclass
 class Batch:

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from kit.data.reading import NO_BYTES, Read, attempt, file_stamp
+from kit.data.sets import OneByOne
 from kit.errors import KitError, shown
 from kit.models.images import MAX_PIXELS
 
@@ -20,7 +21,7 @@ DEEPEST = 4  # references behind each other
 
 
 @dataclass
-class SegmentationFile:
+class SegmentationFile(OneByOne):
     """Pictures and masks that are read one by one from an HDF5 file as they are asked for.
 
     Attributes:
@@ -47,13 +48,6 @@ class SegmentationFile:
     def names(self) -> list[str]:
         """Numbers of the pictures in the file, from 0."""
         return [str(number) for number in self.numbers]
-
-    def __getitem__(self, number: int) -> Image.Image:
-        """The RGB picture; raises `KitError` where it is not one, and lists it."""
-        found = self.read(number)
-        if found.image is None:
-            raise KitError(found.why)
-        return found.image
 
     def read(self, number: int) -> Read:
         """One picture as a pass takes it in; one that cannot be read is listed."""

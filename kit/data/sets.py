@@ -50,8 +50,19 @@ class ImageSet(Protocol):
         """What the file of an image is known by as untouched; None where `digest` is over its content."""
 
 
+class OneByOne:
+    """Pictures that are read one by one as they are asked for."""
+
+    def __getitem__(self, number: int) -> Image.Image:
+        """One RGB picture; raises `KitError` where it cannot be read, and lists it."""
+        read = self.read(number)
+        if read.image is None:
+            raise KitError(read.why)
+        return read.image
+
+
 @dataclass
-class ImageFolder:
+class ImageFolder(OneByOne):
     """Image files below a folder, read one by one as they are asked for.
 
     Attributes:
@@ -80,13 +91,6 @@ class ImageFolder:
         if found.why:
             self.damaged[number] = found.why
         return found
-
-    def __getitem__(self, number: int) -> Image.Image:
-        """The RGB picture of one file; raises `KitError` on a damaged one, and lists it."""
-        found = self.read(number)
-        if found.image is None:
-            raise KitError(found.why)
-        return found.image
 
     def take(self, images) -> "ImageFolder":
         """Some of the images with their labels, in the order in which they are named.
@@ -119,6 +123,29 @@ class ImageFolder:
         """sha256 over names and sizes of the files: nothing is read for it."""
         lines = (f"{name}\t{_size(self.path(n))}\n" for n, name in enumerate(self.names))
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass
+class PaperSet(ImageFolder):
+    """The images of a published data set that lie in a folder, with its labels.
+
+    Attributes:
+        name: of set and split.
+        notes: sentences on what differs from the published set, or that nothing does.
+    """
+
+    name: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, images) -> "PaperSet":
+        """Some of the images with their labels; see `ImageFolder.take`."""
+        taken = super().take(images)
+        return replace(taken, notes=[*self.notes, f"{len(taken):,} of these {len(self):,} were taken."])
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over names and sizes of the files and over the labels: other labels are another set."""
+        return hashlib.sha256((super().digest + self.labels.to_csv()).encode()).hexdigest()
 
 
 @dataclass

@@ -12,7 +12,7 @@ from kit.parts.checked import checked_run
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints
-from kit.parts.means import Means, batch_dim, by_image, load_means
+from kit.parts.means import Means, batch_dim, by_image, load_means, replaced
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select
 
@@ -110,23 +110,22 @@ def ablate(
     run = pixels if isinstance(pixels, Run) else checked_run(model, pixels)
     before = run.representation
     if effect == "direct":
-        embedding = before + _direct(run, selector, chosen, replace, means)
+        parts = run.vectors(selector).sum(1)
+        embedding = replaced(before, parts, _in_place(run, chosen, replace, means))
     else:
         hook_points = _Replace(run, chosen, means if replace == "mean" else None)
         embedding = forward(model, run.frozen, run.pixels, hook_points) if chosen else before
     return Ablation(embedding, before, effect, means_id)
 
 
-def _direct(run: Run, selector: str, chosen: list[int], replace, means: Means | None) -> Tensor:
-    """Sum over the chosen parts of replacement minus part, [batch, embed]."""
-    parts = run.vectors(selector)
+def _in_place(run: Run, chosen: list[int], replace, means: Means | None) -> Tensor | float:
+    """The sum of what stands in the place of the chosen parts, [batch or 1, embed]; 0 for nothing."""
     if isinstance(replace, Tensor):
-        new = replace.to(parts).expand_as(parts)
-    elif replace == "mean":
-        new = means.parts[chosen].to(parts) * run.norm[:, None, None]
-    else:
-        new = torch.zeros_like(parts)
-    return (new - parts).sum(1)
+        return replace.to(run.representation).sum(0)
+    if replace == "mean" and chosen:
+        parts = means.of_parts(list(run.index["name"].iloc[chosen]))
+        return parts.to(run.representation).sum(0) * run.norm[:, None]
+    return 0.0
 
 
 def _check_total(parts: pd.DataFrame, replace: str | Tensor) -> None:

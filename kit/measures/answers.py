@@ -96,7 +96,7 @@ def answer_changes(before: Tensor, after: Tensor, labels: Tensor) -> Changed:
 
     Args:
         before, after: scores, [image, text].
-        labels: number of the right text, int [image].
+        labels: number of the right text, int [image]. A tie with a wrong text is wrong, as in `hits`.
 
     Example:
         >>> before, after = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
@@ -104,7 +104,8 @@ def answer_changes(before: Tensor, after: Tensor, labels: Tensor) -> Changed:
         [0]
     """
     said, now = before.argmax(1), after.argmax(1)
-    lost, won = (said == labels) & (now != labels), (said != labels) & (now == labels)
+    was, still = hits(before, labels), hits(after, labels)
+    lost, won = was & ~still, ~was & still
     other = (said != now) & ~lost & ~won
     lead = (after.gather(1, now[:, None]) - after.gather(1, said[:, None]))[:, 0]  # of the new answer
     order = torch.argsort(lead + 10 * lost + 5 * won, descending=True, stable=True)

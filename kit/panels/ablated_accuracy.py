@@ -7,10 +7,10 @@ from itertools import zip_longest
 import pandas as pd
 from PIL import Image
 
-from kit.edits import Asked, Reference, ask, by_layer
+from kit.edits import Answers, Means, ask, by_layer
 from kit.edits.by_layer import WAYS
 from kit.errors import KitError, nearest
-from kit.measures import answer_changes, hits
+from kit.measures import answer_changes
 from kit.measures.changes import resampled
 from kit.measures.intervals import Interval
 from kit.models.images import read_image
@@ -139,11 +139,11 @@ class AblatedAccuracy:
             )
         references = _references(model) if references is None else references
         self.references = {reference.name: reference for reference in references}
-        self.asked: dict[str, Asked] = {
+        self.asked: dict[str, Answers] = {
             a.name: a for a in (_questions(model, self.store) if asked is None else asked)
         }
         self._before = {name: each.after() for name, each in self.asked.items()}
-        self._right = {n: hits(self._before[n], a.truth).double().numpy() for n, a in self.asked.items()}
+        self._right = {n: a.right().astype(float) for n, a in self.asked.items()}
         self._curves: dict[tuple, dict] = {}
 
     @property
@@ -202,13 +202,13 @@ class AblatedAccuracy:
         """What is true of one image, in one line."""
         return truth_line(self.store.labels.iloc[number])
 
-    def _reference(self, state: Selection) -> Reference | None:
+    def _reference(self, state: Selection) -> Means | None:
         if state.replace == "zero":
             return None
         if not self.references:
             raise KitError(
                 f'no reference set was given, so "mean" is off for "{self.model.name}"; collect a store of '
-                "images and give references=[kit.edits.Reference.of(store)], or replace by zero."
+                "images and give references=[kit.edits.Means.of(store)], or replace by zero."
             )
         if state.image not in self.references:
             known = ", ".join(f'"{name}"' for name in self.references)
@@ -216,7 +216,7 @@ class AblatedAccuracy:
             raise KitError(f'no reference set "{state.image}" here; there are {known}.{near}')
         return self.references[state.image]
 
-    def _question(self, state: Selection) -> Asked:
+    def _question(self, state: Selection) -> Answers:
         (name,) = state.texts if len(state.texts) == 1 else ("",)
         if name not in self.asked:
             raise KitError(
@@ -230,19 +230,19 @@ class AblatedAccuracy:
         return EVERY_HEAD if state.tokens else None
 
     def _row(self, name: str, after) -> Row:
-        asked, right = self.asked[name], hits(after, self.asked[name].truth).double().numpy()
+        asked, right = self.asked[name], self.asked[name].judged(after).astype(float)
         draws = resampled(len(right), SEED)
         before = draws.interval(self._right[name])
-        return Row(name, before, draws.interval(right), 1 / len(asked.answers))
+        return Row(name, before, draws.interval(right), 1 / len(asked.classes))
 
-    def _curve(self, name: str, reference: Reference | None) -> dict[str, list[Interval]]:
+    def _curve(self, name: str, reference: Means | None) -> dict[str, list[Interval]]:
         """Accuracy with the attention of the first layers, and of the last, replaced."""
         key = name, reference and reference.name
         if key not in self._curves:
             asked = self.asked[name]
             draws, found = resampled(len(asked.truth), SEED), by_layer(asked, reference, WAYS[:2])
             self._curves[key] = {
-                way: [draws.interval(right.double().numpy()) for right in list(each.values())[1:]]
+                way: [draws.interval(right.astype(float)) for right in list(each.values())[1:]]
                 for way, each in zip((FORWARD, BACK), found.values(), strict=True)
             }
         return self._curves[key]
@@ -254,7 +254,7 @@ class AblatedAccuracy:
         first, final = choice.layers
         return (0, final) if first == 0 else (1, first) if final == last else None
 
-    def _changed(self, asked: Asked, after) -> tuple[int, int, int, list[Changed]]:
+    def _changed(self, asked: Answers, after) -> tuple[int, int, int, list[Changed]]:
         """How many answers changed, and some of the pictures: those that became wrong come first."""
         lost, won, other, said, now, order = answer_changes(self._before[asked.name], after, asked.truth)
         kinds: dict[tuple, list[int]] = {}  # of one change only the clearest picture comes first
@@ -262,7 +262,7 @@ class AblatedAccuracy:
             kinds.setdefault((int(said[i]), int(now[i])), []).append(i)
         shown = [i for turn in zip_longest(*kinds.values()) for i in turn if i is not None][:SHOWN]
         words = [
-            Changed(int(asked.images[i]), *(asked.answers[int(a[i])] for a in (said, now, asked.truth)))
+            Changed(int(asked.images[i]), *(asked.classes[int(a[i])] for a in (said, now, asked.truth)))
             for i in shown
         ]
         return int(lost.sum()), int(won.sum()), int(other.sum()), words
@@ -288,18 +288,18 @@ def _collected(model, images, name: str) -> Store:
     return collect(model, images, "store", name, selector="all", tokens=cls)
 
 
-def _references(model) -> list[Reference]:
+def _references(model) -> list[Means]:
     held = _collected(model, draw(HELD, SEEDS[1]), f"{HELD:,} held-out scenes (seed {SEEDS[1]})")
-    return [Reference.of(held)]
+    return [Means.of(held)]
 
 
-def _questions(model, store: Store) -> list[Asked]:
+def _questions(model, store: Store) -> list[Answers]:
     """The attributes of the world that every image of the store has a label of."""
     known = [a for a in ATTRIBUTES if a in store.labels and store.labels[a].notna().all()]
     if not known:
         raise KitError(
             f'the images of "{store.name}" have no labels of the stickers world; '
-            "give asked=[kit.edits.Asked(store, directions, truth, answers)]."
+            "give asked=[kit.edits.asked(store, directions, truth, answers)]."
         )
     return [ask(model, store, attribute) for attribute in known]
 

@@ -37,8 +37,8 @@ class Ablations(StatePanel):
         model: from `kit.load`.
         images: what the store was collected from; None draws scenes.
         store: of these images; None collects one, which takes seconds.
-        references: reference sets to choose from, `kit.edits.Reference`; None collects one.
-        asked: questions, `kit.edits.Asked`; None asks for the attributes of the world.
+        references: reference sets to choose from, `kit.edits.Means`; None collects one.
+        asked: questions, `kit.edits.Answers`; None asks for the attributes of the world.
         state: a state string as the panel shows it.
 
     Raises:
@@ -201,7 +201,7 @@ def as_code(state: Selection, cases: AblatedAccuracy) -> str:
     """Lines that compute what a state shows, without a panel."""
     name, cls = state.texts[0], ", cls='L*.H*'" if state.tokens else ""
     tokens = ", tokens='cls'" if cases.cls_known else ""
-    reference = "None" if state.replace == "zero" else f"...  # kit.edits.Reference of {state.image}"
+    reference = "None" if state.replace == "zero" else f"...  # kit.edits.Means of {state.image}"
     return "\n".join(
         [
             "import kit",
@@ -209,7 +209,7 @@ def as_code(state: Selection, cases: AblatedAccuracy) -> str:
             f"images = ...  # those of the store: {cases.store.name}",
             f"store = kit.collect(model, images, 'store', {cases.store.name!r}{tokens})",
             f"reference = {reference}",
-            f"asked = kit.edits.ask(model, store, {name!r})  # or kit.edits.Asked",
+            f"asked = kit.edits.ask(model, store, {name!r})  # or kit.edits.asked",
             f"after = asked.after({state.selector!r}, reference{cls})  # cosines, [image, text]",
             "kit.measures.hits(after, asked.truth).double().mean()",
         ]

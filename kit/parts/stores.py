@@ -137,28 +137,6 @@ class Store:
             found[places] = total if gain is None else (total[:, None] @ gain.double())[:, 0]
         return found
 
-    def ablated(self, selector: str, directions: Tensor, means: Tensor | None, images=None) -> Tensor:
-        """Cosines after the selected parts were replaced in the sum, [image, text].
-
-        This is the direct effect: patterns, norm statistics and the length stay as they were.
-
-        Args:
-            selector: of the parts that are replaced.
-            directions: unit rows, [text, embed].
-            means: what stands in their place, [part, embed], over the length as `means` gives it;
-                None is zero.
-            images: which images.
-        """
-        found = self.cosines(directions, images)
-        chosen = self._chosen(selector)
-        if not chosen:
-            return found
-        found -= self.scores(directions, images, selector).sum(1)
-        if means is None:
-            return found
-        expect_shape(means, "part embed", "means", part=len(chosen), embed=directions.shape[1])
-        return found + (means.sum(0).to(found) @ directions.to(found).T)
-
     def read_at_cls(self) -> "Store":
         """The heads of this store, each with what it read at the class token alone.
 
@@ -211,12 +189,14 @@ class Store:
     def _chosen(self, selector: str | None) -> list[int]:
         return list(range(len(self.index))) if selector is None else select(self.index, selector)
 
+    def picked(self, images=None) -> np.ndarray:
+        """Numbers of the picked images, [image]; None is all."""
+        images = slice(None) if images is None else images
+        return np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
+
     def _rows(self, images) -> np.ndarray:
         """Rows of the arrays of the picked images."""
-        if images is None:
-            return self.rows
-        images = images if isinstance(images, slice) else np.asarray(images)
-        rows = self.rows[images]
+        rows = self.rows[self.picked(images)]
         if len(rows) == 0:
             raise KitError(f"no image was picked of the {len(self)} in the store; pick at least one.")
         return rows

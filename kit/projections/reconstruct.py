@@ -8,6 +8,7 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.measures import hits
+from kit.parts.means import replaced
 from kit.parts.selector import select
 from kit.parts.stores import Store
 from kit.projections.textspan import TextSpan
@@ -94,8 +95,10 @@ def reconstructed_cosines(
     if twice:
         name = store.index["name"].iloc[min(twice)]
         raise KitError(f'"{name}" is to be ablated and reconstructed; take it out of one.')
-    means = store.means(selector=ablated) if select(store.index, ablated) else None
-    base = store.ablated(ablated, directions, means, images)
+    base = store.cosines(directions, images)
+    if select(store.index, ablated):
+        means = store.means(selector=ablated).sum(0).to(base) @ directions.to(base).T  # [text]
+        base = replaced(base, store.scores(directions, images, ablated).sum(1), means)
     ((_, found),) = _cosines(store, spans, directions, [spans.directions.shape[1]], images, base)
     return found
 
@@ -105,8 +108,8 @@ def _cosines(
 ) -> Iterator[tuple[int, Tensor]]:
     """Numbers of texts, and the cosines with the parts replaced by what so many texts span, [image, text]."""
     names, asked = ", ".join(spans.parts), directions.double()
-    own = store.scores(directions, images, names).sum(1)
-    found, done = base - own + (spans.mean.sum(0) @ asked.T).to(base), 0
+    means = (spans.mean.sum(0) @ asked.T).to(base)
+    found, done = replaced(base, store.scores(directions, images, names).sum(1), means), 0
     along = store.scores(spans.directions, images, names)  # [image, part, rank]
     along = along - torch.einsum("pe,pre->pr", spans.mean, spans.directions).to(along)
     turned = (spans.directions @ asked.T).to(along)  # [part, rank, text]

@@ -7,6 +7,7 @@ from tqdm.auto import tqdm
 
 from kit.measures import changes, hits
 from kit.parts import Store
+from kit.parts.means import replaced
 from kit.sweep.settings import rows
 from kit.sweep.work import Work, halves
 
@@ -86,10 +87,10 @@ def answered(work: Work, wanted: dict[str, tuple[str, list[str]]]) -> dict[str, 
     for images in tqdm(blocks, desc="mean ablation", unit="block", delay=2, leave=False):
         base, values = whole(store, images), pieces.of(images)
         for whose, means in ((CROSSED, crossed[half[images[0]]]), (OWN, own)):
-            for name, (_, replaced) in wanted.items():
+            for name, (_, names) in wanted.items():
                 after = base
-                for piece in replaced:
-                    after = after - values[piece] + means[piece]
+                for piece in names:
+                    after = replaced(after, values[piece], means[piece])
                 right[whose][name][images] = hits(after @ directions.T, truth[images]).numpy()
     return right
 

@@ -51,9 +51,9 @@ def accuracy_table(store, moments, every: dict[str, Bank]) -> tuple[str, str]:
     labels = torch.arange(len(known))
     right = lambda cosines: 100 * hits(cosines, labels).double()  # noqa: E731
     whole = right(store.cosines(known))
-    base = store.ablated(EARLY, known, store.means(selector=EARLY))
-    early = right(base)
-    both = right(store.ablated("L*.H*", known, store.means(selector="L*.H*")))
+    asked, means = kit.edits.asked(store, known, labels, [*range(len(known))]), kit.edits.Means.of(store)
+    base = asked.after(EARLY, means)
+    early, both = right(base), right(asked.after("L*.H*", means))
     rows, found = [], {}
     for name, bank in every.items():
         spans = kit.textspan(moments, bank, max(COUNTS))

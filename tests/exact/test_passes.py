@@ -104,14 +104,12 @@ def test_a_store_ablates_as_ablate_does(tiny, folder, store):
     selector = "L1.H*, L0.MLP"
     wanted = kit.ablate(tiny, tiny.preprocess(pictures), selector, means=means)
     length = wanted.before.norm(dim=1, keepdim=True)
-    own = store.means(selector=selector)
-    found = store.ablated(selector, directions, own)
+    asked = kit.edits.asked(store, directions, np.zeros(len(store)), list("abc"))
+    found = asked.after(selector, kit.edits.Means.of(store))
     assert torch.allclose(found, wanted.embedding @ directions.T / length, atol=1e-6)
     zeroed = kit.ablate(tiny, tiny.preprocess(pictures), selector, replace="zero").embedding
-    assert torch.allclose(
-        store.ablated(selector, directions, None), zeroed @ directions.T / length, atol=1e-6
-    )
-    assert torch.equal(store.ablated("none", directions, own), store.cosines(directions))
+    assert torch.allclose(asked.after(selector), zeroed @ directions.T / length, atol=1e-6)
+    assert torch.equal(asked.after("none"), store.cosines(directions))
 
 
 def test_moments_of_a_store_are_those_of_a_pass(tiny, folder, store):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import kit
+from kit.edits import Means
 from kit.errors import KitError
 from kit.measures import hits
 from kit.projections import Bank, reconstructed, reconstructed_cosines
@@ -62,8 +63,10 @@ def test_by_number_of_texts_it_is_the_same_and_no_text_leaves_the_means(store, m
     found = reconstructed(store, spans, asked, truth, [0, 1, 4])
     for count in (1, 4):
         assert torch.equal(found[count], hits(reconstructed_cosines(store, spans.first(count), asked), truth))
-    means = store.means(selector="L*.H*")
-    assert torch.equal(found[0], hits(store.ablated("L*.H*", asked, means), truth))
+    without = kit.edits.asked(store, asked, truth, kit.world.VALUES["concept"]).after(
+        "L*.H*", Means.of(store)
+    )
+    assert torch.equal(found[0], hits(without, truth))
     assert not torch.equal(found[0], found[4])
 
 
@@ -71,7 +74,8 @@ def test_parts_ablated_beside_it_are_means(store, bank, asked):
     spans = kit.textspan(store.moments(selector="L5.H*"), bank, 2)
     found = reconstructed_cosines(store, spans, asked, ablated="L0-4.H*")
     spanned = reconstructed_cosines(store, spans, asked)
-    ablated = store.ablated("L0-4.H*", asked, store.means(selector="L0-4.H*"))
+    question = kit.edits.asked(store, asked, np.zeros(COUNT), [*range(len(asked))])
+    ablated = question.after("L0-4.H*", kit.edits.Means.of(store))
     assert torch.allclose(found - ablated, spanned - store.cosines(asked), atol=1e-5)
 
 

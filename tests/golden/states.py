@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 
 import kit
-from kit.edits import Reference, ask_classes, cue_effects
+from kit.edits import Means, ask_classes, cue_effects
 from kit.maps import METHODS, segment
 from kit.models.directions import Directions
 from kit.projections import Bank
@@ -107,9 +107,9 @@ def ablations(state: str):
     )
     water = held.labels["background"].isin(["sea", "lake"]).to_numpy()
     references = [
-        Reference.of(held),
-        Reference.shipped(model()),
-        Reference.of(held, water, "scenes on water"),
+        Means.of(held),
+        Means.shipped(model()),
+        Means.of(held, water, "scenes on water"),
     ]
     return kit.panels.Ablations(model(), scenes, store, references, state=state)
 

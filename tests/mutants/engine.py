@@ -174,9 +174,9 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a direct effect has the wrong sign",
-        EDITS,
-        "return (new - parts).sum(1)",
-        "return (parts - new).sum(1)",
+        "kit/parts/means.py",
+        "return whole - parts + means",
+        "return whole + parts - means",
         (f"{EDIT_TESTS}::test_direct_effect_is_the_part_taken_out_of_the_sum",),
     ),
     Mutant(

@@ -327,11 +327,11 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 
 def test_what_lacks_rows_never_becomes_complete(make, tmp_path, monkeypatch):
     """A process whose state was lost: the others' rows alone do not make a store."""
-    from kit.parts import accumulate, store_pass
+    from kit.parts import one_pass
 
-    for keep, module in (("store", store_pass), ("moments", accumulate)):
+    for keep in ("store", "moments"):
         with monkeypatch.context() as patch:
-            patch.setattr(module, "state_files", lambda path: [])
+            patch.setattr(one_pass, "state_files", lambda path: [])
             with says("3 batches of the pass into", "make the same call again"):
                 make(keep)
         assert numbers(make(keep)) == numbers(make(keep, path=tmp_path / f"plain {keep}"))

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import kit
-from kit.edits import Asked, Reference, ask, by_layer
+from kit.edits import Means, ask, by_layer
 from kit.errors import KitError
 from kit.measures import bootstrap_interval, hits
 from kit.panels import Ablations, charts
@@ -32,7 +32,7 @@ def store(stickers, scenes):
 
 @pytest.fixture(scope="module")
 def references(stickers, store):
-    return [Reference.of(store, slice(0, 60), "sixty scenes"), Reference.shipped(stickers)]
+    return [Means.of(store, slice(0, 60), "sixty scenes"), Means.shipped(stickers)]
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_bars_are_the_accuracies_of_the_kit(panel, stickers, store, references, 
         after = question.after(selector, references[0] if replace == "mean" else None)
         wanted = bootstrap_interval(hits(after, question.truth).double(), seed=0)
         assert np.allclose(row.after, wanted, atol=1e-6)
-        assert row.chance == 1 / len(question.answers)
+        assert row.chance == 1 / len(question.classes)
     assert table(panel.found).loc["concept", "after"] == panel.found.rows[0].after.value
 
 
@@ -126,7 +126,7 @@ def test_answers_that_changed_are_counted_and_shown(panel, stickers, store, refe
     assert len(found.changed) == 3
     for each in found.changed:
         i = (question.images == each.number).nonzero()[0, 0]
-        words = [question.answers[int(a[i])] for a in (before, after, truth)]
+        words = [question.classes[int(a[i])] for a in (before, after, truth)]
         assert words == [each.before, each.after, each.truth] and each.before != each.after
         assert store.labels[name].iloc[each.number] == each.truth
     assert panel.changed.value.count("<figure>") == 3 and "→" in panel.changed.value
@@ -209,7 +209,7 @@ def test_means_are_off_where_nobody_collected_any(stickers, scenes, store):
 
 def test_questions_of_ones_own_need_no_labels_of_the_world(stickers, scenes, store, references):
     directions = torch.eye(stickers.embed_dim)[:2]
-    asked = [Asked(store, directions, np.arange(COUNT) % 2, ["even", "odd"], "parity")]
+    asked = [kit.edits.asked(store, directions, np.arange(COUNT) % 2, ["even", "odd"], "parity")]
     cases = AblatedAccuracy(stickers, scenes, store, references, asked)
     found = cases.find(
         Selection(model="stickers-l8", image="sixty scenes", texts=("parity",), replace="mean")

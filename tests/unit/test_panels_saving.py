@@ -44,7 +44,7 @@ def panels(stickers, scenes, store):
         "Explorer": Explorer(stickers, texts=["a cat", "a dog"]),
         "AnyModel": AnyModel(stickers),
         "Spans": Spans(stickers, scenes, store),
-        "Ablations": Ablations(stickers, scenes, store, [kit.edits.Reference.shipped(stickers)]),
+        "Ablations": Ablations(stickers, scenes, store, [kit.edits.Means.shipped(stickers)]),
         "HeadTokens": HeadTokens(stickers, texts=["a cat", "a dog"]),
         "Groups": Groups(stickers, answers, effects, {"two": "L5.H0, L5.H5"}),
     }
@@ -150,7 +150,7 @@ def test_the_lines_of_notebook_12_compute_its_texts(panels, scenes):
 def test_the_lines_of_notebook_11_compute_its_accuracy(panels, scenes, stickers):
     panel = panels["Ablations"]
     lines = re.sub(r"images = \.\.\..*", "images = scenes", panel.code())
-    lines = re.sub(r"reference = \.\.\..*", "reference = kit.edits.Reference.shipped(model)", lines)
+    lines = re.sub(r"reference = \.\.\..*", "reference = kit.edits.Means.shipped(model)", lines)
     held = {"scenes": scenes}
     *lines, last = lines.splitlines()
     exec("\n".join([*lines, f"found = {last}"]), held)

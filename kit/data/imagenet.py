@@ -1,22 +1,19 @@
-"""The data sets of paper 1, read from folders as people have them. Nothing is fetched, nothing is opened.
+"""ImageNet, read from folders as people have them. Nothing is fetched, nothing is opened.
 
 Labels come from the folder or the table that belongs to each file, never from the place of an image in a
 list, so that a subset or another order keeps them right.
 """
 
-import hashlib
 import os
 import re
-from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from kit.data.classes import imagenet_classes, readable
+from kit.data.classes import imagenet_classes
 from kit.data.images import SUFFIXES, checked_folder
-from kit.data.sets import ImageFolder
-from kit.data.tables import check_files, file_text, inside, short, table_rows
+from kit.data.sets import PaperSet
+from kit.data.tables import file_text, short, table_rows
 from kit.errors import KitError, nearest
 
 WNID = re.compile(r"n\d{8}")
@@ -26,40 +23,6 @@ IMAGENET_SPLITS = ("train", "val")
 IMAGENET_SIZES = {"train": 1_281_167, "val": 50_000}
 SOLUTION, TRUTH, META = "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
 TABLE_PLACES = ("", "ILSVRC2012_devkit_t12/data", "ILSVRC2012_devkit_t12", "devkit/data", "data")
-
-WATERBIRDS_SPLITS = ("train", "val", "test")  # in metadata.csv 0, 1, 2
-WATERBIRDS_COLUMNS = ("img_filename", "y", "split", "place", "place_filename")
-WATERBIRDS_FOLDERS = ("", "waterbird_complete95_forest2water2", "waterbirds_v1.0")
-BIRDS, PLACES = ("landbird", "waterbird"), ("land", "water")  # y, place
-GROUPS = tuple(f"{bird} on {place}" for bird in BIRDS for place in PLACES)
-WATERBIRDS_SIZES = {
-    "train": dict(zip(GROUPS, (3498, 184, 56, 1057))),
-    "val": dict(zip(GROUPS, (467, 466, 133, 133))),
-    "test": dict(zip(GROUPS, (2255, 2255, 642, 642))),
-}
-
-
-@dataclass
-class PaperSet(ImageFolder):
-    """The images of a published data set that lie in a folder, with its labels.
-
-    Attributes:
-        name: of set and split.
-        notes: sentences on what differs from the published set, or that nothing does.
-    """
-
-    name: str = ""
-    notes: list[str] = field(default_factory=list)
-
-    def take(self, images) -> "PaperSet":
-        """Some of the images with their labels; see `ImageFolder.take`."""
-        taken = super().take(images)
-        return replace(taken, notes=[*self.notes, f"{len(taken):,} of these {len(self):,} were taken."])
-
-    @cached_property
-    def digest(self) -> str:
-        """sha256 over names and sizes of the files and over the labels: other labels are another set."""
-        return hashlib.sha256((super().digest + self.labels.to_csv()).encode()).hexdigest()
 
 
 def read_imagenet(folder, split: str = "val") -> PaperSet:
@@ -102,43 +65,43 @@ def read_imagenet(folder, split: str = "val") -> PaperSet:
             f'ImageNet has no split "{split}" with labels; there are {" and ".join(IMAGENET_SPLITS)}.'
             f"{nearest(split, IMAGENET_SPLITS)}"
         )
-    root, found = _imagenet_files(folder, split)
+    root, wnids = _files(folder, split)
     classes = imagenet_classes()
-    labels = pd.DataFrame({"wnid": list(found.values())})
+    labels = pd.DataFrame({"wnid": list(wnids.values())})
     labels.insert(0, "y", pd.Index(classes.wnid).get_indexer(labels.wnid))
     labels["class_name"] = classes.class_name.to_numpy()[labels.y]
-    note = f"{len(found):,} images of {labels.y.nunique():,} classes; published are "
+    note = f"{len(wnids):,} images of {labels.y.nunique():,} classes; published are "
     note += f"{IMAGENET_SIZES[split]:,} of {len(classes):,}."
-    return PaperSet(root, list(found), labels, name=f"ImageNet {split}", notes=[note])
+    return PaperSet(root, list(wnids), labels, name=f"ImageNet {split}", notes=[note])
 
 
-def _imagenet_files(folder: Path, split: str) -> tuple[Path, dict[str, str]]:
+def _files(folder: Path, split: str) -> tuple[Path, dict[str, str]]:
     """The folder of a split, and for each file below it the WordNet id of its class."""
     places = [folder / split, folder / "ILSVRC/Data/CLS-LOC" / split, folder / f"ILSVRC2012_img_{split}"]
     root = next((place for place in places if place.is_dir()), folder)
-    found = _class_folders(root)
+    wnids = _class_folders(root)
     loose = _pictures(root)
-    if found and loose:
+    if wnids and loose:
         raise KitError(
             f'"{root}" holds class folders and loose images, such as "{loose[0]}", whose class nothing '
             "tells; move these away."
         )
-    if not found and loose:
-        found = _flat_validation(folder, root, split, loose)
-    if not found:
+    if not wnids and loose:
+        wnids = _flat_validation(folder, root, split, loose)
+    if not wnids:
         raise KitError(
             f'no image of ImageNet {split} below "{folder}"; looked for class folders such as n01440764'
             f"{' and for ILSVRC2012_val_00000001.JPEG' if split == 'val' else ''} there, "
             f"in {split} and in ILSVRC/Data/CLS-LOC/{split}."
         )
     other = {"val": TRAINING_FILE, "train": VALIDATION_FILE}[split]
-    if odd := next((name for name in found if other.fullmatch(name.rpartition("/")[2])), None):
-        asked = "train" if split == "val" else "val"
+    if odd := next((name for name in wnids if other.fullmatch(name.rpartition("/")[2])), None):
+        named = "train" if split == "val" else "val"
         raise KitError(
-            f'"{odd}" in "{root}" is named as an image of ImageNet {asked}, but {split} was asked for; '
-            f'write split="{asked}", or name the folder of {split}.'
+            f'"{odd}" in "{root}" is named as an image of ImageNet {named}, but {split} was asked for; '
+            f'write split="{named}", or name the folder of {split}.'
         )
-    return root, found
+    return root, wnids
 
 
 def _pictures(folder: Path) -> list[str]:
@@ -150,20 +113,20 @@ def _pictures(folder: Path) -> list[str]:
 
 def _class_folders(root: Path) -> dict[str, str]:
     """File below the root -> WordNet id of the folder that it lies in."""
-    known, found, strange = set(imagenet_classes().wnid), {}, []
+    known, wnids, strange = set(imagenet_classes().wnid), {}, []
     for place in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
         pictures = _pictures(place)
         if place.name in known:
-            found |= {f"{place.name}/{name}": place.name for name in pictures}
+            wnids |= {f"{place.name}/{name}": place.name for name in pictures}
         elif pictures:
             strange.append(place)
-    wrong = [place for place in strange if found or WNID.fullmatch(place.name)]
+    wrong = [place for place in strange if wnids or WNID.fullmatch(place.name)]
     if wrong:
         raise KitError(
             f'"{wrong[0]}" holds images and is no class of ImageNet; class folders are named by one of its '
             f"1,000 WordNet ids, such as n01440764: move it away.{nearest(wrong[0].name, known, 1)}"
         )
-    return found
+    return wnids
 
 
 def _flat_validation(folder: Path, root: Path, split: str, names: list[str]) -> dict[str, str]:
@@ -179,16 +142,16 @@ def _flat_validation(folder: Path, root: Path, split: str, names: list[str]) -> 
             f'"{names[numbers.index(None)]}" in "{root}" is not named as ImageNet\'s validation images are '
             "(ILSVRC2012_val_00000001.JPEG), so that its class is not known; move it away."
         )
-    wnids = _validation_table(folder, root)
-    found = {}
+    table = _validation_table(folder, root)
+    wnids = {}
     for name, number in zip(names, (int(match[1]) for match in numbers)):
-        if number not in wnids:
+        if number not in table:
             raise KitError(
-                f'the table of the {len(wnids):,} validation labels has none for "{name}"; take the '
+                f'the table of the {len(table):,} validation labels has none for "{name}"; take the '
                 "published table, or move the image away."
             )
-        found[name] = wnids[number]
-    return found
+        wnids[name] = table[number]
+    return wnids
 
 
 def _validation_table(folder: Path, root: Path) -> dict[int, str]:
@@ -217,18 +180,18 @@ def _validation_table(folder: Path, root: Path) -> dict[int, str]:
 
 def _solution(path: Path) -> dict[int, str]:
     """The table of LOC_val_solution.csv; the first id of a line is its class."""
-    known, found = set(imagenet_classes().wnid), {}
+    known, table = set(imagenet_classes().wnid), {}
     for line, row in table_rows(path, ("ImageId", "PredictionString")):
         match = VALIDATION_FILE.fullmatch(f"{row['ImageId']}.JPEG")
         wnid = row["PredictionString"].partition(" ")[0]
-        if match is None or wnid not in known or int(match[1]) in found:
+        if match is None or wnid not in known or int(match[1]) in table:
             raise KitError(
                 f'line {line} of "{path}" says "{short(row["ImageId"])}" is "{short(wnid)}"; each line '
                 "should give a new image such as ILSVRC2012_val_00000001 and its WordNet id; take the "
                 "published file."
             )
-        found[int(match[1])] = wnid
-    return found
+        table[int(match[1])] = wnid
+    return table
 
 
 def _ground_truth(path: Path, ids: dict[int, str]) -> dict[int, str]:
@@ -263,95 +226,3 @@ def _devkit_ids(path: Path) -> dict[int, str]:
             "ILSVRC2012_devkit_t12."
         )
     return ids
-
-
-def read_waterbirds(folder, split: str = "test") -> PaperSet:
-    """Waterbirds: birds cut out and pasted on land or water, with labels of both.
-
-    The folder is the one with `metadata.csv` (columns `img_filename, y, split, place, place_filename`), or
-    the one above it. `WATERBIRDS_SIZES` has the published size of each group; those of the training split,
-    3498, 184, 56 and 1057, are also the weights of the average that other works print beside the worst group.
-
-    Args:
-        folder: where it lies.
-        split: `"train"`, `"val"` or `"test"`.
-
-    Returns:
-        A `PaperSet` in the order of the table, with the labels `y` (0 landbird, 1 waterbird), `class_name`,
-        `place` (0 land, 1 water), `group` (such as "landbird on water"), `species`, and `scene`, the kind of
-        background. `notes` say whether the sizes of the groups are the published ones.
-
-    Raises:
-        KitError: no such folder or split, no table, a table that is not as published, a path in it that
-            leaves the folder, a file that it names and that is not there.
-
-    Source:
-        Sagawa et al. 2020, arXiv 1911.08731, section 4.
-    """
-    folder = checked_folder(folder)
-    if split not in WATERBIRDS_SPLITS:
-        raise KitError(
-            f'Waterbirds has no split "{split}"; there are {", ".join(WATERBIRDS_SPLITS)}.'
-            f"{nearest(split, WATERBIRDS_SPLITS)}"
-        )
-    places = (folder / place for place in WATERBIRDS_FOLDERS)
-    root = next((place for place in places if (place / "metadata.csv").is_file()), None)
-    if root is None:
-        raise KitError(
-            f'there is no metadata.csv in "{folder}"; name the folder that the published archive unpacks to, '
-            "waterbird_complete95_forest2water2."
-        )
-    table = root / "metadata.csv"
-    birds = map(_Bird.of, table_rows(table, WATERBIRDS_COLUMNS))
-    birds = [bird for bird in birds if bird.split == split]
-    if not birds:
-        raise KitError(f'"{table}" has no image of the split "{split}"; take the published file.')
-    names = [inside(root, bird.file, table, bird.line) for bird in birds]
-    check_files(root, names, table)
-    labels = pd.DataFrame(
-        {
-            "y": [bird.y for bird in birds],
-            "class_name": [BIRDS[bird.y] for bird in birds],
-            "place": [bird.place for bird in birds],
-            "group": [f"{BIRDS[bird.y]} on {PLACES[bird.place]}" for bird in birds],
-            "species": [readable(name.partition("/")[0]) for name in names],
-            "scene": [readable(Path(bird.scene).parent.name) for bird in birds],
-        }
-    )
-    return PaperSet(root, names, labels, name=f"Waterbirds {split}", notes=[_sizes_note(labels, split)])
-
-
-@dataclass(frozen=True)
-class _Bird:
-    """One line of Waterbirds' table."""
-
-    line: int
-    file: str
-    y: int
-    split: str
-    place: int
-    scene: str
-
-    @classmethod
-    def of(cls, numbered: tuple[int, dict]) -> "_Bird":
-        line, row = numbered
-        for column, allowed in (("y", "01"), ("split", "012"), ("place", "01")):
-            if len(row[column]) != 1 or row[column] not in allowed:
-                raise KitError(
-                    f'line {line} of metadata.csv has {column} "{short(row[column])}"; it should be one of '
-                    f"{', '.join(allowed)}: take the published file."
-                )
-        split = WATERBIRDS_SPLITS[int(row["split"])]
-        return cls(line, row["img_filename"], int(row["y"]), split, int(row["place"]), row["place_filename"])
-
-
-def _sizes_note(labels: pd.DataFrame, split: str) -> str:
-    """Whether the groups have their published sizes."""
-    published = WATERBIRDS_SIZES[split]
-    counts = labels.group.value_counts()
-    here = {group: int(counts.get(group, 0)) for group in GROUPS}
-    said = ", ".join(f"{size:,} {group}" for group, size in here.items())
-    if here == published:
-        return f"All {len(labels):,} images, groups of the published sizes: {said}."
-    wanted = ", ".join(f"{size:,}" for size in published.values())
-    return f"Not the published set, whose groups are {wanted}: here are {said}."
