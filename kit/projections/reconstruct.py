@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from kit.axes import expect_shape
+from kit.data.sets import Picks
 from kit.errors import KitError
 from kit.parts.means import replaced
 from kit.parts.selector import select
@@ -11,7 +12,7 @@ from kit.projections.textspan import TextSpan
 
 
 def reconstructed_cosines(
-    store: Store, spans: TextSpan, directions: Tensor, images=None, ablated: str = "none"
+    store: Store, spans: TextSpan, directions: Tensor, images: Picks | None = None, ablated: str = "none"
 ) -> Tensor:
     """Cosines after each part was replaced by its reconstruction from its texts, [image, text].
 

@@ -6,6 +6,7 @@ from tqdm import tqdm
 
 from kit.errors import KitError
 from kit.measures import chance_precision, changes, precision_at_k
+from kit.models.model import Model
 from kit.parts.galleries import FULL, Gallery
 from kit.parts.roles import roles
 from kit.parts.stores import Store
@@ -13,7 +14,7 @@ from kit.parts.stores import Store
 SPACES = (FULL, "head", "layer", "random head")
 
 
-def role_heads(model) -> pd.DataFrame:
+def role_heads(model: Model) -> pd.DataFrame:
     """For each attribute the head whose true role it is, by the measured roles of a shipped model.
 
     A head's role is the attribute that explains most of what it writes, of those above chance
@@ -47,7 +48,7 @@ def role_heads(model) -> pd.DataFrame:
 
 
 def retrieval_table(
-    model,
+    model: Model,
     store: Store,
     labels: pd.DataFrame,
     heads: dict[str, str] | None = None,
@@ -110,7 +111,7 @@ def retrieval_table(
     return pd.concat(blocks, ignore_index=True)
 
 
-def best_head(gallery: Gallery, codes, images, how: str = "centred", k: int = 10) -> str:
+def best_head(gallery: Gallery, codes, images: np.ndarray, how: str = "centred", k: int = 10) -> str:
     """The head with the best precision for an attribute over some images.
 
     Args:
@@ -123,7 +124,9 @@ def best_head(gallery: Gallery, codes, images, how: str = "centred", k: int = 10
     return gallery.heads["name"].iloc[int(np.argmax(found))]
 
 
-def precisions(gallery: Gallery, space: str, codes, images, how: str = "centred", k: int = 10) -> np.ndarray:
+def precisions(
+    gallery: Gallery, space: str, codes, images: np.ndarray, how: str = "centred", k: int = 10
+) -> np.ndarray:
     """Precision of each of some images as a query among them, [query].
 
     Args:
@@ -148,7 +151,9 @@ def others_of_layer(gallery: Gallery, head: str) -> list[str]:
     return list(others)
 
 
-def _block(gallery, name: str, head: str, codes, images, how: str, k: int, seed: int) -> pd.DataFrame:
+def _block(
+    gallery, name: str, head: str, codes, images: np.ndarray, how: str, k: int, seed: int
+) -> pd.DataFrame:
     """The rows of one attribute."""
     others = others_of_layer(gallery, head)
     layer = head.partition(".")[0]
@@ -175,7 +180,7 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.flatnonzero(codes >= 0)
 
 
-def _check(model, store: Store, labels: pd.DataFrame) -> None:
+def _check(model: Model, store: Store, labels: pd.DataFrame) -> None:
     if model.weights_hash != store.weights_hash:
         raise KitError(
             f'the store is of "{store.model}" with weights {store.weights_hash[:8]}, the model is '
