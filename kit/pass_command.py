@@ -4,8 +4,12 @@ import argparse
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit.errors import expect_count, shown
+
+if TYPE_CHECKING:
+    from kit.data.sets import ImageSet
 
 NAMED = 10  # images that could not be read and are named on the screen
 
@@ -89,7 +93,7 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _say_damaged(images, missing: int) -> None:
+def _say_damaged(images: "ImageSet", missing: int) -> None:
     """Name images that could not be read, and why."""
     if not missing:
         return

@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from kit.data.reading import NO_BYTES, Read, attempt, file_stamp
-from kit.data.sets import OneByOne
+from kit.data.sets import OneByOne, Picks
 from kit.errors import KitError, shown
 from kit.models.images import MAX_PIXELS
 
@@ -71,7 +71,7 @@ class SegmentationFile(OneByOne):
             )
         return values.T.astype(bool)
 
-    def take(self, images) -> "SegmentationFile":
+    def take(self, images: Picks) -> "SegmentationFile":
         """Some of the pictures: numbers, a slice, or a boolean array."""
         chosen = np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
         numbers = [self.numbers[n] for n in chosen]

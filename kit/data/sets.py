@@ -15,7 +15,10 @@ from torch import Tensor
 
 from kit.data.reading import Read, attempt, file_sha256, file_stamp, read_file
 from kit.errors import KitError
-from kit.models.images import read_image
+from kit.models.images import AnyImages, read_image
+from kit.world.scenes import Scenes
+
+Picks = slice | Sequence[int] | np.ndarray | Tensor  # some images of a set: numbers, or yes and no for each
 
 
 class ImageSet(Protocol):
@@ -39,6 +42,9 @@ class ImageSet(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, number: int): ...
+
+    def take(self, images: "Picks") -> "ImageSet":
+        """Some of the images with their labels."""
 
     def read(self, number: int) -> Read:
         """One image as a pass takes it in; nothing that is wrong with it is raised."""
@@ -92,7 +98,7 @@ class ImageFolder(OneByOne):
             self.damaged[number] = found.why
         return found
 
-    def take(self, images) -> "ImageFolder":
+    def take(self, images: Picks) -> "ImageFolder":
         """Some of the images with their labels, in the order in which they are named.
 
         Args:
@@ -137,7 +143,7 @@ class PaperSet(ImageFolder):
     name: str = ""
     notes: list[str] = field(default_factory=list)
 
-    def take(self, images) -> "PaperSet":
+    def take(self, images: Picks) -> "PaperSet":
         """Some of the images with their labels; see `ImageFolder.take`."""
         taken = super().take(images)
         return replace(taken, notes=[*self.notes, f"{len(taken):,} of these {len(self):,} were taken."])
@@ -213,6 +219,9 @@ class Pictures:
         return found.hexdigest()
 
 
+Images = ImageSet | Scenes | AnyImages  # whatever `as_set` makes a set of
+
+
 def _is_path(image) -> bool:
     return isinstance(image, str | os.PathLike)
 
@@ -236,7 +245,7 @@ def _content(image) -> bytes:
     return f"{values.dtype} {values.shape} ".encode() + values.tobytes()
 
 
-def as_set(images) -> ImageSet:
+def as_set(images: Images) -> ImageSet:
     """Images as a set: a set as it is, scenes of the world with labels, whatever `preprocess` reads.
 
     Raises:

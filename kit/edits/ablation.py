@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.parts.checked import checked_run
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
@@ -44,7 +45,7 @@ class Ablation:
 
 
 def ablate(
-    model,
+    model: Model,
     pixels: Tensor | Run,
     selector: str,
     replace: str | Tensor = "mean",

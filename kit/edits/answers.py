@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
-from kit.data.sets import as_set
+from kit.data.sets import Images, as_set
 from kit.edits.ablation import ablate
 from kit.errors import KitError
 from kit.measures.answers import hits
+from kit.models.model import Model
 from kit.parts.collect import collect
 from kit.parts.files import check_weights
 from kit.parts.means import Means, load_means, replaced
@@ -280,7 +281,7 @@ def asked(store: Store, directions: Tensor, truth, answers: list[str], name: str
     return Answers(store, name, list(answers), directions.float(), owner, images, truth[images])
 
 
-def ask(model, store: Store, attribute: str) -> Answers:
+def ask(model: Model, store: Store, attribute: str) -> Answers:
     """What the scenes of a store show, asked by the world's own prompts; the truth is the store's labels.
 
     Of the colour only recoloured things are asked: their own colours have no name.
@@ -304,7 +305,13 @@ def ask(model, store: Store, attribute: str) -> Answers:
 
 
 def ask_classes(
-    model, images, texts: dict, name: str, means: Means | None = None, batch: int = SOME, y: str = "y"
+    model: Model,
+    images: Images | Store,
+    texts: dict,
+    name: str,
+    means: Means | None = None,
+    batch: int = SOME,
+    y: str = "y",
 ) -> Answers:
     """What a model answers on a set of images, with the share of every part.
 
@@ -351,7 +358,9 @@ def ask_classes(
     return Answers(store, name, list(texts), directions, owner, everything, truth, means, model.label)
 
 
-def total_right(model, images, answers: Answers, selector: str, means: Means | None = None) -> np.ndarray:
+def total_right(
+    model: Model, images: Images, answers: Answers, selector: str, means: Means | None = None
+) -> np.ndarray:
     """Whether each image is answered right where later layers read the replaced parts, bool [image].
 
     Args:
@@ -384,7 +393,7 @@ def _check_classes(labels: pd.DataFrame, texts: dict, y: str) -> None:
         )
 
 
-def _directions(model, texts) -> Tensor:
+def _directions(model: Model, texts) -> Tensor:
     """Unit directions of one class, [text, embed]."""
     if isinstance(texts, Tensor):
         expect_shape(texts, "text embed", "directions of a class", embed=model.embed_dim)

@@ -8,12 +8,13 @@ from kit.errors import KitError
 from kit.maps.masks import spread
 from kit.maps.methods import METHODS
 from kit.models.directions import Directions
+from kit.models.model import Model
 
 AT_ONCE = 32
 
 
 def maps_of_classes(
-    model, pixels: Tensor, directions: Directions, classes: list[str], methods: list[str]
+    model: Model, pixels: Tensor, directions: Directions, classes: list[str], methods: list[str]
 ) -> tuple[dict[tuple[str, str], Tensor], dict[str, str]]:
     """Maps of every picture for every class by every method.
 

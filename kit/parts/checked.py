@@ -8,6 +8,7 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.hooks import Hooks, library_forward, version_of
+from kit.models.model import Model
 from kit.models.trace import hooks_of, kept_record
 from kit.parts.check import Check
 from kit.parts.faults import fault_of
@@ -18,7 +19,10 @@ from kit.parts.runs import Run
 
 
 def checked_run(
-    model, pixels: Tensor, tokens: bool = False, watch: Callable[[FrozenGraph], HookPoints] | None = None
+    model: Model,
+    pixels: Tensor,
+    tokens: bool = False,
+    watch: Callable[[FrozenGraph], HookPoints] | None = None,
 ) -> Run:
     """A run by the route that suits the tower, whose parts sum to its representation.
 
@@ -55,7 +59,7 @@ def checked_run(
         raise KitError(fault)
 
 
-def run(model, pixels: Tensor, tokens: bool = True) -> Run:
+def run(model: Model, pixels: Tensor, tokens: bool = True) -> Run:
     """Pass images through a model once and keep what its parts need.
 
     Args:
@@ -80,7 +84,7 @@ def run(model, pixels: Tensor, tokens: bool = True) -> Run:
     return checked_run(model, pixels, tokens)
 
 
-def check(model) -> Check:
+def check(model: Model) -> Check:
     """The self-check of a model, made anew at every call.
 
     Two pictures of noise pass through the library's own module and through the parts, and the token maps
@@ -110,12 +114,12 @@ def check(model) -> Check:
     return checked_run(model, pixels, tokens=True).frozen.check
 
 
-def compared_graph(model, pixels: Tensor) -> FrozenGraph:
+def compared_graph(model: Model, pixels: Tensor) -> FrozenGraph:
     """The frozen graph for a pass of one's own; of a tower with forward hooks compared on these pixels."""
     return checked_run(model, pixels).frozen if hooks_of(model) else frozen_graph(model)
 
 
-def with_hooks(model, hooks: list[Hooks], pixels: Tensor) -> tuple[Tensor, frozenset]:
+def with_hooks(model: Model, hooks: list[Hooks], pixels: Tensor) -> tuple[Tensor, frozenset]:
     """The library's own representation, and the hooks that edit it.
 
     Said once for each model, since it doubles the price of every run.

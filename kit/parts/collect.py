@@ -10,9 +10,10 @@ from tempfile import gettempdir, mkdtemp
 
 from kit.data.locks import Lock, is_held
 from kit.data.passes import place
-from kit.data.sets import as_set
+from kit.data.sets import Images, as_set
 from kit.errors import KitError, expect_count, nearest
 from kit.models.memory import check_pass
+from kit.models.model import Model
 from kit.parts.files import check_name
 from kit.parts.labels import damaged_in
 from kit.parts.means import Means, MeansKeeper
@@ -27,8 +28,8 @@ PASSING, OWNER = "loupe-passing-", "owner.lock"  # folders of stores without a p
 
 
 def collect(
-    model,
-    images,
+    model: Model,
+    images: Images,
     keep: str = "means",
     name: str | None = None,
     batch: int = 64,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
+from kit.models.model import Model
 from kit.parts.checked import checked_run, compared_graph
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints
@@ -61,7 +62,7 @@ class Parts:
 
 
 def decompose(
-    model, pixels: Tensor, by: str = "head", selector: str | None = None, convention: str = "exact"
+    model: Model, pixels: Tensor, by: str = "head", selector: str | None = None, convention: str = "exact"
 ) -> Parts:
     """An image representation as an exact sum of named parts.
 
@@ -122,7 +123,7 @@ def decompose(
 
 
 def scores(
-    model,
+    model: Model,
     pixels: Tensor,
     directions: Tensor | list[str],
     by: str = "head",
@@ -164,7 +165,7 @@ def scores(
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
 
 
-def pattern(model, pixels: Tensor, layer: int) -> Tensor:
+def pattern(model: Model, pixels: Tensor, layer: int) -> Tensor:
     """Attention weights of one layer after the softmax: what the fused kernel used but never shows.
 
     Args:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kit.errors import KitError
 from kit.models.hooks import only
+from kit.models.model import Model
 from kit.models.stamp import Stamp
 from kit.parts.check import TOLERANCE, Check
 from kit.parts.frozen import FrozenGraph
@@ -109,7 +110,7 @@ def _check_of(run: Run, error: float, tolerance: float) -> Check:
     )
 
 
-def _allowed(model, pixels: Tensor, error: float) -> float:
+def _allowed(model: Model, pixels: Tensor, error: float) -> float:
     """The distance that rounding explains; worked out in float64 only where the usual one is passed."""
     allowed = TOLERANCE[model.dtype]
     if error <= allowed or model.dtype != torch.float32:
@@ -122,7 +123,7 @@ def _allowed(model, pixels: Tensor, error: float) -> float:
     return max(allowed, 3 * distance(outputs[0].to(outputs[1]), outputs[1]))
 
 
-def _missed(model, pixels: Tensor, error: float, allowed: float, hooked: bool) -> str:
+def _missed(model: Model, pixels: Tensor, error: float, allowed: float, hooked: bool) -> str:
     """The sentence of a sum that misses, or of a tower that does not stand still."""
     start = (
         f'the parts of "{model.name}" miss its representation by {error:.0e} of its length, allowed '

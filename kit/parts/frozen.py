@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from kit.errors import Refused
 from kit.models.attention import PRODUCTS, Attention
+from kit.models.model import Model
 from kit.models.nodes import aten, module_path
 from kit.models.trace import Record, Trace, record_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
@@ -326,7 +327,7 @@ class FrozenGraph:
         return index.astype({"layer": "Int64", "head": "Int64"})
 
 
-def frozen_graph(model, editing: frozenset | None = None, kept: Record | None = None) -> FrozenGraph:
+def frozen_graph(model: Model, editing: frozenset | None = None, kept: Record | None = None) -> FrozenGraph:
     """The frozen graph of a model's tower; made anew when the tower or its weights have changed.
 
     A change is noticed by the identity of modules, hooks and attributes and by the version counters of
@@ -351,7 +352,7 @@ def frozen_graph(model, editing: frozenset | None = None, kept: Record | None = 
         return frozen
 
 
-def forget(model) -> None:
+def forget(model: Model) -> None:
     """Drop what is known of a tower, so that the next call takes it apart anew."""
     for name in ("_record", "_frozen"):
         model.__dict__.pop(name, None)

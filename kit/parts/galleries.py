@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kit.data.sets import Picks
 from kit.errors import KitError, nearest
+from kit.models.model import Model
 from kit.parts.checked import checked_run
 from kit.parts.moments import rows_of
 from kit.parts.stores import Store
@@ -117,7 +119,7 @@ class Gallery:
             raise KitError(f"no image {number}: the gallery has {len(self):,}, counted from 0.")
         return Query(self._spread(*next(self._chunks(slice(number, number + 1))))[0], number)
 
-    def ask(self, model, pixels: Tensor) -> Query:
+    def ask(self, model: Model, pixels: Tensor) -> Query:
         """Any picture as a query: one run of the image tower.
 
         A picture that is in the gallery is found there, so that it is not its own nearest.
@@ -307,7 +309,9 @@ class Gallery:
 
     # --- what the store holds
 
-    def _chunks(self, images=None, centred: bool = False, heads: bool = True) -> Iterator[tuple]:
+    def _chunks(
+        self, images: Picks | None = None, centred: bool = False, heads: bool = True
+    ) -> Iterator[tuple]:
         """Coordinates of heads, vectors of the rest, whole representations, all over its length, in turn."""
         arrays = self.store.arrays
         rows = self.store.rows if images is None else self.store.rows[images]

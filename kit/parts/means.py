@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from kit.data.sets import Picks
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.models.names import SHIPPED
 from kit.parts.accumulate import SumKeeper
 from kit.parts.checked import checked_run
@@ -54,14 +56,14 @@ class Means:
     heads: tuple[str, ...] = ()
 
     @classmethod
-    def shipped(cls, model, means: "Means | None" = None) -> "Means":
+    def shipped(cls, model: Model, means: "Means | None" = None) -> "Means":
         """Means that a model comes with, or these where they are of this very model."""
         means = load_means(model) if means is None else means
         check_weights(model, means, "means")
         return means
 
     @classmethod
-    def of(cls, store: Store, images=None, name: str | None = None) -> "Means":
+    def of(cls, store: Store, images: Picks | None = None, name: str | None = None) -> "Means":
         """Means over a store, or over the picked of its images.
 
         Args:
@@ -145,7 +147,7 @@ class Means:
         return {"parts": self.parts, **{f"outputs.{k}": v for k, v in self.outputs.items()}}
 
 
-def load_means(model, path: str | Path | None = None) -> Means:
+def load_means(model: Model, path: str | Path | None = None) -> Means:
     """Means from a file, or those that a shipped model comes with.
 
     Args:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.parts.accumulate import SumKeeper
 from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected, short
@@ -151,7 +152,7 @@ class Moments:
         return replace(self, count=count, **tensors)
 
 
-def load_moments(model, path: str | Path) -> Moments:
+def load_moments(model: Model, path: str | Path) -> Moments:
     """Moments from a file.
 
     Args:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.models import load
+from kit.models.model import Model
 from kit.models.names import SHIPPED
 
 FORMAT = "loupe-roles-1"
@@ -13,7 +14,7 @@ ROLES_FILE = "roles.json"
 FIGURES = ["share", "low", "high", "null", "bound"]
 
 
-def roles(model, strongest: bool = False) -> pd.DataFrame:
+def roles(model: Model, strongest: bool = False) -> pd.DataFrame:
     """How much of the variance of each part each attribute of the scenes explains.
 
     Measured once on scenes of their own (`python -m kit.workshop.cards.roles NAME`, which says on which) and

@@ -14,6 +14,7 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.models.hooks import version_of
+from kit.models.model import Model
 from kit.parts.frozen import Constant, FrozenGraph, Source, frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints, hooked
 from kit.parts.selector import select
@@ -37,7 +38,7 @@ class Run:
 
     def __init__(
         self,
-        model,
+        model: Model,
         pixels: Tensor,
         tokens: bool = False,
         watch: HookPoints | None = None,
@@ -326,7 +327,7 @@ class Run:
 
 
 def forward(
-    model, frozen: FrozenGraph, pixels: Tensor, hook_points: HookPoints, variant: str = "whole"
+    model: Model, frozen: FrozenGraph, pixels: Tensor, hook_points: HookPoints, variant: str = "whole"
 ) -> Tensor:
     """One counted pass of the tower, [batch, embed]; `variant` as in `hooked`.
 

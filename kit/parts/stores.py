@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
+from kit.data.sets import Picks
 from kit.errors import KitError
 from kit.parts.class_token import only_cls
 from kit.parts.moments import Moments, rows_of
@@ -76,7 +77,7 @@ class Store:
         """Length of each image's representation, [image]."""
         return torch.from_numpy(self.arrays["scalars"][self.rows, 0])
 
-    def cosines(self, directions: Tensor, images=None) -> Tensor:
+    def cosines(self, directions: Tensor, images: Picks | None = None) -> Tensor:
         """Cosine of each image's representation with each direction, [image, text].
 
         Args:
@@ -87,7 +88,7 @@ class Store:
         whole = torch.from_numpy(self.arrays["embedding"][rows])
         return whole @ directions.to(whole).T / self._norm(rows)[:, None]
 
-    def scores(self, directions: Tensor, images=None, selector: str | None = None) -> Tensor:
+    def scores(self, directions: Tensor, images: Picks | None = None, selector: str | None = None) -> Tensor:
         """Score of each part for each direction, [image, part, text].
 
         Args:
@@ -109,7 +110,7 @@ class Store:
                 found[some, places] = torch.einsum("bpc,pct->bpt", values, turned)
         return found / self._norm(rows)[:, None, None]
 
-    def vectors(self, images=None, selector: str | None = None) -> Tensor:
+    def vectors(self, images: Picks | None = None, selector: str | None = None) -> Tensor:
         """What each part adds, [image, part, embed].
 
         Args:
@@ -118,7 +119,7 @@ class Store:
         """
         return self.scores(torch.eye(self.arrays["embedding"].shape[1]), images, selector)
 
-    def means(self, images=None, selector: str | None = None) -> Tensor:
+    def means(self, images: Picks | None = None, selector: str | None = None) -> Tensor:
         """Mean of each part over images, float64 [part, embed].
 
         Args:
@@ -145,7 +146,7 @@ class Store:
         """
         return only_cls(self)
 
-    def moments(self, images=None, selector: str | None = None) -> Moments:
+    def moments(self, images: Picks | None = None, selector: str | None = None) -> Moments:
         """Moments of the heads over images, as `kit.collect(..., keep="moments")` gives them.
 
         Args:
@@ -189,12 +190,12 @@ class Store:
     def _chosen(self, selector: str | None) -> list[int]:
         return list(range(len(self.index))) if selector is None else select(self.index, selector)
 
-    def picked(self, images=None) -> np.ndarray:
+    def picked(self, images: Picks | None = None) -> np.ndarray:
         """Numbers of the picked images, [image]; None is all."""
         images = slice(None) if images is None else images
         return np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
 
-    def _rows(self, images) -> np.ndarray:
+    def _rows(self, images: Picks | None) -> np.ndarray:
         """Rows of the arrays of the picked images."""
         rows = self.rows[self.picked(images)]
         if len(rows) == 0:

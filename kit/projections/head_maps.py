@@ -9,6 +9,8 @@ from tqdm import tqdm
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.images import AnyImages
+from kit.models.model import Model
 from kit.parts import run
 from kit.parts.part_scores import attention_row
 
@@ -57,7 +59,9 @@ class HeadMaps:
         return names.index(name)
 
 
-def head_maps(model, images, directions: Tensor | dict, batch: int = BATCH) -> HeadMaps | dict:
+def head_maps(
+    model: Model, images: AnyImages, directions: Tensor | dict, batch: int = BATCH
+) -> HeadMaps | dict:
     """What each head adds from each token to a direction that may differ from image to image.
 
     map_i = ⟨c_i, t⟩: c_i is what the head reads from token i and writes, over the length of the whole

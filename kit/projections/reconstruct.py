@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
+from kit.data.sets import Picks
 from kit.errors import KitError
 from kit.measures import hits
 from kit.parts.means import replaced
@@ -20,7 +21,7 @@ def reconstructed(
     directions: Tensor,
     truth: Tensor,
     counts: Sequence[int],
-    images=None,
+    images: Picks | None = None,
     base: Tensor | None = None,
 ) -> dict[int, Tensor]:
     """Whether each image is answered right with nothing of some parts but what their first texts span.
@@ -57,7 +58,7 @@ def reconstructed(
 
 
 def reconstructed_cosines(
-    store: Store, spans: TextSpan, directions: Tensor, images=None, ablated: str = "none"
+    store: Store, spans: TextSpan, directions: Tensor, images: Picks | None = None, ablated: str = "none"
 ) -> Tensor:
     """Cosines after each part was replaced by its reconstruction from its texts, [image, text].
 
@@ -104,7 +105,12 @@ def reconstructed_cosines(
 
 
 def _cosines(
-    store: Store, spans: TextSpan, directions: Tensor, counts: Sequence[int], images, base: Tensor
+    store: Store,
+    spans: TextSpan,
+    directions: Tensor,
+    counts: Sequence[int],
+    images: Picks | None,
+    base: Tensor,
 ) -> Iterator[tuple[int, Tensor]]:
     """Numbers of texts, and the cosines with the parts replaced by what so many texts span, [image, text]."""
     names, asked = ", ".join(spans.parts), directions.double()

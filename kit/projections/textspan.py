@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
+from kit.models.model import Model
 from kit.parts.moments import Moments
 from kit.projections.banks import Bank
 
@@ -130,7 +131,7 @@ def textspan(
     return TextSpan(_table(moments, bank, picked, figures), directions, moments.embed_mean(), moments.parts)
 
 
-def own_texts(model, spans: TextSpan, bank: Bank | None) -> dict:
+def own_texts(model: Model, spans: TextSpan, bank: Bank | None) -> dict:
     """The first text of each head: head -> text, its direction, and that minus the mean of its bank.
 
     Args:

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from kit.errors import KitError
 from kit.measures import chance_precision, changes, precision_at_k, resampled
+from kit.models.model import Model
 from kit.parts.galleries import FULL, Gallery, Query
 from kit.parts.roles import roles
 from kit.parts.stores import Store
@@ -15,7 +16,7 @@ from kit.parts.stores import Store
 SPACES = (FULL, "head", "layer", "random head")
 
 
-def role_heads(model) -> pd.DataFrame:
+def role_heads(model: Model) -> pd.DataFrame:
     """For each attribute the head whose true role it is, by the measured roles of a shipped model.
 
     A head's role is that of `kit.roles(model, strongest=True)`. Several heads can have one role: the one
@@ -47,7 +48,7 @@ def role_heads(model) -> pd.DataFrame:
 
 
 def retrieval_table(
-    model,
+    model: Model,
     store: Store,
     labels: pd.DataFrame,
     heads: dict[str, str] | None = None,
@@ -110,7 +111,7 @@ def retrieval_table(
     return pd.concat(blocks, ignore_index=True)
 
 
-def best_head(gallery: Gallery, codes, images, how: str = "centred", k: int = 10) -> str:
+def best_head(gallery: Gallery, codes, images: np.ndarray, how: str = "centred", k: int = 10) -> str:
     """The head with the best precision for an attribute over some images.
 
     Args:
@@ -124,7 +125,7 @@ def best_head(gallery: Gallery, codes, images, how: str = "centred", k: int = 10
 
 
 def precisions(
-    gallery: Gallery, space: str, codes, images, how: str = "centred", k: int = 10, queries=None
+    gallery: Gallery, space: str, codes, images: np.ndarray, how: str = "centred", k: int = 10, queries=None
 ) -> np.ndarray:
     """Precision of each of some images as a query among them, [query] or [query, attribute].
 
@@ -224,7 +225,9 @@ def others_of_layer(gallery: Gallery, head: str) -> list[str]:
     return list(others)
 
 
-def _block(gallery, name: str, head: str, codes, images, how: str, k: int, seed: int) -> pd.DataFrame:
+def _block(
+    gallery, name: str, head: str, codes, images: np.ndarray, how: str, k: int, seed: int
+) -> pd.DataFrame:
     """The rows of one attribute."""
     others = others_of_layer(gallery, head)
     layer = head.partition(".")[0]
@@ -251,7 +254,7 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.flatnonzero(codes >= 0)
 
 
-def _check(model, store: Store, labels: pd.DataFrame) -> None:
+def _check(model: Model, store: Store, labels: pd.DataFrame) -> None:
     if model.weights_hash != store.weights_hash:
         raise KitError(
             f'the store is of "{store.model}" with weights {store.weights_hash[:8]}, the model is '

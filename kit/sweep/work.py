@@ -11,8 +11,10 @@ from torch import Tensor
 
 from kit.data import class_templates, class_vectors, imagenet_classes, readable
 from kit.data.registry import of_papers
+from kit.data.sets import ImageSet
 from kit.data.waterbirds import BIRDS
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.parts import Store, collect, load_store
 from kit.parts.class_token import check_cls
 from kit.parts.frozen import frozen_graph
@@ -37,7 +39,7 @@ class Work:
         KitError: no set was given, a folder that is not that set, a model without texts or heads.
     """
 
-    def __init__(self, model, out: Path, folders: dict, settings: Settings):
+    def __init__(self, model: Model, out: Path, folders: dict, settings: Settings):
         self.model, self.out, self.settings = model, Path(out), settings
         self.folders = {name: where for name, where in folders.items() if where is not None}
         if not self.folders:
@@ -58,7 +60,7 @@ class Work:
         self.sets = {name: self._some(images) for name, images in pairs}
         self.texts = Texts(model, self.out / "texts")
 
-    def _some(self, images):
+    def _some(self, images: ImageSet):
         """The images, or as many of them as are asked for, spread evenly."""
         limit = self.settings.limit
         if limit is None or limit >= len(images):

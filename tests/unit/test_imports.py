@@ -86,13 +86,18 @@ def test_imports_follow_the_arrow(path):
     assert not wrong, f"{part} may import {sorted(allowed)}, not {sorted(wrong)}"
 
 
-def needed_by(path: Path, modules: dict[str, Path]) -> set[str]:
-    """The modules of the kit that a file imports, at any depth, but for those that annotations alone need."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def needed(tree: ast.AST) -> set[str]:
+    """What `imported` gives, but for what annotations alone need, under `if TYPE_CHECKING:`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             node.body = []
-    parts = [name.split(".") for name in imported(tree) if name.startswith("kit.")]
+    return imported(tree)
+
+
+def needed_by(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules of the kit that a file imports, at any depth, but for those that annotations alone need."""
+    imports = needed(ast.parse(path.read_text(encoding="utf-8")))
+    parts = [name.split(".") for name in imports if name.startswith("kit.")]
     names = [[".".join(p[:size]) for size in range(len(p), 1, -1)] for p in parts]
     return {next(n for n in each if n in modules) for each in names}
 
@@ -108,14 +113,6 @@ def test_imports_run_in_no_circle():
 def test_only_panels_draw(path):
     tops = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
     assert part_of(path) == "panels" or not tops & DRAWING
-
-
-def needed(tree: ast.AST) -> set[str]:
-    """What `imported` gives, but for what stands under `if TYPE_CHECKING:`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            node.body = []
-    return imported(tree)
 
 
 @pytest.mark.parametrize("path", sorted((KIT / "panels").rglob("*.py")), ids=lambda p: p.name)

@@ -9,6 +9,7 @@ import kit.world as world
 from kit.maps import segment
 from kit.measures import bootstrap_interval
 from kit.models import load
+from kit.models.model import Model
 from kit.parts import run
 from kit.workshop.cards.table import BOOTSTRAP_SEED, Table
 from kit.world.values import SIZE
@@ -34,7 +35,7 @@ def add_places(folder: Path, trained: bool, table: Table, n: int) -> None:
     _pointing(model, table, world.draw(n, SEEDS["pointing"], kind="pair").at(scale))
 
 
-def _masks(model, table: Table, scenes: world.Scenes) -> None:
+def _masks(model: Model, table: Table, scenes: world.Scenes) -> None:
     """How well masks of the model's own answer fit the object, beside other methods."""
     names = model.encode_text(world.prompts("concept"))
     results = segment(model, scenes, names, methods=METHODS, batch=BATCH).results
@@ -47,7 +48,7 @@ def _masks(model, table: Table, scenes: world.Scenes) -> None:
         table.put(f"token heatmaps: mIoU minus that of {name}", "seen", gap, len(ours), seed)
 
 
-def _pointing(model, table: Table, pairs: world.Scenes) -> None:
+def _pointing(model: Model, table: Table, pairs: world.Scenes) -> None:
     """Does the largest token of the map of one object minus the other lie on the one?"""
     on, top = on_objects(model, pairs), difference_maps(model, pairs).argmax(1)
     n = torch.arange(len(pairs))
@@ -56,14 +57,14 @@ def _pointing(model, table: Table, pairs: world.Scenes) -> None:
     table.put(what, "seen", bootstrap_interval(gap, BOOTSTRAP_SEED), len(pairs), SEEDS["pointing"])
 
 
-def on_objects(model, scenes: world.Scenes) -> Tensor:
+def on_objects(model: Model, scenes: world.Scenes) -> Tensor:
     """Which patches lie on which object, bool [scene, object, patch]."""
     (rows, cols), (high, wide) = model.grid, scenes.masks.shape[2:]
     patches = scenes.masks.float().unflatten(3, (cols, wide // cols)).unflatten(2, (rows, high // rows))
     return (patches.mean((3, 5)) >= COVERED).flatten(2)
 
 
-def difference_maps(model, pairs: world.Scenes) -> Tensor:
+def difference_maps(model: Model, pairs: world.Scenes) -> Tensor:
     """The map of the first object's prompt minus the second's, all heads together, [scene, patch]."""
     prompts = model.encode_text(world.prompts("concept"))  # [text, embed]
     maps = []

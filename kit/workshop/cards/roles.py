@@ -20,6 +20,7 @@ from tqdm import tqdm
 import kit.world as world
 from kit.measures import Shares, family_bound, variance_share
 from kit.models import load
+from kit.models.model import Model
 from kit.models.names import SHIPPED, shipped_names
 from kit.parts import run
 from kit.parts.roles import FORMAT, ROLES_FILE
@@ -76,7 +77,7 @@ def asked(kind: str, codes: dict[str, Tensor]) -> dict[str, Question]:
     }
 
 
-def written(model, scenes: world.Scenes) -> tuple[Tensor, pd.DataFrame]:
+def written(model: Model, scenes: world.Scenes) -> tuple[Tensor, pd.DataFrame]:
     """What each part writes over the length of the representation, [scene, part, embed], constants apart."""
     found, scale = [], model.image_size[0] // SIZE
     for start in tqdm(range(0, len(scenes), BATCH), desc="scenes", unit="batch", leave=False):
@@ -97,7 +98,7 @@ def answers(
         yield name, question, variance_share(outputs[chosen], codes[chosen], within, seed=SEED, **effort)
 
 
-def measure(model) -> dict:
+def measure(model: Model) -> dict:
     """Everything that `roles.json` holds."""
     start, attributes, nulls = time.process_time(), {}, []
     for kind, (number, seed) in tqdm(SCENES.items(), desc=model.name, unit="kind of scenes"):

@@ -116,7 +116,7 @@ class ClipTraining(Training):
         losses = self._text_losses(weights, images, batch, asked, phase.emphasis, generator)
         return losses | {"heads": heads * self.recipe.heads_weight}
 
-    def _text_losses(self, weights, images, batch: Captioned, asked, emphasis, generator) -> Weights:
+    def _text_losses(self, weights, images: Tensor, batch: Captioned, asked, emphasis, generator) -> Weights:
         """Captions, and in turn the concepts' prompts, or those of the other attributes and relations."""
         scale = weights["logit_scale"].exp()
         captions = self._texts(weights, batch.tokens)
