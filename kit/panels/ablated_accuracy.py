@@ -7,6 +7,7 @@ from itertools import zip_longest
 import pandas as pd
 from PIL import Image
 
+from kit.data.sets import Images
 from kit.edits import Answers, Means, ask, by_layer
 from kit.edits.by_layer import WAYS
 from kit.errors import KitError, nearest
@@ -14,6 +15,7 @@ from kit.measures import answer_changes
 from kit.measures.changes import resampled
 from kit.measures.intervals import Interval
 from kit.models.images import read_image
+from kit.models.model import Model
 from kit.panels.charts import Row
 from kit.panels.selection import Selection
 from kit.panels.truth import truth_line
@@ -126,7 +128,14 @@ class AblatedAccuracy:
         KitError: images without labels or a model without texts, where no questions are given.
     """
 
-    def __init__(self, model, images=None, store: Store | None = None, references=None, asked=None):
+    def __init__(
+        self,
+        model: Model,
+        images: Images | None = None,
+        store: Store | None = None,
+        references=None,
+        asked=None,
+    ):
         self.model = model
         self.images = draw(IMAGES, SEEDS[0]) if images is None else images
         self.store = (
@@ -282,18 +291,18 @@ class AblatedAccuracy:
         return told.replace("(-", "(−")
 
 
-def _collected(model, images, name: str) -> Store:
+def _collected(model: Model, images: Images, name: str) -> Store:
     """A store of images in a folder that goes when Python ends."""
     cls = "cls" if model.prefix_tokens else None
     return collect(model, images, "store", name, selector="all", tokens=cls)
 
 
-def _references(model) -> list[Means]:
+def _references(model: Model) -> list[Means]:
     held = _collected(model, draw(HELD, SEEDS[1]), f"{HELD:,} held-out scenes (seed {SEEDS[1]})")
     return [Means.of(held)]
 
 
-def _questions(model, store: Store) -> list[Answers]:
+def _questions(model: Model, store: Store) -> list[Answers]:
     """The attributes of the world that every image of the store has a label of."""
     known = [a for a in ATTRIBUTES if a in store.labels and store.labels[a].notna().all()]
     if not known:

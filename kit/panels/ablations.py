@@ -8,6 +8,8 @@ import ipywidgets as w
 import pandas as pd
 from PIL import Image
 
+from kit.data.sets import Images
+from kit.models.model import Model
 from kit.panels.ablated_accuracy import Ablated, AblatedAccuracy, Choice
 from kit.panels.charts import (
     BARS_WIDTH,
@@ -51,7 +53,15 @@ class Ablations(StatePanel):
         'With 24 of 50 parts (L0-3.attn) replaced by means over …'
     """
 
-    def __init__(self, model, images=None, store=None, references=None, asked=None, state: str | None = None):
+    def __init__(
+        self,
+        model: Model,
+        images: Images | None = None,
+        store=None,
+        references=None,
+        asked=None,
+        state: str | None = None,
+    ):
         super().__init__()
         self.cases = AblatedAccuracy(model, images, store, references, asked)
         self.selection = Selection.parse(state) if state is not None else self.cases.first()

@@ -9,6 +9,8 @@ from functools import partial
 import ipywidgets as w
 import pandas as pd
 
+from kit.data.sets import Images
+from kit.models.model import Model
 from kit.panels.any_tower import AnyTower
 from kit.panels.drawing import panel_png
 from kit.panels.findings import Finding
@@ -41,7 +43,7 @@ class AnyModel(StatePanel):
         'timm/deit_tiny_patch16_224 (random weights, untrained) at 112 × 112 pixels: exact. …'
     """
 
-    def __init__(self, model=FIRST, images=None, state: str | None = None):
+    def __init__(self, model: Model = FIRST, images: Images | None = None, state: str | None = None):
         super().__init__()
         wanted = Selection.parse(state) if state is not None else None
         self.cases = AnyTower(model if wanted is None else wanted.model, images)

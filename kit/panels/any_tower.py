@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from kit.data.sets import Images
 from kit.errors import KitError
 from kit.models import Model, available, untrained
 from kit.panels.encoded import Encoded
@@ -25,7 +26,7 @@ class AnyTower(Encoded):
         images: as for `Encoded`.
     """
 
-    def __init__(self, model: Model | str, images=None):
+    def __init__(self, model: Model | str, images: Images | None = None):
         self.say: Callable[[str], None] = lambda text: None
         first = untrained(model) if isinstance(model, str) else model
         super().__init__(first, images)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 import numpy as np
 from PIL import Image
 
+from kit.data.sets import Images
 from kit.edits import ablate
 from kit.errors import KitError, nearest
 from kit.models import load
@@ -34,7 +35,7 @@ class Encoded:
         means: mean parts of a reference set for this model (`kit.collect`); None = those that ship.
     """
 
-    def __init__(self, model: Model, images=None, means=None):
+    def __init__(self, model: Model, images: Images | None = None, means=None):
         self.models: dict[str, Model] = {model.label: model}
         self.pictures: dict[str, Picture] = {p.name: p for p in _pictures(images)}
         self.of_gallery = images is None
@@ -185,7 +186,7 @@ def kept(cache: OrderedDict, key, make, most: int = 64):
     return cache[key]
 
 
-def _pictures(images) -> list[Picture]:
+def _pictures(images: Images) -> list[Picture]:
     if images is None or hasattr(images, "labels"):
         return scene_pictures(gallery() if images is None else images)
     images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)

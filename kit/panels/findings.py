@@ -11,6 +11,7 @@ from kit.panels.layout import GridLayout, grid_layout
 from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import Picture
 from kit.parts import select
+from kit.parts.means import replaced
 from kit.parts.part_scores import PartScores
 
 
@@ -94,7 +95,7 @@ def find(
         cells = np.full(len(index), np.nan)
         cells[heads] = scores.maps[:, tokens].sum(1)
     bars = (
-        _direct_bars(scores, edited, replacement, picked)
+        _direct_bars(scores, edited, replacement, picked, off)
         if total is None
         else _total_bars(total, picked, off)
     )
@@ -119,13 +120,15 @@ def find(
 
 
 def _direct_bars(
-    scores: PartScores, edited: np.ndarray, replacement: np.ndarray, picked: list[int]
+    scores: PartScores, edited: np.ndarray, replacement: np.ndarray, picked: list[int], off: list[int]
 ) -> np.ndarray:
     """Bars where the sum is changed and nothing else, [text, 3]."""
+    mine, instead = edited[picked].sum(0), replacement[picked].sum(0)
     # the representation itself, so that the first bar does not come from the parts it is compared with
-    whole = scores.whole + (edited - scores.parts).sum(0)
-    mine = (edited - replacement)[picked].sum(0)
-    return np.stack([whole, whole - mine, replacement.sum(0) + mine], axis=1)
+    whole = replaced(scores.whole, scores.parts[off].sum(0), replacement[off].sum(0))
+    return np.stack(
+        [whole, replaced(whole, mine, instead), replaced(replacement.sum(0), instead, mine)], axis=1
+    )
 
 
 def _total_bars(total: Callable, picked: list[int], off: list[int]) -> np.ndarray:

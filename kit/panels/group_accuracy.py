@@ -9,6 +9,7 @@ from kit.edits import Answers, matched_draws
 from kit.errors import KitError
 from kit.measures import GroupBootstrap
 from kit.measures.groups import AVERAGE, WORST
+from kit.models.model import Model
 from kit.panels.layout import GridLayout, grid_layout
 from kit.parts.roles import roles
 
@@ -56,7 +57,13 @@ class GroupAccuracy:
     """
 
     def __init__(
-        self, model, answers: Answers, effects: pd.DataFrame, choices: dict[str, str], shares=None, seed=0
+        self,
+        model: Model,
+        answers: Answers,
+        effects: pd.DataFrame,
+        choices: dict[str, str],
+        shares=None,
+        seed=0,
     ):
         if "group" not in answers.labels:
             known = ", ".join(map(str, answers.labels.columns))
@@ -125,7 +132,7 @@ class GroupAccuracy:
             f"all images {mean['before']:.2f} → {mean['accuracy']:.2f}."
         )
 
-    def _truth_of(self, model) -> pd.Series | None:
+    def _truth_of(self, model: Model) -> pd.Series | None:
         """Share of each head's variance that the background explains, largest first; None where unknown."""
         try:
             table = roles(model)

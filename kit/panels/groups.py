@@ -7,6 +7,7 @@ import pandas as pd
 
 from kit.edits import Answers
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.panels.group_accuracy import GroupAccuracy, GroupFinding
 from kit.panels.group_drawing import grid_values, groups_html, groups_png
 from kit.panels.heat_panel import HeadGrid
@@ -42,7 +43,7 @@ class Groups(StatePanel):
 
     def __init__(
         self,
-        model,
+        model: Model,
         answers: Answers,
         effects: pd.DataFrame,
         choices: dict[str, str],

@@ -7,7 +7,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from kit.data.sets import Images
 from kit.models import load
+from kit.models.model import Model
 from kit.panels.heat_panel import HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.saving import pixels_line
@@ -43,7 +45,13 @@ class HeadTokens(Panel):
     """
 
     def __init__(
-        self, model="stickers-l8", images=None, texts=None, spans=None, bank=None, state: str | None = None
+        self,
+        model: Model | str = "stickers-l8",
+        images: Images | None = None,
+        texts=None,
+        spans=None,
+        bank=None,
+        state: str | None = None,
     ):
         super().__init__()
         model = load(model) if isinstance(model, str) else model

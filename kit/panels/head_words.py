@@ -8,6 +8,7 @@ from traitlets import Enum, HasTraits, Int, Unicode
 
 from kit.errors import KitError, nearest
 from kit.measures import Agreement, agreement
+from kit.models.model import Model
 from kit.panels.layout import GridLayout, grid_layout
 from kit.parts import roles
 from kit.parts.stores import Store
@@ -248,7 +249,7 @@ def subsets(labels: pd.DataFrame) -> dict[str, np.ndarray | None]:
     return found
 
 
-def _truths(model, index: pd.DataFrame) -> list[str]:
+def _truths(model: Model, index: pd.DataFrame) -> list[str]:
     """The attribute that explains most of each head, "" where none is above chance or nothing is known."""
     try:
         strongest = roles(model, strongest=True).set_index("part")["attribute"]

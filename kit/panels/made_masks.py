@@ -9,6 +9,7 @@ from kit.errors import KitError, nearest
 from kit.maps import METHODS, Segmented, seen_mask
 from kit.maps.classes import fits, maps_of_classes
 from kit.models.directions import Directions
+from kit.models.model import Model
 from kit.panels.truth import Picture, scene_pictures
 
 FIELDS = ("model", "image", "text", "method")
@@ -88,7 +89,9 @@ class MadeMasks:
         KitError: too many pictures or classes, or a class without a direction.
     """
 
-    def __init__(self, model, scenes, directions: Directions, asked=None, overall: Segmented | None = None):
+    def __init__(
+        self, model: Model, scenes, directions: Directions, asked=None, overall: Segmented | None = None
+    ):
         seen = model.viewed(scenes.images)
         self.pictures = [p.with_image(image) for p, image in zip(scene_pictures(scenes), seen)]
         self.model, self.seed = model, scenes.seed

@@ -6,7 +6,9 @@ import ipywidgets as w
 import pandas as pd
 from PIL import Image
 
+from kit.data.sets import Images
 from kit.models.images import read_image
+from kit.models.model import Model
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.nearest_images import IMAGE, NearestImages, RetrievalFound, RetrievalState
 from kit.panels.panel import Sentence
@@ -44,7 +46,14 @@ class Retrieval(StatePanel):
         'Of the 8 images nearest to image 0, 8 in L5.H0 and 3 by the full model have its background. …'
     """
 
-    def __init__(self, model="stickers-l8", images=None, store=None, labels=None, state: str | None = None):
+    def __init__(
+        self,
+        model: Model | str = "stickers-l8",
+        images: Images | None = None,
+        store=None,
+        labels=None,
+        state: str | None = None,
+    ):
         super().__init__()
         model, self.images, store, self.seed = stored(model, images, store, "L*", SEED)
         self.cases = NearestImages(model, store, labels)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from kit.maps import Segmented
 from kit.models.directions import Directions
+from kit.models.model import Model
 from kit.panels.heat_panel import HeatPanel
 from kit.panels.made_masks import MadeMasks, SegmentFound, SegmentState
 from kit.panels.panel import Sentence
@@ -42,7 +43,7 @@ class Segmenter(StatePanel):
 
     def __init__(
         self,
-        model,
+        model: Model,
         scenes,
         directions: Directions,
         asked: list[str] | None = None,

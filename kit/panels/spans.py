@@ -5,6 +5,8 @@ from functools import partial
 import ipywidgets as w
 import pandas as pd
 
+from kit.data.sets import Images
+from kit.models.model import Model
 from kit.panels.head_words import MOST_TEXTS, OWN, HeadWords, SpanFound, SpanState
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.panel import Sentence
@@ -37,7 +39,14 @@ class Spans(StatePanel):
         '10 texts of “stickers grammar” explain 63% of what L5.H0 varies over 312 images. …'
     """
 
-    def __init__(self, model="stickers-l8", images=None, store=None, banks=None, state: str | None = None):
+    def __init__(
+        self,
+        model: Model | str = "stickers-l8",
+        images: Images | None = None,
+        store=None,
+        banks=None,
+        state: str | None = None,
+    ):
         super().__init__()
         model, self.images, store, self.seed = stored(model, images, store, "L*.H*", SEED)
         self.cases = HeadWords(model, store, banks)

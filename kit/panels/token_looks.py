@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from traitlets import Enum, Int
 
+from kit.data.sets import Images
 from kit.errors import KitError, nearest
 from kit.models.model import Model
 from kit.panels import token_words
@@ -139,7 +140,13 @@ class TokenLooks(Encoded):
         KitError: texts without their bank, or a bank of another model.
     """
 
-    def __init__(self, model: Model, images=None, spans: TextSpan | None = None, bank: Bank | None = None):
+    def __init__(
+        self,
+        model: Model,
+        images: Images | None = None,
+        spans: TextSpan | None = None,
+        bank: Bank | None = None,
+    ):
         super().__init__(model, images)
         self.bank = bank
         self._seen: OrderedDict = OrderedDict()  # findings and films, so that a frame costs nothing again

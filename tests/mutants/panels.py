@@ -67,8 +67,8 @@ MUTANTS = [
     Mutant(
         "the bar of the selection switched off has the wrong sign",
         f"{PANELS}/findings.py",
-        "whole - mine",
-        "whole + mine",
+        "replaced(whole, mine, instead)",
+        "replaced(whole, instead, mine)",
         (f"{FINDINGS}::test_bars_off_and_only_are_the_sums_by_hand",),
     ),
     Mutant(

@@ -133,6 +133,16 @@ def test_types_alone_are_no_import(source, found):
     assert needed(ast.parse(source)) == found
 
 
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_model_and_images_say_what_they_are(path):
+    functions = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.FunctionDef)]
+    arguments = [
+        (f.name, a) for f in functions for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)
+    ]
+    bare = [(name, a.arg) for name, a in arguments if a.arg in ("model", "images") and a.annotation is None]
+    assert not bare
+
+
 @pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.name)
 def test_notebooks_import_only_what_the_design_allows(path):
     names = imported(ast.parse(code_of(path)))
