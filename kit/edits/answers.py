@@ -218,9 +218,10 @@ class Answers:
             for place, row in enumerate(rows[1:], 1):
                 total += scores[row] if factors is None else factors[place] * scores[row]
             return total
-        names = ", ".join(self._view(view).index["name"].iloc[rows])
+        order = np.argsort(rows, kind="stable")  # in which a store gives parts, however they are named
+        names = ", ".join(self._view(view).index["name"].iloc[np.asarray(rows)[order]])
         blocks = np.array_split(self.images.numpy(), self._bytes(view) // HELD + 1)
-        factors = torch.ones(len(rows)) if factors is None else factors
+        factors = torch.ones(len(rows)) if factors is None else factors[order]
         read = (self._view(view).scores(self.directions, some, names) for some in blocks if len(some))
         return torch.cat([torch.einsum("npt,p->nt", scores, factors.to(scores)) for scores in read])
 

@@ -104,6 +104,10 @@ def test_scores_that_do_not_fit_in_memory_are_read_again_and_are_the_same(store,
         assert torch.allclose(
             small.after(selector, means, cls), question.after(selector, means, cls), atol=1e-6
         )
+    rows, stretch = [5, 1, 3], [3.0, 0.5, 0.0]
+    for own in (None, means):
+        apart = small.after(rows, own, stretch=stretch) - question.after(rows, own, stretch=stretch)
+        assert apart.abs().max() <= 1e-6
     assert "_read" not in vars(small) and "_read" in vars(question)
 
 
