@@ -97,17 +97,14 @@ def test_a_head_that_is_replaced_is_not_replaced_twice_at_the_class_token(store,
 
 
 def test_scores_that_do_not_fit_in_memory_are_read_again_and_are_the_same(store, question, monkeypatch):
+    means, edits = Means.of(store), [("L*.MLP", None, None), ("L1.H0", "L*.H*", None)]
+    edits.append(([5, 1, 3], None, [3.0, 0.5, 0.0]))  # parts in another order than the store's
+    asked_for = [(off, own, cls, stretch) for off, cls, stretch in edits for own in (None, means)]
+    at_once = [question.after(*each) for each in asked_for]
     monkeypatch.setattr(answers_module, "HELD", 40)
     small = asked(store, question.directions, np.arange(len(store)) % 5, list("abcde"))
-    means = Means.of(store)
-    for selector, cls in (("L*.MLP", None), ("L1.H0", "L*.H*")):
-        assert torch.allclose(
-            small.after(selector, means, cls), question.after(selector, means, cls), atol=1e-6
-        )
-    rows, stretch = [5, 1, 3], [3.0, 0.5, 0.0]
-    for own in (None, means):
-        apart = small.after(rows, own, stretch=stretch) - question.after(rows, own, stretch=stretch)
-        assert apart.abs().max() <= 1e-6
+    for each, cosines in zip(asked_for, at_once):
+        assert torch.allclose(small.after(*each), cosines, atol=1e-6)
     assert "_read" not in vars(small) and "_read" in vars(question)
 
 
