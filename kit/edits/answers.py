@@ -93,8 +93,13 @@ class Answers:
 
     @property
     def means_id(self) -> str:
-        """What stands in place of a part, for captions."""
-        return "zero" if self.means is None else self.means.id
+        """What stands in place of a part, for captions; with a digest where it was collected beforehand.
+
+        The last digits of means that are worked out here differ from machine to machine.
+        """
+        if self.means is None:
+            return "zero"
+        return self.means.id if self.means.outputs else self.means.name
 
     @cached_property
     def sizes(self) -> Tensor:
