@@ -291,6 +291,16 @@ class TestHooks:
         assert (assert_right(model, pixels) - before).abs().max() > 1e-6
         handle.remove()
 
+    def test_a_write_past_the_counter_is_seen_beside_a_hook(self, changed):
+        model, pixels = changed
+        handle = modules_of(model, nn.LayerNorm)[-1].register_forward_hook(
+            lambda module, inputs, out: 2 * out
+        )
+        before = assert_right(model, pixels)
+        model.tower.transformer.resblocks[0].attn.out_proj.weight.data.mul_(1.5)
+        assert (assert_right(model, pixels) - before).abs().max() > 1e-6
+        handle.remove()
+
     def test_a_hook_that_removes_itself_stays_removed(self, changed):
         model, pixels = changed
         norm = modules_of(model, nn.LayerNorm)[-1]

@@ -80,6 +80,15 @@ def test_total_effect_of_an_mlp_equals_a_tower_without_it(tiny):
     assert torch.allclose(out.embedding, model.tower(pixels().double()), atol=1e-12)
 
 
+@pytest.mark.parametrize("effect", ["direct", "total"])
+def test_zero_is_zero_where_means_are_at_hand_too(tiny, means, effect):
+    plain, given = (
+        ablate(tiny, pixels(), "L0.H1, L0.MLP", replace="zero", effect=effect, means=own)
+        for own in (None, means)
+    )
+    assert torch.equal(plain.embedding, given.embedding) and given.means_id == "zero"
+
+
 def test_total_effect_of_means_puts_in_the_mean_output_of_every_token(tiny, pictures, means):
     seen = {}
 

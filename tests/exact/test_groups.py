@@ -133,6 +133,13 @@ def test_a_stretch_scales_what_is_taken_away(answers):
     assert torch.allclose(answers.after(rows, stretch=[1.0, 0.0]) - answers.whole, one, atol=1e-6)
 
 
+def test_differences_are_those_of_the_mean_texts(answers):
+    land, water = (answers.directions[answers.owner == c].mean(0) for c in (0, 1))
+    by_hand = answers.store.scores((water - land)[None])[..., 0]
+    assert (answers.owner == 0).sum() > 1
+    assert torch.allclose(answers.differences(), by_hand, atol=1e-5)
+
+
 def test_a_tie_between_classes_is_no_answer(answers):
     tied = torch.zeros_like(answers.whole)
     assert not answers.judged(tied).any()

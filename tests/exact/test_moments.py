@@ -94,6 +94,8 @@ def test_d10_labelled_subsets_in_any_order_make_the_whole(tiny, moments):
         check(tiny, by_label[0], pictures()[labels == 0])
         merged = by_label[2].merge(by_label[0]).merge(by_label[1])
         assert merged.name == "label 2 + label 0 + label 1" and merged.count == 7
+        right = by_label[2].merge(by_label[0].merge(by_label[1]))
+        assert merged.data == right.data == tuple(by_label[label].data[0] for label in (2, 0, 1))
         assert torch.allclose(merged.mean, moments.mean, rtol=1e-12, atol=1e-16)
         assert (merged.covariance - moments.covariance).norm() < 1e-12 * moments.covariance.norm()
 

@@ -79,6 +79,15 @@ def test_parts_ablated_beside_it_are_means(store, bank, asked):
     assert torch.allclose(found - ablated, spanned - store.cosines(asked), atol=1e-5)
 
 
+def test_parts_ablated_beside_it_are_means_over_the_store_whichever_images_are_asked(store, bank, asked):
+    some = np.arange(0, COUNT, 5)
+    spans = kit.textspan(store.moments(selector="L5.H*"), bank, 2)
+    whole, part = (
+        reconstructed_cosines(store, spans, asked, rows, ablated="L0-4.H*") for rows in (None, some)
+    )
+    assert torch.allclose(whole[some], part, atol=1e-6)
+
+
 def test_a_head_cannot_be_both(store, bank, asked):
     spans = kit.textspan(store.moments(selector="L5.H*"), bank, 2)
     with pytest.raises(KitError, match=r'"L5.H0" is to be ablated and reconstructed'):

@@ -108,6 +108,16 @@ def test_scores_that_do_not_fit_in_memory_are_read_again_and_are_the_same(store,
     assert "_read" not in vars(small) and "_read" in vars(question)
 
 
+def test_own_means_are_over_the_images_that_are_asked(store, question):
+    late = asked(store, question.directions, [-1] * 4 + [0] * (len(store) - 4), list("abcde"))
+    rows = late.images.numpy()
+    assert rows.min() == 4
+    for some in (None, np.arange(len(rows)) % 2 == 0):
+        own = late.with_own_means(some).means.parts
+        assert torch.allclose(own, Means.of(store, rows if some is None else rows[some]).parts)
+        assert not torch.allclose(own, Means.of(store, np.arange(len(rows))).parts, atol=1e-4)
+
+
 class Shapes(TorchDispatchMode):
     """Notes the largest tensor that anything makes."""
 
@@ -177,6 +187,14 @@ def test_what_does_not_fit_is_said(tiny, stickers, folder, store, question, tmp_
         kit.collect(tiny, torch.zeros(2, 3, 32, 32).to(torch.uint8), "moments", "two", tokens="cls")
     with pytest.raises(KitError, match="holds a store where tokens is"):
         merge_stores(tiny, [store, heads_of_others(tiny)], tmp_path / "both")
+
+
+@pytest.mark.parametrize(
+    "keep, tokens", [("means", "cls"), ("moments", "cls"), ("store", "patch"), ("means", "patch")]
+)
+def test_tokens_are_kept_of_the_class_token_by_stores_alone(tiny, keep, tokens):
+    with pytest.raises(KitError, match=f'no tokens="{tokens}" with keep="{keep}"; there is'):
+        kit.collect(tiny, torch.zeros(2, 3, 32, 32).to(torch.uint8), keep, "two", tokens=tokens)
 
 
 def heads_of_others(tiny):

@@ -85,6 +85,20 @@ def test_draws_match_layers_and_sizes():
     assert set(draws.ravel()) == {6, 7, 8, 9, 10, 11}
 
 
+def test_what_is_smaller_is_as_unlike_as_what_is_larger():
+    sizes = np.full(LAYERS * HEADS, 1.0)
+    sizes[6:12] = [1.0, 0.52, 0.6, 1.1, 0.9, 1.9]
+    draws, _ = matched_draws(index(), sizes, ["L1.H0"], 50, seed=0, near=2)
+    assert set(draws.ravel()) == {9, 10}  # 1.1 and 0.9, not the smallest and not the largest
+
+
+def test_a_head_that_carries_more_of_the_class_is_not_a_carrier_of_the_cue(planted):
+    table = effects(planted).set_index("part")
+    both = index()["name"][BOTH]
+    assert table.loc[both, "significant"] and table.loc[both, "cue"] > 0 > table.loc[both, "score"]
+    assert both not in ranked(effects(planted))
+
+
 def test_the_fewest_heads_are_not_the_noisiest():
     groups, rng = np.repeat(["a", "b"], 100), np.random.default_rng(0)
     base = rng.random(200) < 0.7

@@ -8,7 +8,8 @@ import kit
 from kit.errors import KitError
 from kit.measures import chance_precision, shuffled_precision
 from kit.parts.galleries import FULL, Gallery
-from kit.retrieval import best_head, others_of_layer, planted, retrieval_table, role_heads
+from kit.retrieval import best_head, others_of_layer, planted, retrieval_table, role_heads, tables
+from kit.retrieval.tables import precision_by_attribute
 
 COUNT = 300
 
@@ -46,6 +47,29 @@ def test_the_true_head_is_found_again_without_the_roles(store, labels):
     assert (
         best_head(Gallery(store), codes, np.arange(COUNT)) == role_heads("stickers-l8")["head"]["background"]
     )
+
+
+def watched(monkeypatch, name: str, place: int) -> list:
+    """What a function of the module is given at a place."""
+    given, real = [], getattr(tables, name)
+    monkeypatch.setattr(tables, name, lambda *args: given.append(args[place]) or real(*args))
+    return given
+
+
+def test_the_head_is_chosen_on_one_half_and_measured_on_the_other(stickers, store, labels, monkeypatch):
+    halves, measured = watched(monkeypatch, "best_head", 2), watched(monkeypatch, "_block", 4)
+    retrieval_table(stickers, store, labels[["background"]], k=5)
+    (half,), (rest,) = halves, measured
+    assert not set(half) & set(rest) and set(half) | set(rest) == set(range(COUNT))
+
+
+def test_precision_by_attribute_asks_each_of_the_images_that_have_it(store, labels):
+    gallery, codes = Gallery(store), pd.factorize(labels["background"])[0]
+    first, second = (np.where(np.arange(COUNT) % 2 == n, codes, -1) for n in (0, 1))
+    both = precision_by_attribute(gallery, "L5.H0", {"one": first, "other": second}, k=5)
+    for row, (name, values) in enumerate((("one", first), ("other", second))):
+        alone = precision_by_attribute(gallery, "L5.H0", {name: values}, k=5)
+        pd.testing.assert_frame_equal(both.iloc[[row]].reset_index(drop=True), alone)
 
 
 def test_permuted_labels_are_at_chance(store, labels):

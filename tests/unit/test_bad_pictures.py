@@ -142,6 +142,13 @@ def test_a_list_of_paths_goes_past_a_bad_one(tiny, pictures, tmp_path):
         collect(tiny, [np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9, 3))], "moments", "arrays")
 
 
+def test_a_list_of_paths_and_pictures_goes_past_a_bad_file(tiny, pictures, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    with pytest.warns(UserWarning, match="1 of 3 images could not be read"):
+        means = collect(tiny, [picture(1), tmp_path / "bad.png", picture(2)], name="three", batch=2)
+    assert means.count == 2
+
+
 def test_a_folder_that_is_gone_stops_the_pass_and_nothing_is_listed(make, pictures, tmp_path, monkeypatch):
     plain = numbers(make("store", path=tmp_path / "plain"))
     real = kit.data.ImageFolder.read

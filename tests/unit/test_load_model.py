@@ -117,6 +117,15 @@ def test_the_hash_sees_values_names_and_shapes_but_not_precision(model, folder):
     assert hash_weights(flat) != hash_weights(square)
 
 
+@pytest.mark.parametrize("row", [0, 3, -1])
+def test_the_hash_sees_a_row_that_was_written_past_torchs_counter(model, row):
+    before, weight = model.weights_hash, model.tower.transformer.resblocks[0].mlp.c_fc.weight
+    assert weight.numel() > 1000
+    weight.data[row] += 1
+    assert model.weights_hash != before
+    weight.data[row] -= 1
+
+
 def test_a_double_shares_nothing_with_its_model(model):
     twin = model.double()
     assert twin.dtype == torch.float64 and model.dtype == torch.float32

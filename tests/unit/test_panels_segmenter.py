@@ -9,6 +9,7 @@ from PIL import Image
 
 import kit
 from kit.maps import METHODS, seen_mask, segment, spread
+from kit.maps.classes import maps_of_classes
 from kit.measures import Segmentation
 from kit.models.directions import Directions
 from kit.panels import Segmenter
@@ -55,6 +56,14 @@ def test_map_mask_and_iou_are_those_of_the_method(panel, stickers, scenes, direc
             Segmentation().add(heat, found, true).iou()[0], abs=1e-3
         )
         assert np.array_equal(panel.found.true, true[0])
+
+
+def test_a_class_is_set_apart_from_all_classes_whichever_are_asked(stickers, scenes, directions):
+    pixels, methods = stickers.preprocess(scenes.images[:2]), ["token heatmap"]
+    every, _ = maps_of_classes(stickers, pixels, directions, list(directions.names), methods)
+    for names in (directions.names[:1], directions.names[1:3]):
+        some, _ = maps_of_classes(stickers, pixels, directions, list(names), methods)
+        assert all(torch.allclose(some[key], every[key], atol=1e-6) for key in some) and some
 
 
 def test_no_tower_runs_on_a_click(panel, stickers):
