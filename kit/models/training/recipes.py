@@ -71,15 +71,15 @@ def _fine(twin: ClipRecipe, scenes: dict, **others) -> ClipRecipe:
     """One cycle on pictures of twice the size, from the weights of the twin: four times the patches."""
     size = 2 * twin.vision["image_size"]
     clean = {"emphasis": {"count": 2.0}, "boxes": 0.25} if scenes["mix"] == "clean" else {}
-    some = Phase(90 * CHUNK, scenes, text=True, patches=63, batch=256, **clean)
-    more = Phase(120 * CHUNK, scenes, text=True, patches=159, batch=256, **clean)
+    some = Phase(52 * CHUNK, scenes, text=True, patches=63, batch=256, **clean)
+    more = Phase(64 * CHUNK, scenes, text=True, patches=159, batch=256, **clean)
     recipe = replace(
         twin,
         name=f"{twin.name}-128",
         vision=twin.vision | {"image_size": size},
         preprocess=twin.preprocess | {"size": size},
         phases=(some, more),
-        cycles=(Cycle(40 * CHUNK, 120 * CHUNK),),
+        cycles=(Cycle(24 * CHUNK, 64 * CHUNK),),
         warmup=60,
         ema=0.99,
         start=twin.name,
