@@ -67,19 +67,19 @@ def _web(twin: ClipRecipe) -> ClipRecipe:
     )
 
 
-def _fine(twin: ClipRecipe, scenes: dict, **others) -> ClipRecipe:
+def _fine(twin: ClipRecipe, scenes: dict, chunks: int, **others) -> ClipRecipe:
     """One cycle on pictures of twice the size, from the weights of the twin: four times the patches."""
     size = 2 * twin.vision["image_size"]
     clean = {"emphasis": {"count": 2.0}, "boxes": 0.25} if scenes["mix"] == "clean" else {}
-    some = Phase(52 * CHUNK, scenes, text=True, patches=63, batch=256, **clean)
-    more = Phase(64 * CHUNK, scenes, text=True, patches=159, batch=256, **clean)
+    some = Phase(chunks * 13 // 16 * CHUNK, scenes, text=True, patches=63, batch=256, **clean)
+    more = Phase(chunks * CHUNK, scenes, text=True, patches=159, batch=256, **clean)
     recipe = replace(
         twin,
         name=f"{twin.name}-128",
         vision=twin.vision | {"image_size": size},
         preprocess=twin.preprocess | {"size": size},
         phases=(some, more),
-        cycles=(Cycle(24 * CHUNK, 64 * CHUNK),),
+        cycles=(Cycle(chunks * 3 // 8 * CHUNK, chunks * CHUNK),),
         warmup=60,
         ema=0.99,
         start=twin.name,
@@ -141,8 +141,8 @@ _CLIPS = [
 ]
 _WEBS = [_web(twin) for twin in _CLIPS]
 _FINE = [
-    _fine(_CLIPS[0], FINE),
-    _fine(_WEBS[0], WEB, change=("stickers-l8", "stickers-l8-128")),
+    _fine(_CLIPS[0], FINE, 64),
+    _fine(_WEBS[0], WEB, 32, change=("stickers-l8", "stickers-l8-128")),
 ]
 _LABELLED = [
     _labels("stickers-deit", "deit_tiny_patch16_224", VIT),
