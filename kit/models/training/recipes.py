@@ -88,6 +88,17 @@ def _fine(twin: ClipRecipe, scenes: dict, chunks: int, **others) -> ClipRecipe:
     return replace(recipe, **others)
 
 
+def _then_harder(recipe: ClipRecipe) -> ClipRecipe:
+    """A second cycle with more recoloured objects, half of them beside a box that says nothing."""
+    start = recipe.samples
+    some, more = (
+        replace(phase, until=start + length * CHUNK, scenes=FINE | {"colours": 0.55}, boxes=0.5)
+        for phase, length in zip(recipe.phases, (40, 48), strict=True)
+    )
+    cycle = Cycle(start + 10 * CHUNK, more.until, peak=0.6)
+    return replace(recipe, phases=(*recipe.phases, some, more), cycles=(*recipe.cycles, cycle))
+
+
 def _labels(name: str, architecture: str, settings: dict, **others) -> LabelRecipe:
     """The world's labels, on scenes that become harder, in one cycle."""
     phases = (
@@ -141,7 +152,7 @@ _CLIPS = [
 ]
 _WEBS = [_web(twin) for twin in _CLIPS]
 _FINE = [
-    _fine(_CLIPS[0], FINE, 64),
+    _then_harder(_fine(_CLIPS[0], FINE, 64)),
     _fine(_WEBS[0], WEB, 32, change=("stickers-l8", "stickers-l8-128")),
 ]
 _LABELLED = [
