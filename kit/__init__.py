@@ -17,7 +17,7 @@ _PUBLIC = {
     "run": "kit.parts",
     "ablate": "kit.edits",
     "textspan": "kit.projections",
-    "family": "kit.cards.family",
+    "family": "kit.workshop.cards.family",
 }
 _MODULES = (
     "data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "retrieval",

@@ -1,12 +1,15 @@
 """`loupe pass`: one pass of a model over a set of images, kept in a file or a store."""
 
 import argparse
-import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kit.errors import KitError, expect_count, shown
+from kit.errors import expect_count, shown
+
+if TYPE_CHECKING:
+    from kit.data.sets import ImageSet
 
 NAMED = 10  # images that could not be read and are named on the screen
 
@@ -15,12 +18,6 @@ DESCRIPTION = """Take every image of a set apart once, and keep what the noteboo
 A pass that was killed goes on when the same command is given again. Several processes share one with
   torchrun --standalone --nproc-per-node 2 -m kit.cli pass ...
 """
-IMAGES = """one of
-  FOLDER                       image files, sub-folders become labels
-  imagenet:FOLDER[:SPLIT]      ImageNet with its labels; val (default) or train
-  waterbirds:FOLDER[:SPLIT]    Waterbirds with its labels; test (default), val or train
-  stickers:NUMBER              unbiased scenes of the world, seed 1
-  folder:FOLDER                a folder whose name looks like one of these"""
 EXAMPLES = """examples:
   loupe pass stickers-l8 stickers:2000 --keep moments --out runs/l8.moments
   loupe pass ViT-B-16 imagenet:data/ILSVRC2012 --pretrained laion2b_s34b_b88k --keep store --out runs/imagenet
@@ -29,43 +26,17 @@ EXAMPLES = """examples:
 """
 
 
-def sets() -> dict:
-    """How a set that is written "kind:where" is read: kind -> (where, limit) -> images."""
-    from kit import data
-
-    return {
-        "stickers": _scenes,
-        "folder": data.read_folder,
-        "imagenet": lambda where, limit: _published(data.read_imagenet, where, limit),
-        "waterbirds": lambda where, limit: _published(data.read_waterbirds, where, limit),
-    }
-
-
-def _scenes(where: str, limit: int | None):
-    """Unbiased scenes of the world of all kinds, seed 1."""
-    from kit import world
-
-    if not (where.isdecimal() and where.isascii() and 0 < len(where) < 10) or int(where) == 0:
-        where = shown(where, 60)
-        raise KitError(f'stickers:{where}: "{where}" is no number of scenes; write stickers:2000.')
-    return world.draw(min(int(where), limit or int(where)), seed=1, kind="mixed")
-
-
-def _published(read, where: str, limit: int | None):
-    """A data set of the papers: its folder, and after a colon the split where one is named."""
-    folder, colon, split = where.rpartition(":")
-    named = colon and len(folder) > 1 and not os.path.exists(where)  # "C:" is a drive
-    images = read(folder, split) if named else read(where)
-    return images if limit is None else images.take(slice(limit))
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line."""
+    from kit.data.registry import written
+
+    rows = {"FOLDER": "image files, sub-folders become labels"} | written()
+    sets = "\n".join(["one of", *(f"  {words:<29}{about}" for words, about in rows.items())])
     made = argparse.ArgumentParser(
         "loupe pass", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawTextHelpFormatter
     )
     made.add_argument("model", help="a name of kit.load")
-    made.add_argument("images", help=IMAGES)
+    made.add_argument("images", help=sets)
     made.add_argument("--keep", choices=("means", "moments", "store"), default="moments")
     made.add_argument("--out", required=True, type=Path, help="file, or folder of a store")
     made.add_argument("--pretrained", help='tag, file, or "random"')
@@ -78,19 +49,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def read_set(words: str, limit: int | None):
-    """The set that the command line names."""
-    kind, colon, where = words.partition(":")
-    known = sets()
-    if colon and kind in known:
-        return known[kind](where, limit)
-    return known["folder"](words, limit)
-
-
 def run(arguments: list[str]) -> int:
     """Make the pass, and say what came of it."""
     from kit.data import as_set
     from kit.data.passes import place
+    from kit.data.registry import read_set
     from kit.models import load
     from kit.models.memory import pass_memory
     from kit.parts import collect
@@ -130,7 +93,7 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _say_damaged(images, missing: int) -> None:
+def _say_damaged(images: "ImageSet", missing: int) -> None:
     """Name images that could not be read, and why."""
     if not missing:
         return

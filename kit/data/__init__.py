@@ -2,10 +2,11 @@
 
 from kit.data.classes import class_templates, class_vectors, imagenet_classes, readable
 from kit.data.habitats import animal_texts, animals, training_shares
+from kit.data.imagenet import read_imagenet
 from kit.data.images import Upload, read_folder, read_upload
-from kit.data.papers import WATERBIRDS_SIZES, PaperSet, read_imagenet, read_waterbirds
 from kit.data.segmentation import SegmentationFile, read_imagenet_segmentation
-from kit.data.sets import ImageFolder, ImageSet, Pictures, as_set
+from kit.data.sets import ImageFolder, ImageSet, PaperSet, Pictures, as_set
+from kit.data.waterbirds import WATERBIRDS_SIZES, read_waterbirds
 
 __all__ = [
     "WATERBIRDS_SIZES",

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError
+from kit.models.model import Model
 
 AT_ONCE = 64  # classes whose prompts are held at once
 
@@ -59,7 +60,7 @@ def readable(name: str) -> str:
     return " ".join(name.split(",")[0].replace("_", " ").split())
 
 
-def class_vectors(model, names=None, templates=None) -> Tensor:
+def class_vectors(model: Model, names=None, templates=None) -> Tensor:
     """A direction for each class: the mean of its unit prompts, made unit.
 
     They are computed in the precision of the model, on any device alike.

@@ -20,6 +20,7 @@ from kit.data.locks import Lock
 from kit.data.reading import attempt
 from kit.data.sets import ImageSet
 from kit.errors import KitError, shown
+from kit.models.model import Model
 
 SAVE_EVERY = 5.0  # seconds between two saved states
 
@@ -38,6 +39,16 @@ class Progress:
 
     def __or__(self, other: "Progress") -> "Progress":
         return Progress(self.done | other.done, self.damaged | other.damaged)
+
+    def plain(self) -> dict:
+        """The same as JSON has it, where numbers are texts."""
+        both = {"done": self.done, "damaged": self.damaged}
+        return {key: {str(number): value for number, value in each.items()} for key, each in both.items()}
+
+    @classmethod
+    def of(cls, plain: dict) -> "Progress":
+        """What `plain` gave."""
+        return cls(*({int(n): value for n, value in plain[key].items()} for key in ("done", "damaged")))
 
 
 @dataclass
@@ -81,7 +92,7 @@ class Keeper(Protocol):
         """Put the states of all processes together; called in one of them."""
 
 
-def go_over(model, images: ImageSet, batch: int, keeper: Keeper, title: str, workers: int = 0) -> None:
+def go_over(model: Model, images: ImageSet, batch: int, keeper: Keeper, title: str, workers: int = 0) -> None:
     """Hand every image of a set to a keeper, each once, in batches.
 
     Batches are cut by the set alone, and processes take whole ones, so that a resumed pass, one by several
@@ -142,7 +153,7 @@ def rows_of_batch(images: ImageSet, batch: int, number: int) -> list[int]:
     return list(range(number * batch, min((number + 1) * batch, len(images))))
 
 
-def _batch_of(model, numbers: list[int], found: list[tuple]) -> Batch:
+def _batch_of(model: Model, numbers: list[int], found: list[tuple]) -> Batch:
     good = [place for place, each in enumerate(found) if each[0] is not None]
     pixels = None
     if good:
@@ -165,7 +176,7 @@ def _take_note(images: ImageSet, why: dict[int, str]) -> None:
     images.damaged |= why
 
 
-def _read(model, images: ImageSet, rows: list[list[int]], workers: int) -> Iterator[list[tuple]]:
+def _read(model: Model, images: ImageSet, rows: list[list[int]], workers: int) -> Iterator[list[tuple]]:
     """For each batch what `_Reader` gives of its images."""
     reader = DataLoader(
         _Reader(model.transform, images), batch_sampler=rows, num_workers=workers, collate_fn=list

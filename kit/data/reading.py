@@ -5,12 +5,15 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
 from kit.errors import KitError, shown
 from kit.models.images import decode, read_bytes, stamp_of
+
+if TYPE_CHECKING:
+    from kit.data.sets import ImageSet
 
 NO_BYTES = bytes(32)  # stands for the sha256 of a file that gave no bytes
 NO_STAMP = bytes(16)  # stands for the stamp of a file that changed while it was read
@@ -78,7 +81,7 @@ def file_stamp(path: Path) -> bytes:
         return NO_STAMP
 
 
-def replaced(images, seen: Iterable[tuple[int, bytes, bytes]]) -> list[int]:
+def replaced(images: "ImageSet", seen: Iterable[tuple[int, bytes, bytes]]) -> list[int]:
     """Numbers of the images whose file is no longer the one that was read.
 
     A file whose stamp is the same was not touched; the others are read, by several threads.
@@ -92,7 +95,7 @@ def replaced(images, seen: Iterable[tuple[int, bytes, bytes]]) -> list[int]:
     return [number for (number, sha256), now in zip(seen, found) if now != sha256]
 
 
-def contents(images, numbers: list[int]) -> list[bytes]:
+def contents(images: "ImageSet", numbers: list[int]) -> list[bytes]:
     """sha256 of some images as they are now, read by several threads."""
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(images.content, numbers))

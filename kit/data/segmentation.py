@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from kit.data.reading import NO_BYTES, Read, attempt, file_stamp
+from kit.data.sets import OneByOne, Picks
 from kit.errors import KitError, shown
 from kit.models.images import MAX_PIXELS
 
@@ -20,7 +21,7 @@ DEEPEST = 4  # references behind each other
 
 
 @dataclass
-class SegmentationFile:
+class SegmentationFile(OneByOne):
     """Pictures and masks that are read one by one from an HDF5 file as they are asked for.
 
     Attributes:
@@ -48,13 +49,6 @@ class SegmentationFile:
         """Numbers of the pictures in the file, from 0."""
         return [str(number) for number in self.numbers]
 
-    def __getitem__(self, number: int) -> Image.Image:
-        """The RGB picture; raises `KitError` where it is not one, and lists it."""
-        found = self.read(number)
-        if found.image is None:
-            raise KitError(found.why)
-        return found.image
-
     def read(self, number: int) -> Read:
         """One picture as a pass takes it in; one that cannot be read is listed."""
         image, why = attempt(lambda: self._picture(number), f"picture {self.numbers[number]}")
@@ -77,7 +71,7 @@ class SegmentationFile:
             )
         return values.T.astype(bool)
 
-    def take(self, images) -> "SegmentationFile":
+    def take(self, images: Picks) -> "SegmentationFile":
         """Some of the pictures: numbers, a slice, or a boolean array."""
         chosen = np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
         numbers = [self.numbers[n] for n in chosen]

@@ -15,7 +15,10 @@ from torch import Tensor
 
 from kit.data.reading import Read, attempt, file_sha256, file_stamp, read_file
 from kit.errors import KitError
-from kit.models.images import read_image
+from kit.models.images import AnyImages, read_image
+from kit.world.scenes import Scenes
+
+Picks = slice | Sequence[int] | np.ndarray | Tensor  # some images of a set: numbers, or yes and no for each
 
 
 class ImageSet(Protocol):
@@ -40,6 +43,9 @@ class ImageSet(Protocol):
 
     def __getitem__(self, number: int): ...
 
+    def take(self, images: "Picks") -> "ImageSet":
+        """Some of the images with their labels."""
+
     def read(self, number: int) -> Read:
         """One image as a pass takes it in; nothing that is wrong with it is raised."""
 
@@ -50,8 +56,19 @@ class ImageSet(Protocol):
         """What the file of an image is known by as untouched; None where `digest` is over its content."""
 
 
+class OneByOne:
+    """Pictures that are read one by one as they are asked for."""
+
+    def __getitem__(self, number: int) -> Image.Image:
+        """One RGB picture; raises `KitError` where it cannot be read, and lists it."""
+        read = self.read(number)
+        if read.image is None:
+            raise KitError(read.why)
+        return read.image
+
+
 @dataclass
-class ImageFolder:
+class ImageFolder(OneByOne):
     """Image files below a folder, read one by one as they are asked for.
 
     Attributes:
@@ -81,14 +98,7 @@ class ImageFolder:
             self.damaged[number] = found.why
         return found
 
-    def __getitem__(self, number: int) -> Image.Image:
-        """The RGB picture of one file; raises `KitError` on a damaged one, and lists it."""
-        found = self.read(number)
-        if found.image is None:
-            raise KitError(found.why)
-        return found.image
-
-    def take(self, images) -> "ImageFolder":
+    def take(self, images: Picks) -> "ImageFolder":
         """Some of the images with their labels, in the order in which they are named.
 
         Args:
@@ -119,6 +129,29 @@ class ImageFolder:
         """sha256 over names and sizes of the files: nothing is read for it."""
         lines = (f"{name}\t{_size(self.path(n))}\n" for n, name in enumerate(self.names))
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass
+class PaperSet(ImageFolder):
+    """The images of a published data set that lie in a folder, with its labels.
+
+    Attributes:
+        name: of set and split.
+        notes: sentences on what differs from the published set, or that nothing does.
+    """
+
+    name: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, images: Picks) -> "PaperSet":
+        """Some of the images with their labels; see `ImageFolder.take`."""
+        taken = super().take(images)
+        return replace(taken, notes=[*self.notes, f"{len(taken):,} of these {len(self):,} were taken."])
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over names and sizes of the files and over the labels: other labels are another set."""
+        return hashlib.sha256((super().digest + self.labels.to_csv()).encode()).hexdigest()
 
 
 @dataclass
@@ -186,6 +219,9 @@ class Pictures:
         return found.hexdigest()
 
 
+Images = ImageSet | Scenes | AnyImages  # whatever `as_set` makes a set of
+
+
 def _is_path(image) -> bool:
     return isinstance(image, str | os.PathLike)
 
@@ -209,7 +245,7 @@ def _content(image) -> bytes:
     return f"{values.dtype} {values.shape} ".encode() + values.tobytes()
 
 
-def as_set(images) -> ImageSet:
+def as_set(images: Images) -> ImageSet:
     """Images as a set: a set as it is, scenes of the world with labels, whatever `preprocess` reads.
 
     Raises:

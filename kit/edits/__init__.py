@@ -1,21 +1,28 @@
 """The same run with parts replaced, and what its answers become."""
 
 from kit.edits.ablation import Ablation, ablate
-from kit.edits.answers import Answers, ask_classes, total_right
+from kit.edits.answers import Answers, ask, ask_classes, asked, total_right
+from kit.edits.by_layer import by_layer, layer_selectors
 from kit.edits.cues import by_reading, cue_effects, matched_draws, ranked
 from kit.edits.published import waterbirds_heads, waterbirds_published
-from kit.edits.stored import Asked, Reference, ask
+from kit.parts.means import Means
+
+Asked, Reference = asked, Means  # their first names, on which saved lines stand
 
 __all__ = [
     "Ablation",
     "Answers",
     "Asked",
+    "Means",
     "Reference",
     "ablate",
     "ask",
     "ask_classes",
+    "asked",
+    "by_layer",
     "by_reading",
     "cue_effects",
+    "layer_selectors",
     "matched_draws",
     "ranked",
     "total_right",

@@ -8,12 +8,14 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.model import Model
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
-from kit.parts.means import Means, batch_dim, by_image, load_means
+from kit.parts.hook_points import AttentionCall, HookPoints
+from kit.parts.means import Means, batch_dim, by_image, load_means, replaced
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select
-from kit.parts.taps import AttentionCall, Taps
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Ablation:
 
 
 def ablate(
-    model,
+    model: Model,
     pixels: Tensor | Run,
     selector: str,
     replace: str | Tensor = "mean",
@@ -106,26 +108,25 @@ def ablate(
             f'"{model.name}" was changed after this run of it, so the run no longer says what it does; '
             "make it anew with kit.parts.run(model, pixels)."
         )
-    run = pixels if isinstance(pixels, Run) else Run.of(model, pixels)
+    run = pixels if isinstance(pixels, Run) else checked_run(model, pixels)
     before = run.representation
     if effect == "direct":
-        embedding = before + _direct(run, selector, chosen, replace, means)
+        parts = run.vectors(selector).sum(1)
+        embedding = replaced(before, parts, _in_place(run, chosen, replace, means))
     else:
-        taps = _Replace(run, chosen, means if replace == "mean" else None)
-        embedding = forward(model, run.frozen, run.pixels, taps) if chosen else before
+        hook_points = _Replace(run, chosen, means if replace == "mean" else None)
+        embedding = forward(model, run.frozen, run.pixels, hook_points) if chosen else before
     return Ablation(embedding, before, effect, means_id)
 
 
-def _direct(run: Run, selector: str, chosen: list[int], replace, means: Means | None) -> Tensor:
-    """Sum over the chosen parts of replacement minus part, [batch, embed]."""
-    parts = run.vectors(selector)
+def _in_place(run: Run, chosen: list[int], replace, means: Means | None) -> Tensor | float:
+    """The sum of what stands in the place of the chosen parts, [batch or 1, embed]; 0 for nothing."""
     if isinstance(replace, Tensor):
-        new = replace.to(parts).expand_as(parts)
-    elif replace == "mean":
-        new = means.parts[chosen].to(parts) * run.norm[:, None, None]
-    else:
-        new = torch.zeros_like(parts)
-    return (new - parts).sum(1)
+        return replace.to(run.representation).sum(0)
+    if replace == "mean" and chosen:
+        parts = means.of_parts(list(run.index["name"].iloc[chosen]))
+        return parts.to(run.representation).sum(0) * run.norm[:, None]
+    return 0.0
 
 
 def _check_total(parts: pd.DataFrame, replace: str | Tensor) -> None:
@@ -139,7 +140,7 @@ def _check_total(parts: pd.DataFrame, replace: str | Tensor) -> None:
         )
 
 
-class _Replace(Taps):
+class _Replace(HookPoints):
     """Puts means, or zeros, in the place of sources while the tower runs."""
 
     def __init__(self, run: Run, chosen: list[int], means: Means | None):

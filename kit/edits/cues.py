@@ -135,7 +135,8 @@ def matched_draws(
 
     Returns:
         Rows of the index, int [draw, head], and how many times larger the chosen head is than the one in its
-        place, [draw, head]: `Answers.after` takes that as `stretch`, to make sizes equal too.
+        place, [draw, head]: `Answers.after` takes that as `stretch`, to make sizes equal too. A head that
+        writes nothing cannot be made as large; its factor is 1.
 
     Raises:
         KitError: nothing chosen, a part that is no head, more heads chosen than are left to draw from.
@@ -159,8 +160,8 @@ def matched_draws(
             free = [n for n in like[place] if n not in taken]
             draw[place] = rng.choice(free)
             taken.append(draw[place])
-    tiny = np.finfo(np.float64).tiny
-    return found, sizes[rows][None] / np.maximum(sizes[found], tiny)
+    nothing = sizes[found] == 0  # times whatever
+    return found, np.where(nothing, 1.0, sizes[rows][None] / np.where(nothing, 1.0, sizes[found]))
 
 
 def _like(index: pd.DataFrame, sizes: np.ndarray, row: int, pool: list[int]) -> list[int]:

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from kit.maps.passes import look, patches, pattern_gradients, rows_read
+from kit.models.model import Model
 
 
-def raw_attention(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def raw_attention(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """How much the last layer's class token attends to each patch, mean over heads.
 
     Asks no direction: the map is the same for every class. In towers that pool patches, the mean over the
@@ -28,7 +29,7 @@ def raw_attention(model, pixels: Tensor, directions: Tensor) -> Tensor:
     return patches(model, seen.calls[-1].pattern(tuple(rows)).mean((1, 2)))  # over heads and rows
 
 
-def rollout(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def rollout(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """Attention followed through all layers, as if each passed on half of what it got.
 
     The product over layers of (pattern + identity) / 2, patterns averaged over heads; its class row.
@@ -42,7 +43,7 @@ def rollout(model, pixels: Tensor, directions: Tensor) -> Tensor:
     return patches(model, rolled([(c.pattern().mean(1), 0.5) for c in seen.calls], model))
 
 
-def gradcam(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def gradcam(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """The last layer's attention, each head weighed by how it moves the score, on average over patches.
 
     Args:
@@ -66,7 +67,7 @@ def gradcam(model, pixels: Tensor, directions: Tensor) -> Tensor:
     return patches(model, (pattern * weight).mean((1, 2)).clamp(min=0))
 
 
-def rolled(layers: list[tuple[Tensor, float]], model) -> Tensor:
+def rolled(layers: list[tuple[Tensor, float]], model: Model) -> Tensor:
     """The rows that are read of the product of (matrix + identity) times a factor, mean, [batch, token]."""
     total = None
     for matrix, factor in layers:

@@ -9,12 +9,13 @@ from torch.nn.functional import layer_norm, linear, normalize
 
 from kit.errors import KitError
 from kit.maps.passes import Seen, look, patches, plain_graph
+from kit.models.model import Model
 from kit.models.nodes import aten
 from kit.parts.frozen import FrozenGraph
-from kit.parts.taps import AttentionCall
+from kit.parts.hook_points import AttentionCall
 
 
-def patch_cosine(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def patch_cosine(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """Cosine of each final patch token with the direction, put through the last norm and the projection.
 
     Args:
@@ -34,7 +35,7 @@ def patch_cosine(model, pixels: Tensor, directions: Tensor) -> Tensor:
     return _cosines(model, frozen.after_norm[norm], seen.norms[0], directions, what)
 
 
-def value_only(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def value_only(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """The same with a last layer in which each token reads its own value alone; residual and MLP stay.
 
     Args, returns, raises: as `patch_cosine`.
@@ -48,7 +49,7 @@ def value_only(model, pixels: Tensor, directions: Tensor) -> Tensor:
     return _cosines(model, frozen.after_norm[norm], seen.norms[0], directions, what)
 
 
-def clearclip(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def clearclip(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """The same from the last layer's heads alone, without residual and MLP, queries attending to queries.
 
     Args, returns, raises: as `patch_cosine`; also raises where the last layer's heads are read by anything
@@ -72,7 +73,7 @@ def _self_self(call: AttentionCall) -> Tensor:
     return replace(call, key=call.query).pattern() @ call.value
 
 
-def _last_norm(model, pixels: Tensor, what: str) -> tuple[FrozenGraph, torch.fx.Node]:
+def _last_norm(model: Model, pixels: Tensor, what: str) -> tuple[FrozenGraph, torch.fx.Node]:
     """The layer norm between the stream and the projection, which sees every token."""
     frozen = plain_graph(model, pixels, what)
     norms = [n for n in frozen.norms if n.target is aten.layer_norm.default]
@@ -84,7 +85,7 @@ def _last_norm(model, pixels: Tensor, what: str) -> tuple[FrozenGraph, torch.fx.
     return frozen, norms[0]
 
 
-def _projection(model, frozen: FrozenGraph, what: str) -> Callable[[Tensor], Tensor]:
+def _projection(model: Model, frozen: FrozenGraph, what: str) -> Callable[[Tensor], Tensor]:
     """What writes the last layer's heads to the stream."""
     attention = frozen.trace.layer_calls[-1]
     node, features = attention.projection or (None, [])
@@ -98,7 +99,7 @@ def _projection(model, frozen: FrozenGraph, what: str) -> Callable[[Tensor], Ten
     return lambda heads: linear(heads, weight, *bias)
 
 
-def _cosines(model, matrix: Tensor, tokens: Tensor, directions: Tensor, what: str) -> Tensor:
+def _cosines(model: Model, matrix: Tensor, tokens: Tensor, directions: Tensor, what: str) -> Tensor:
     """Cosine of each patch with its image's direction; `matrix` [dim, embed] projects what the norm gives."""
     expected = model.prefix_tokens + model.grid[0] * model.grid[1]
     if tokens.shape[1] != expected:

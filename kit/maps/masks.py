@@ -12,6 +12,7 @@ from torchvision.transforms.functional import InterpolationMode
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.model import Model
 
 PROTOCOLS = ("aligned", "released")
 # what changes numbers and leaves each pixel in its place
@@ -72,7 +73,7 @@ def spread(maps: Tensor, size: tuple[int, int]) -> Spread:
     return Spread(heat.round(decimals=4), found)  # what only rounding tells apart is a tie
 
 
-def seen_mask(model, mask, size: tuple[int, int] | None = None, protocol: str = "aligned") -> Tensor:
+def seen_mask(model: Model, mask, size: tuple[int, int] | None = None, protocol: str = "aligned") -> Tensor:
     """A true mask as the tower sees its picture.
 
     Args:
@@ -121,7 +122,7 @@ def seen_mask(model, mask, size: tuple[int, int] | None = None, protocol: str = 
     return expect_seen(seen, model)
 
 
-def expect_seen(seen: Tensor, model) -> Tensor:
+def expect_seen(seen: Tensor, model: Model) -> Tensor:
     """The mask, if it has the tower's size."""
     if tuple(seen.shape) != tuple(model.image_size):
         raise KitError(

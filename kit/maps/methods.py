@@ -8,13 +8,14 @@ from kit.errors import KitError, nearest
 from kit.maps.attention import gradcam, raw_attention, rollout
 from kit.maps.dense import clearclip, patch_cosine, value_only
 from kit.maps.relevance import partial_lrp, transformer_attribution
-from kit.parts.runs import run
+from kit.models.model import Model
+from kit.parts.checked import run
 
 Method = Callable[[object, Tensor, Tensor], Tensor]
 OURS = "token heatmap"
 
 
-def token_heatmap(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def token_heatmap(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """What all heads add to the score from each patch: the part of the exact sum that has a place.
 
     Args:

@@ -6,14 +6,16 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError
+from kit.models.model import Model
+from kit.parts.checked import compared_graph
 from kit.parts.frozen import FrozenGraph, frozen_graph
-from kit.parts.runs import compared_graph, forward
-from kit.parts.taps import AttentionCall, Taps, tapped
+from kit.parts.hook_points import AttentionCall, HookPoints, hooked
+from kit.parts.runs import forward
 
 Change = Callable[[AttentionCall], Tensor]
 
 
-class Seen(Taps):
+class Seen(HookPoints):
     """Attention calls and the last norm of one pass.
 
     Args:
@@ -44,7 +46,7 @@ class Seen(Taps):
         return out
 
 
-class _Patterns(Taps):
+class _Patterns(HookPoints):
     """Writes attention out, so that gradients reach its patterns."""
 
     def __init__(self):
@@ -55,7 +57,7 @@ class _Patterns(Taps):
         return self.patterns[-1] @ call.value
 
 
-def plain_graph(model, pixels: Tensor, what: str) -> FrozenGraph:
+def plain_graph(model: Model, pixels: Tensor, what: str) -> FrozenGraph:
     """The frozen graph of a tower whose tokens are the same in every layer, for a pass over `pixels`.
 
     Raises:
@@ -71,7 +73,7 @@ def plain_graph(model, pixels: Tensor, what: str) -> FrozenGraph:
     return frozen
 
 
-def look(model, pixels: Tensor, what: str, change: Change | None = None) -> Seen:
+def look(model: Model, pixels: Tensor, what: str, change: Change | None = None) -> Seen:
     """One pass of a plain tower with its attention calls kept.
 
     Args:
@@ -87,20 +89,20 @@ def look(model, pixels: Tensor, what: str, change: Change | None = None) -> Seen
     return seen
 
 
-def rows_read(model, layer: int) -> list[int]:
+def rows_read(model: Model, layer: int) -> list[int]:
     """Tokens of a layer's output that the representation reads by itself: the class token, or all pooled."""
     frozen = frozen_graph(model)
     source = next(s for s in frozen.sources if s.kind == "head" and s.layer == layer)
     return list(range(source.readout.tokens)) if source.readout.rows is None else list(source.readout.rows)
 
 
-def patches(model, tokens: Tensor) -> Tensor:
+def patches(model: Model, tokens: Tensor) -> Tensor:
     """Tokens [batch, token] without class and register tokens, on the grid, [batch, row, col]."""
     return tokens[:, model.prefix_tokens :].unflatten(1, model.grid)
 
 
 def pattern_gradients(
-    model, pixels: Tensor, directions: Tensor, what: str
+    model: Model, pixels: Tensor, directions: Tensor, what: str
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Attention patterns, and how the cosine of each image with its direction changes with them.
 
@@ -113,10 +115,10 @@ def pattern_gradients(
         Patterns and derivatives of each layer, [batch, head, query, key].
     """
     model.check_pixels(pixels)
-    frozen, taps = plain_graph(model, pixels, what), _Patterns()
+    frozen, hook_points = plain_graph(model, pixels, what), _Patterns()
     model.passes["image"] += 1
     with torch.enable_grad():
-        found = tapped(frozen)(pixels.detach().clone().requires_grad_(), taps)  # [batch, embed]
+        found = hooked(frozen)(pixels.detach().clone().requires_grad_(), hook_points)  # [batch, embed]
         score = torch.nn.functional.cosine_similarity(found, directions, dim=-1)
-        gradients = torch.autograd.grad(score.sum(), taps.patterns)
-    return [p.detach() for p in taps.patterns], list(gradients)
+        gradients = torch.autograd.grad(score.sum(), hook_points.patterns)
+    return [p.detach() for p in hook_points.patterns], list(gradients)

@@ -13,8 +13,9 @@ from torch import Tensor, fx
 from kit.errors import KitError
 from kit.maps.attention import rolled
 from kit.maps.passes import patches, pattern_gradients, plain_graph, rows_read
+from kit.models.model import Model
 from kit.models.nodes import MOVES, SDPA, aten, module_path
-from kit.parts.taps import attention_call
+from kit.parts.hook_points import attention_call
 
 # what hands its relevance on as it is
 PASSED = {
@@ -42,7 +43,7 @@ PLACED = MOVES | {
 POOLED = {aten.mean.dim, aten.sum.dim_IntList}
 
 
-def partial_lrp(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def partial_lrp(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """Relevance of the last layer's attention from the class token to each patch, mean over heads.
 
     Args:
@@ -63,7 +64,7 @@ def partial_lrp(model, pixels: Tensor, directions: Tensor) -> Tensor:
     return patches(model, last.clamp(min=0)[:, :, rows_read(model, model.layers - 1)].mean((1, 2)))
 
 
-def transformer_attribution(model, pixels: Tensor, directions: Tensor) -> Tensor:
+def transformer_attribution(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """Relevance of every layer's attention times its gradient, rolled out over the layers.
 
     The product over layers of identity + mean over heads of (gradient · relevance), negative ones left out;
@@ -86,7 +87,7 @@ def transformer_attribution(model, pixels: Tensor, directions: Tensor) -> Tensor
 
 @torch.no_grad()
 def pattern_relevance(
-    model, pixels: Tensor, directions: Tensor, what: str, last_only: bool = False
+    model: Model, pixels: Tensor, directions: Tensor, what: str, last_only: bool = False
 ) -> list[Tensor]:
     """Relevance of attention patterns for the score of each image with its direction.
 

@@ -10,13 +10,14 @@ from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from kit.axes import expect_shape
-from kit.data.sets import as_set
+from kit.data.sets import Images, ImageSet, as_set
 from kit.errors import KitError
 from kit.maps.masks import seen_mask, spread
 from kit.maps.methods import chosen_methods
 from kit.measures import Segmentation, segmentation_table
 from kit.models.directions import Directions
 from kit.models.images import read_image
+from kit.models.model import Model
 
 
 @dataclass
@@ -45,8 +46,8 @@ class Segmented:
 
 
 def segment(
-    model,
-    images,
+    model: Model,
+    images: Images,
     directions,
     masks=None,
     methods=None,
@@ -129,7 +130,9 @@ class _Kept:
         self.seen: list[Tensor] = []
         self.skipped: dict[int, str] = {}
 
-    def take(self, model, pixels: Tensor, vectors: Tensor, seen: Tensor, classes: Tensor | None) -> None:
+    def take(
+        self, model: Model, pixels: Tensor, vectors: Tensor, seen: Tensor, classes: Tensor | None
+    ) -> None:
         if classes is None:
             classes = (normalize(model.encode_image(pixels), dim=-1) @ vectors.T).argmax(1).cpu()
         own = vectors[classes] - vectors.mean(0)  # [batch, embed]
@@ -150,7 +153,7 @@ class _Kept:
         return Segmented(self.results, torch.cat(self.classes), protocol, self.skipped, maps, seen)
 
 
-def _vectors(model, directions) -> Tensor:
+def _vectors(model: Model, directions) -> Tensor:
     vectors = directions.vectors if isinstance(directions, Directions) else directions
     if not isinstance(vectors, Tensor):
         raise KitError(f"directions should be a tensor [class, embed], not {type(vectors).__name__}.")
@@ -172,7 +175,7 @@ def _given(classes, images: int, known: int) -> Tensor:
     return numbers.long()
 
 
-def _masks(images, source, masks):
+def _masks(images: ImageSet, source, masks):
     """The mask of an image by its number."""
     if masks is None:
         if hasattr(source, "mask"):

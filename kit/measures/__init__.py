@@ -1,7 +1,7 @@
 """Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
 from kit.measures.agreement import Agreement, agreement
-from kit.measures.answers import accuracy, confusions, hits, worst_group
+from kit.measures.answers import accuracy, answer_changes, confusions, hits, worst_group
 from kit.measures.changes import Resampled, changes, in_percent, resampled
 from kit.measures.groups import GroupBootstrap
 from kit.measures.intervals import (
@@ -26,6 +26,7 @@ __all__ = [
     "WorstGroup",
     "accuracy",
     "agreement",
+    "answer_changes",
     "average_precision",
     "bootstrap_gap",
     "bootstrap_interval",

@@ -1,6 +1,7 @@
 """Right and wrong answers: hits, accuracies, what is taken for what."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -69,6 +70,46 @@ def worst_group(right: Tensor, groups: Tensor) -> tuple[int, float]:
     shares = {int(g): float(right[groups == g].float().mean()) for g in groups.unique()}
     worst = min(shares, key=shares.get)
     return worst, shares[worst]
+
+
+class Changed(NamedTuple):
+    """Answers that an intervention changed.
+
+    Attributes:
+        lost, won: whether each image's answer became wrong, or right, bool [image].
+        other: whether it changed from one wrong answer to another, bool [image].
+        said, now: numbers of the answers before and after, int64 [image].
+        order: numbers of the images whose answer changed: those that became wrong first, then those that
+            became right, the clearest of each first.
+    """
+
+    lost: Tensor
+    won: Tensor
+    other: Tensor
+    said: Tensor
+    now: Tensor
+    order: list[int]
+
+
+def answer_changes(before: Tensor, after: Tensor, labels: Tensor) -> Changed:
+    """Which answers an intervention changed, on the same images.
+
+    Args:
+        before, after: scores, [image, text].
+        labels: number of the right text, int [image]. A tie with a wrong text is wrong, as in `hits`.
+
+    Example:
+        >>> before, after = torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+        >>> answer_changes(before, after, torch.tensor([0, 0])).order
+        [0]
+    """
+    said, now = before.argmax(1), after.argmax(1)
+    was, still = hits(before, labels), hits(after, labels)
+    lost, won = was & ~still, ~was & still
+    other = (said != now) & ~lost & ~won
+    lead = (after.gather(1, now[:, None]) - after.gather(1, said[:, None]))[:, 0]  # of the new answer
+    order = torch.argsort(lead + 10 * lost + 5 * won, descending=True, stable=True)
+    return Changed(lost, won, other, said, now, [i for i in order.tolist() if said[i] != now[i]])
 
 
 def confusions(scores: Tensor, labels: Tensor, names: Sequence[str], top: int = 10) -> pd.DataFrame:

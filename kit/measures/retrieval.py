@@ -10,11 +10,12 @@ def precision_at_k(neighbours, codes, queries=None) -> np.ndarray:
 
     Args:
         neighbours: numbers of the nearest images, the query not among them, [query, k].
-        codes: value of the attribute of each image, [image].
+        codes: value of the attribute of each image, [image]; of several attributes [image, attribute].
         queries: number of each query among the images; None = the queries are all images, in order.
 
     Returns:
-        float64 [query], 0-1. Its mean is what `chance_precision` says where the ranking knows nothing.
+        float64 [query] or [query, attribute], 0-1. Its mean is what `chance_precision` says where the
+        ranking knows nothing.
 
     Raises:
         KitError: neighbours of another shape, a number that no image has, a query among its own neighbours.

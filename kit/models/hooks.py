@@ -10,10 +10,14 @@ one call to the next is noticed.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
+
+if TYPE_CHECKING:
+    from kit.models.model import Model
 
 Hook = Callable[..., object]
 # one hook: the table in which it stands, by identity, and its number there
@@ -33,7 +37,7 @@ class Hooks:
     early: bool
 
 
-def library_forward(model, hooks: list[Hooks], pixels: Tensor) -> tuple[Tensor, frozenset[Key]]:
+def library_forward(model: "Model", hooks: list[Hooks], pixels: Tensor) -> tuple[Tensor, frozenset[Key]]:
     """The library's own representation with all hooks, and the hooks that changed something on the way.
 
     Args:

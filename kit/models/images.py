@@ -5,6 +5,7 @@ import io
 import os
 import stat
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from PIL import Image, UnidentifiedImageError, features
 
 from kit.errors import KitError, nearest, shown
 
+# whatever is read as one picture, a batch of pictures, or a list of them
+AnyImages = str | os.PathLike | bytes | Image.Image | np.ndarray | torch.Tensor | Sequence
 MAX_PIXELS = 100_000_000  # a picture of 10,000 x 10,000; decoded it takes 300 MB
 MAX_RATIO = 100  # longest over shortest side; a resize of the shortest side multiplies the longest
 MAX_BYTES = 1 << 30  # of a file: more than any picture of so many pixels takes, 16 bits and not compressed

@@ -127,7 +127,7 @@ def _classes_in(state: dict[str, Tensor], model: nn.Module) -> int:
     return weight.shape[0] if weight is not None and weight.ndim else 0
 
 
-def wrap(name, pretrained, model, labels, preprocess, device, notes) -> Model:
+def wrap(name, pretrained, model: nn.Module, labels, preprocess, device, notes) -> Model:
     """A `Model` around a filled timm module."""
     model = model.to(device).eval().requires_grad_(False)
     head = class_head(model)

@@ -1,5 +1,7 @@
 """How much memory a pass of a tower takes, read from its recorded graph."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import fx
 
@@ -8,8 +10,11 @@ from kit.models.build import free_memory
 from kit.models.nodes import MOVES, Value, shape_for
 from kit.models.trace import trace_of
 
+if TYPE_CHECKING:
+    from kit.models.model import Model
 
-def pass_memory(model, batch: int) -> int:
+
+def pass_memory(model: "Model", batch: int) -> int:
     """Bytes that the values of one forward pass take at most, weights aside.
 
     Walks the recorded graph in order and counts what is alive: a value lives from the operation that
@@ -43,7 +48,7 @@ def pass_memory(model, batch: int) -> int:
     return most
 
 
-def check_pass(model, batch: int) -> int:
+def check_pass(model: "Model", batch: int) -> int:
     """The estimate of `pass_memory`, or an error where so much is not free.
 
     Raises:

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
-from kit.models.images import read_image
+from kit.models.images import AnyImages, read_image
 from kit.models.output import expect_representation
 from kit.models.stamp import Stamp, sample_of, weights_of
 from kit.models.text import TextTower
@@ -129,7 +129,7 @@ class Model:
             self._hash = (stamp, hash_weights(self.tower))
         return self._hash[1]
 
-    def preprocess(self, images) -> Tensor:
+    def preprocess(self, images: AnyImages) -> Tensor:
         """Pixels as the tower reads them, by the library's own transform.
 
         Transparent pixels are laid on white; see `kit.models.images.read_image` for
@@ -159,7 +159,7 @@ class Model:
         """The transform in words: what moments and stores say of how images became pixels."""
         return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\s+", " ", str(self.transform)))
 
-    def viewed(self, images) -> list[Image.Image]:
+    def viewed(self, images: AnyImages) -> list[Image.Image]:
         """What the tower sees of each image: cropped, resized, colours put back.
 
         Args:
@@ -365,7 +365,7 @@ class Model:
         return replace(self, **copies, class_head=head, notes=[*self.notes])
 
 
-def read_images(images) -> list[Image.Image]:
+def read_images(images: AnyImages) -> list[Image.Image]:
     """A list of RGB pictures from one image, a list of them, or a batch tensor."""
     batch = isinstance(images, Tensor | np.ndarray) and images.ndim == 4
     if not batch and not isinstance(images, list | tuple):

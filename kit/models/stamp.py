@@ -113,8 +113,10 @@ class Stamp:
     def _same_types(self) -> bool:
         if weights_of(self._tensors) == self.weights:
             return True
+        if _types(self._tensors) != self._types:
+            return False
         self.weights = self._take_weights()
-        return _types(self._tensors) == self._types
+        return True
 
     def settle(self) -> None:
         """Leave the plain attributes out from now on that are others now: a forward has just written them."""

@@ -8,6 +8,7 @@ graph reads the module's own parameters: nothing is copied.
 import operator
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import torch
@@ -22,6 +23,9 @@ from kit.models.kept import Kept, said_if_slow
 from kit.models.nodes import EXAMPLE_BATCH, aten, image_dependent, known, path_in, shape_of
 from kit.models.output import expect_representation
 from kit.models.stamp import Stamp
+
+if TYPE_CHECKING:
+    from kit.models.model import Model
 
 
 class Trace:
@@ -84,7 +88,7 @@ class Record:
     editing: frozenset[Key]
 
 
-def trace_of(model) -> Trace:
+def trace_of(model: "Model") -> Trace:
     """The trace of a model's image tower, recorded at the first call (0.6 to 3 s) and kept while it is true.
 
     Raises:
@@ -93,13 +97,13 @@ def trace_of(model) -> Trace:
     return record_of(model).trace
 
 
-def kept_record(model) -> Record | None:
+def kept_record(model: "Model") -> Record | None:
     """The record of a model's image tower that is kept, if it is still true."""
     kept: Record | None = getattr(model, "_record", None)
     return kept if kept is not None and kept.tower is model.tower and kept.stamp.holds() else None
 
 
-def record_of(model, editing: frozenset[Key] | None = None, kept: Record | None = None) -> Record:
+def record_of(model: "Model", editing: frozenset[Key] | None = None, kept: Record | None = None) -> Record:
     """The record of a model's image tower; made anew once modules, hooks or attributes are others.
 
     Args:
@@ -124,7 +128,7 @@ def record_of(model, editing: frozenset[Key] | None = None, kept: Record | None 
     return model._record
 
 
-def hooks_of(model, kept: Record | None = None) -> list[Hooks]:
+def hooks_of(model: "Model", kept: Record | None = None) -> list[Hooks]:
     """The forward hooks that are set on a model's tower now; `kept` as for `record_of`."""
     kept = kept or kept_record(model)
     return (Stamp(model.tower) if kept is None else kept.stamp).hooks

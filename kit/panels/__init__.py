@@ -1,6 +1,8 @@
 """Panels: how a hand reaches the kit. State and sentences without widgets; thin views that only draw."""
 
+from kit.models import untrained
 from kit.panels.ablations import Ablations
+from kit.panels.any_model import AnyModel
 from kit.panels.explorer import Explorer
 from kit.panels.groups import Groups
 from kit.panels.head_tokens import HeadTokens
@@ -8,15 +10,17 @@ from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.pictures import picture
 from kit.panels.retrieval import Retrieval
-from kit.panels.scores import prompt_directions
 from kit.panels.segmenter import Segmenter
 from kit.panels.selection import Selection
 from kit.panels.spans import Spans
-from kit.panels.tower_cases import examine, untrained
-from kit.panels.towers import Towers
+from kit.parts import examine
+from kit.projections.prompts import prompt_directions
+
+Towers = AnyModel  # its first name, on which saved lines stand
 
 __all__ = [
     "Ablations",
+    "AnyModel",
     "BarPanel",
     "Explorer",
     "Groups",
@@ -28,7 +32,6 @@ __all__ = [
     "Segmenter",
     "Selection",
     "Spans",
-    "Towers",
     "examine",
     "picture",
     "prompt_directions",

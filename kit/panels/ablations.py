@@ -8,7 +8,9 @@ import ipywidgets as w
 import pandas as pd
 from PIL import Image
 
-from kit.panels.ablation_cases import Ablated, AblationCases, Choice
+from kit.data.sets import Images
+from kit.models.model import Model
+from kit.panels.ablated_accuracy import Ablated, AblatedAccuracy, Choice
 from kit.panels.charts import (
     BARS_WIDTH,
     CURVE_HEIGHT,
@@ -37,8 +39,8 @@ class Ablations(StatePanel):
         model: from `kit.load`.
         images: what the store was collected from; None draws scenes.
         store: of these images; None collects one, which takes seconds.
-        references: reference sets to choose from, `kit.edits.Reference`; None collects one.
-        asked: questions, `kit.edits.Asked`; None asks for the attributes of the world.
+        references: reference sets to choose from, `kit.edits.Means`; None collects one.
+        asked: questions, `kit.edits.Answers`; None asks for the attributes of the world.
         state: a state string as the panel shows it.
 
     Raises:
@@ -51,9 +53,17 @@ class Ablations(StatePanel):
         'With 24 of 50 parts (L0-3.attn) replaced by means over …'
     """
 
-    def __init__(self, model, images=None, store=None, references=None, asked=None, state: str | None = None):
+    def __init__(
+        self,
+        model: Model,
+        images: Images | None = None,
+        store=None,
+        references=None,
+        asked=None,
+        state: str | None = None,
+    ):
         super().__init__()
-        self.cases = AblationCases(model, images, store, references, asked)
+        self.cases = AblatedAccuracy(model, images, store, references, asked)
         self.selection = Selection.parse(state) if state is not None else self.cases.first()
         self._begin()
 
@@ -197,11 +207,11 @@ class Ablations(StatePanel):
             self.choose(image=change.new)
 
 
-def as_code(state: Selection, cases: AblationCases) -> str:
+def as_code(state: Selection, cases: AblatedAccuracy) -> str:
     """Lines that compute what a state shows, without a panel."""
     name, cls = state.texts[0], ", cls='L*.H*'" if state.tokens else ""
     tokens = ", tokens='cls'" if cases.cls_known else ""
-    reference = "None" if state.replace == "zero" else f"...  # kit.edits.Reference of {state.image}"
+    reference = "None" if state.replace == "zero" else f"...  # kit.edits.Means of {state.image}"
     return "\n".join(
         [
             "import kit",
@@ -209,14 +219,14 @@ def as_code(state: Selection, cases: AblationCases) -> str:
             f"images = ...  # those of the store: {cases.store.name}",
             f"store = kit.collect(model, images, 'store', {cases.store.name!r}{tokens})",
             f"reference = {reference}",
-            f"asked = kit.edits.ask(model, store, {name!r})  # or kit.edits.Asked",
+            f"asked = kit.edits.ask(model, store, {name!r})  # or kit.edits.asked",
             f"after = asked.after({state.selector!r}, reference{cls})  # cosines, [image, text]",
             "kit.measures.hits(after, asked.truth).double().mean()",
         ]
     )
 
 
-def _charts(kind, found: Ablated, state: Selection, cases: AblationCases) -> list:
+def _charts(kind, found: Ablated, state: Selection, cases: AblatedAccuracy) -> list:
     """Both charts on sheets of a kind."""
     name = state.texts[0]
     bars = kind(BARS_WIDTH, bars_height(found.rows), "Accuracy, as it is and with the parts replaced")
@@ -236,7 +246,7 @@ def _changed_line(found: Ablated) -> str:
     return f"Answers that changed: {found.lost} became wrong, {found.won} right{wrong}."
 
 
-def _figures(found: Ablated, cases: AblationCases) -> str:
+def _figures(found: Ablated, cases: AblatedAccuracy) -> str:
     """The pictures whose answer changed, as HTML."""
     made = []
     for each in found.changed:
@@ -250,7 +260,7 @@ def _figures(found: Ablated, cases: AblationCases) -> str:
     return "".join(made)
 
 
-def _still(found: Ablated, cases: AblationCases, state: Selection) -> Image.Image:
+def _still(found: Ablated, cases: AblatedAccuracy, state: Selection) -> Image.Image:
     """Caption, charts and pictures, for a saved notebook."""
     charts = [sheet.image for sheet in _charts(Sheet, found, state, cases)]
     wide, tall = sum(c.width for c in charts) // FINE, max(c.height for c in charts) // FINE

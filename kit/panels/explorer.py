@@ -6,10 +6,12 @@ import html
 
 import pandas as pd
 
+from kit.data.sets import Images
 from kit.models import load
-from kit.panels.cases import Cases
+from kit.models.model import Model
 from kit.panels.controls import Controls
 from kit.panels.drawing import heat_png, panel_png
+from kit.panels.encoded import Encoded
 from kit.panels.findings import Finding
 from kit.panels.heat_panel import png_bytes
 from kit.panels.panel import Panel
@@ -41,10 +43,17 @@ class Explorer(Panel):
         'L5.H3 adds +0.081 of 0.264 to ‘a cat’, mostly from 6 of 64 tokens, 5 of them on the cat.'
     """
 
-    def __init__(self, model="stickers-l8", images=None, texts=None, state: str | None = None, means=None):
+    def __init__(
+        self,
+        model: Model | str = "stickers-l8",
+        images: Images | None = None,
+        texts=None,
+        state: str | None = None,
+        means=None,
+    ):
         super().__init__()
         model = load(model) if isinstance(model, str) else model
-        self.cases = Cases(model, images, means)
+        self.cases = Encoded(model, images, means)
         self.selection = Selection(model=model.label, image=next(iter(self.cases.pictures)))
         self.selection.texts = tuple(texts or PROMPTS)
         if self.cases.has_means(model.label):

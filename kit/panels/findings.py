@@ -8,10 +8,11 @@ import numpy as np
 from kit.errors import KitError
 from kit.panels import words
 from kit.panels.layout import GridLayout, grid_layout
-from kit.panels.scores import Scores, token_numbers
-from kit.panels.selection import Selection
+from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import Picture
 from kit.parts import select
+from kit.parts.means import replaced
+from kit.parts.part_scores import PartScores
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,14 @@ class Finding:
         return words.picked_of(self)[0] if self.picked else "nothing"
 
 
-def find(run, scores: Scores, state: Selection, picture: Picture, total: Callable | None = None) -> Finding:
+def find(
+    run, scores: PartScores, state: Selection, picture: Picture, total: Callable | None = None
+) -> Finding:
     """What a panel shows for this state: arrays, limits and sentences.
 
     Args:
         run: the cached run of the picture.
-        scores: `score_run` of the same run and state.
+        scores: `kit.parts.part_scores` of the same run and state.
         state: what is looked at.
         picture: the picture, with the world's truth where it has one.
         total: for the total effect: from rows of the index to scores [text] of the model with these
@@ -92,7 +95,7 @@ def find(run, scores: Scores, state: Selection, picture: Picture, total: Callabl
         cells = np.full(len(index), np.nan)
         cells[heads] = scores.maps[:, tokens].sum(1)
     bars = (
-        _direct_bars(scores, edited, replacement, picked)
+        _direct_bars(scores, edited, replacement, picked, off)
         if total is None
         else _total_bars(total, picked, off)
     )
@@ -117,13 +120,15 @@ def find(run, scores: Scores, state: Selection, picture: Picture, total: Callabl
 
 
 def _direct_bars(
-    scores: Scores, edited: np.ndarray, replacement: np.ndarray, picked: list[int]
+    scores: PartScores, edited: np.ndarray, replacement: np.ndarray, picked: list[int], off: list[int]
 ) -> np.ndarray:
     """Bars where the sum is changed and nothing else, [text, 3]."""
+    mine, instead = edited[picked].sum(0), replacement[picked].sum(0)
     # the representation itself, so that the first bar does not come from the parts it is compared with
-    whole = scores.whole + (edited - scores.parts).sum(0)
-    mine = (edited - replacement)[picked].sum(0)
-    return np.stack([whole, whole - mine, replacement.sum(0) + mine], axis=1)
+    whole = replaced(scores.whole, scores.parts[off].sum(0), replacement[off].sum(0))
+    return np.stack(
+        [whole, replaced(whole, mine, instead), replaced(replacement.sum(0), instead, mine)], axis=1
+    )
 
 
 def _total_bars(total: Callable, picked: list[int], off: list[int]) -> np.ndarray:

@@ -7,7 +7,7 @@ import pandas as pd
 from PIL import Image, ImageDraw
 
 from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colour_bar, colours, hatch, write
-from kit.panels.group_cases import GroupCases, GroupFinding
+from kit.panels.group_accuracy import GroupAccuracy, GroupFinding
 from kit.panels.heat_panel import png_bytes
 
 WIDTH, TRACK = 1080, 230
@@ -47,7 +47,7 @@ def _bar(value: float, low: float, high: float, look: str) -> str:
     )
 
 
-def groups_png(found: GroupFinding, cases: GroupCases, title: str) -> bytes:
+def groups_png(found: GroupFinding, cases: GroupAccuracy, title: str) -> bytes:
     """Grid and bars side by side, caption and truth below, as PNG bytes."""
     grid, cell = cases.layout, 44
     body = max(24 + cell * grid.rows + 40, 40 + 40 * len(found.table))
@@ -61,7 +61,7 @@ def groups_png(found: GroupFinding, cases: GroupCases, title: str) -> bytes:
     return png_bytes(sheet)
 
 
-def _draw_cells(pen, found: GroupFinding, cases: GroupCases, corner, cell: int) -> None:
+def _draw_cells(pen, found: GroupFinding, cases: GroupAccuracy, corner, cell: int) -> None:
     x0, y0 = corner
     grid, values = cases.layout, cases.layout.spread(found.cells)
     fills = colours(values, cases.limit)
@@ -116,7 +116,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     return lines
 
 
-def grid_values(cases: GroupCases, found: GroupFinding) -> np.ndarray:
+def grid_values(cases: GroupAccuracy, found: GroupFinding) -> np.ndarray:
     """The cells as the canvas draws them, float32 [row, col]."""
     grid = cases.layout
     return grid.spread(found.cells).reshape(grid.rows, grid.cols)

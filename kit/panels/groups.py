@@ -7,7 +7,8 @@ import pandas as pd
 
 from kit.edits import Answers
 from kit.errors import KitError
-from kit.panels.group_cases import GroupCases, GroupFinding
+from kit.models.model import Model
+from kit.panels.group_accuracy import GroupAccuracy, GroupFinding
 from kit.panels.group_drawing import grid_values, groups_html, groups_png
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.panel import Sentence
@@ -42,7 +43,7 @@ class Groups(StatePanel):
 
     def __init__(
         self,
-        model,
+        model: Model,
         answers: Answers,
         effects: pd.DataFrame,
         choices: dict[str, str],
@@ -50,7 +51,7 @@ class Groups(StatePanel):
         state: str | None = None,
     ):
         super().__init__()
-        self.cases = GroupCases(model, answers, effects, choices, shares)
+        self.cases = GroupAccuracy(model, answers, effects, choices, shares)
         self.selection = Selection(model=model.name, image=answers.name, texts=tuple(answers.classes))
         first = next(iter(self.cases.choices.values()), "none")
         self.selection.change(off=first)

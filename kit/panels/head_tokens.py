@@ -7,14 +7,16 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from kit.data.sets import Images
 from kit.models import load
+from kit.models.model import Model
 from kit.panels.heat_panel import HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.saving import pixels_line
 from kit.panels.selection import split_tokens
-from kit.panels.token_cases import FILMS, Look, TokenCases, TokenState
 from kit.panels.token_controls import TokenControls
 from kit.panels.token_drawing import look_table, token_png
+from kit.panels.token_looks import FILMS, Look, TokenLooks, TokenState
 
 PROMPTS = ("a cat", "a dog", "a red thing", "a blue thing", "a thing on grass", "a thing on snow")
 
@@ -43,11 +45,17 @@ class HeadTokens(Panel):
     """
 
     def __init__(
-        self, model="stickers-l8", images=None, texts=None, spans=None, bank=None, state: str | None = None
+        self,
+        model: Model | str = "stickers-l8",
+        images: Images | None = None,
+        texts=None,
+        spans=None,
+        bank=None,
+        state: str | None = None,
     ):
         super().__init__()
         model = load(model) if isinstance(model, str) else model
-        self.cases = TokenCases(model, images, spans, bank)
+        self.cases = TokenLooks(model, images, spans, bank)
         if state is None:
             self.selection = self.cases.first_state(model.label, texts or PROMPTS)
         else:

@@ -3,15 +3,21 @@
 Nothing is computed here. Signed numbers are red above zero and blue below, with equal limits on both sides.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
 from kit.errors import KitError
 from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colours
 from kit.panels.heat_panel import png_bytes
 from kit.panels.layout import grid_layout
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FINE = 2  # pixels drawn for each pixel shown, so that letters stay sharp
 WIDTH = 760

@@ -6,10 +6,12 @@ import ipywidgets as w
 import pandas as pd
 from PIL import Image
 
+from kit.data.sets import Images
 from kit.models.images import read_image
+from kit.models.model import Model
 from kit.panels.heat_panel import HeadGrid
+from kit.panels.nearest_images import IMAGE, NearestImages, RetrievalFound, RetrievalState
 from kit.panels.panel import Sentence
-from kit.panels.retrieval_cases import IMAGE, RetrievalCases, RetrievalFound, RetrievalState
 from kit.panels.retrieval_drawing import face, precision_svg, retrieval_png, strip
 from kit.panels.saving import provenance
 from kit.panels.span_drawing import thumb
@@ -44,10 +46,17 @@ class Retrieval(StatePanel):
         'Of the 8 images nearest to image 0, 8 in L5.H0 and 3 by the full model have its background. …'
     """
 
-    def __init__(self, model="stickers-l8", images=None, store=None, labels=None, state: str | None = None):
+    def __init__(
+        self,
+        model: Model | str = "stickers-l8",
+        images: Images | None = None,
+        store=None,
+        labels=None,
+        state: str | None = None,
+    ):
         super().__init__()
         model, self.images, store, self.seed = stored(model, images, store, "L*", SEED)
-        self.cases = RetrievalCases(model, store, labels)
+        self.cases = NearestImages(model, store, labels)
         self.selection = self.cases.first_state() if state is None else RetrievalState.parse(state)
         self._thumbs: dict[int, str] = {}
         self._begin()
@@ -211,7 +220,7 @@ class Retrieval(StatePanel):
             self._sync()
 
 
-def as_code(state: RetrievalState, cases: RetrievalCases) -> str:
+def as_code(state: RetrievalState, cases: NearestImages) -> str:
     """Lines that compute what a state shows, without a panel."""
     number = cases.query(state).number
     asked = f"gallery.query({number})"

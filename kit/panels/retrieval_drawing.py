@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 from kit.panels.charts import Svg
 from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colour_bar, colours, write
 from kit.panels.heat_panel import png_bytes
+from kit.panels.nearest_images import RetrievalFound, RetrievalState, Row
 from kit.panels.pictures import LINE, SERIES, Sheet
-from kit.panels.retrieval_cases import RetrievalFound, RetrievalState, Row
 from kit.panels.span_drawing import thumb
 
 FILLS = {"head": ACCENT, "random head": SERIES[1], "layer": FAINT, "full model": INK}

@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.writing import write_file
 
 _HERE = Path(__file__).parent
@@ -51,7 +52,7 @@ class SaveBar(anywidget.AnyWidget):
         self.send({"copy": text})
 
 
-def provenance(model, data: str, seed: int | None = None, **more) -> str:
+def provenance(model: Model, data: str, seed: int | None = None, **more) -> str:
     """Where figures come from, in one line: model, its weights, images, seed, version of the kit.
 
     Args:

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colour_bar, colours, write
 from kit.panels.heat_panel import png_bytes
-from kit.panels.segment_cases import SegmentFound, SegmentState
+from kit.panels.made_masks import SegmentFound, SegmentState
 
 SIDE = 256
 # Okabe and Ito's; a pattern tells them apart too: full, stripes, dots

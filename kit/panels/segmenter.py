@@ -8,10 +8,11 @@ import pandas as pd
 
 from kit.maps import Segmented
 from kit.models.directions import Directions
+from kit.models.model import Model
 from kit.panels.heat_panel import HeatPanel
+from kit.panels.made_masks import MadeMasks, SegmentFound, SegmentState
 from kit.panels.panel import Sentence
 from kit.panels.saving import provenance
-from kit.panels.segment_cases import SegmentCases, SegmentFound, SegmentState
 from kit.panels.segment_drawing import mask_html, methods_html, segment_png
 from kit.panels.state_panel import StatePanel
 
@@ -42,7 +43,7 @@ class Segmenter(StatePanel):
 
     def __init__(
         self,
-        model,
+        model: Model,
         scenes,
         directions: Directions,
         asked: list[str] | None = None,
@@ -50,7 +51,7 @@ class Segmenter(StatePanel):
         state: str | None = None,
     ):
         super().__init__()
-        self.cases = SegmentCases(model, scenes, directions, asked, overall)
+        self.cases = MadeMasks(model, scenes, directions, asked, overall)
         self.selection = self.cases.first_state() if state is None else SegmentState.parse(state)
         self.found: SegmentFound
         self._drawn: tuple[str, str] | None = None  # picture and truth that the canvas has

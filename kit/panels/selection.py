@@ -181,5 +181,29 @@ def split_tokens(tokens: str) -> list[str]:
     return list(dict.fromkeys(t.strip() for t in tokens.split(",") if t.strip()))
 
 
+def token_numbers(tokens: str, prefix: int, shape: tuple[int, int]) -> list[int]:
+    """Numbers of the tokens that `"r3c5, cls"` names; prefix tokens come first.
+
+    Raises:
+        KitError: a token that is not there.
+
+    Example:
+        >>> token_numbers("r0c1, cls", prefix=1, shape=(2, 2))
+        [2, 0]
+    """
+    numbers = []
+    for term in split_tokens(tokens):
+        if term == "cls":
+            if not prefix:
+                raise KitError('no token "cls": this model has patches only; write "r0c0" and the like.')
+            numbers.append(0)
+            continue
+        row, col = map(int, term[1:].split("c"))
+        if row >= shape[0] or col >= shape[1]:
+            raise KitError(f'no token "{term}": there are {shape[0]} rows and {shape[1]} columns, from 0.')
+        numbers.append(prefix + row * shape[1] + col)
+    return numbers
+
+
 def _quote(text: str) -> str:
     return quote(text, safe=_READABLE)

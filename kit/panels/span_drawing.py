@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from kit.panels.drawing import FAINT, GROUND, INK, write
+from kit.panels.head_words import EXTREMES, SpanFound, SpanState
 from kit.panels.heat_panel import png_bytes
-from kit.panels.span_cases import EXTREMES, SpanFound, SpanState
 
 # Okabe and Ito's eight, and two greys: told apart by colour-blind eyes; the word stands there too.
 PALETTE = {

@@ -5,10 +5,12 @@ from functools import partial
 import ipywidgets as w
 import pandas as pd
 
+from kit.data.sets import Images
+from kit.models.model import Model
+from kit.panels.head_words import MOST_TEXTS, OWN, HeadWords, SpanFound, SpanState
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.panel import Sentence
 from kit.panels.saving import provenance
-from kit.panels.span_cases import MOST_TEXTS, OWN, SpanCases, SpanFound, SpanState
 from kit.panels.span_drawing import head_map, span_png, strip, text_list
 from kit.panels.state_panel import StatePanel
 from kit.panels.stored import stored
@@ -37,10 +39,17 @@ class Spans(StatePanel):
         '10 texts of “stickers grammar” explain 63% of what L5.H0 varies over 312 images. …'
     """
 
-    def __init__(self, model="stickers-l8", images=None, store=None, banks=None, state: str | None = None):
+    def __init__(
+        self,
+        model: Model | str = "stickers-l8",
+        images: Images | None = None,
+        store=None,
+        banks=None,
+        state: str | None = None,
+    ):
         super().__init__()
         model, self.images, store, self.seed = stored(model, images, store, "L*.H*", SEED)
-        self.cases = SpanCases(model, store, banks)
+        self.cases = HeadWords(model, store, banks)
         self.selection = self.cases.first_state() if state is None else SpanState.parse(state)
         self._begin()
 
@@ -171,7 +180,7 @@ class Spans(StatePanel):
             self._sync()
 
 
-def as_code(state: SpanState, cases: SpanCases) -> str:
+def as_code(state: SpanState, cases: HeadWords) -> str:
     """Lines that compute what a state shows, without a panel."""
     bank = cases.bank(state)
     made = {

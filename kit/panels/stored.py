@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kit.data.sets import as_set
+from kit.data.sets import Images, as_set
 from kit.errors import KitError
 from kit.models import Model, load
 from kit.parts import Store, collect
@@ -20,7 +20,7 @@ class Stored(NamedTuple):
     seed: int | None
 
 
-def stored(model, images, store, selector: str, seed: int) -> Stored:
+def stored(model: Model, images: Images, store, selector: str, seed: int) -> Stored:
     """Fill in what is not given, and check the rest.
 
     Args:

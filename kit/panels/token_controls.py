@@ -6,7 +6,7 @@ import ipywidgets as w
 
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Sentence
-from kit.panels.token_cases import FILMS, SHOWS
+from kit.panels.token_looks import FILMS, SHOWS
 
 FRAME = 700  # milliseconds between frames of a film that plays
 

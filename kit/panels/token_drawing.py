@@ -8,7 +8,7 @@ from kit.panels import pictures
 from kit.panels.drawing import FAINT, GROUND, INK, colours
 from kit.panels.heat_panel import png_bytes
 from kit.panels.pictures import FINE, Sheet
-from kit.panels.token_cases import Look, TokenState
+from kit.panels.token_looks import Look, TokenState
 from kit.panels.truth import Picture
 
 

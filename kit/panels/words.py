@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from kit.panels.scores import Scores
 from kit.panels.selection import Selection
 from kit.panels.truth import Picture
+from kit.parts.part_scores import PartScores
 
 MOST = 0.8  # "from 6 of 64 tokens": the fewest that hold this share of what points the score's way
 
@@ -22,7 +22,7 @@ def signed(value: float, digits: int = 3) -> str:
     return ("−" if value < 0 and float(text) else "+") + text
 
 
-def with_sentences(found, scores: Scores, state: Selection, picture: Picture):
+def with_sentences(found, scores: PartScores, state: Selection, picture: Picture):
     """The finding with its sentences filled in."""
     names = np.array(found.names)
     cells = "; ".join(f"{names[p]} {signed(found.cells[p])}" for p in _largest(found.cells, 3))
@@ -40,7 +40,7 @@ def with_sentences(found, scores: Scores, state: Selection, picture: Picture):
     )
 
 
-def caption(found, scores: Scores, state: Selection, picture: Picture) -> str:
+def caption(found, scores: PartScores, state: Selection, picture: Picture) -> str:
     """The finding in one sentence: who adds how much to which prompt, from which tokens."""
     text, whole = state.texts[state.text], found.bars[state.text, 0]
     if not found.picked:
@@ -110,7 +110,7 @@ def _from_tokens(found, score: float, picture: Picture) -> str:
     return said
 
 
-def _sums(found, scores: Scores, state: Selection) -> str:
+def _sums(found, scores: PartScores, state: Selection) -> str:
     bar, total = signed(found.bars[state.text, 0], 4), signed(np.nansum(found.cells), 4)
     if found.tokens:
         return f"The cells show the {_count(len(found.tokens), 'picked token')} only, {total} in all."
@@ -119,7 +119,7 @@ def _sums(found, scores: Scores, state: Selection) -> str:
     return f"All {len(found.cells)} cells add up to {total}; the bar ‘whole’ is {bar}."
 
 
-def _direction(state: Selection, scores: Scores) -> str:
+def _direction(state: Selection, scores: PartScores) -> str:
     others = len(state.texts) - 1
     if state.directions == "contrast" and others == 1:
         return f"‘{state.texts[state.text]}’ minus ‘{state.texts[1 - state.text]}’"
@@ -130,7 +130,7 @@ def _direction(state: Selection, scores: Scores) -> str:
     return f"‘{state.texts[state.text]}’ as it is"
 
 
-def _heat_alt(found, scores: Scores, picture: Picture) -> str:
+def _heat_alt(found, scores: PartScores, picture: Picture) -> str:
     if np.isnan(found.heat).any():
         why = "has heads whose maps are refused" if scores.no_maps and _has_heads(found) else "has no head"
         return f"{picture.name}. The selection {why}, so there is no map of tokens."

@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.parts.frozen import frozen_graph
 from kit.parts.moments import rows_of
 
 KEY = "cls"  # name of the array in a store
 
 
-def check_cls(model) -> None:
+def check_cls(model: Model) -> None:
     """Raise unless the model's representation is one class token, read by its heads."""
     frozen = frozen_graph(model)
     heads = [s for s in frozen.sources if s.kind == "head"]

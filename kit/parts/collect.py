@@ -10,25 +10,26 @@ from tempfile import gettempdir, mkdtemp
 
 from kit.data.locks import Lock, is_held
 from kit.data.passes import place
-from kit.data.sets import as_set
+from kit.data.sets import Images, as_set
 from kit.errors import KitError, expect_count, nearest
 from kit.models.memory import check_pass
-from kit.parts.files import check_name, listed_at
+from kit.models.model import Model
+from kit.parts.files import check_name
 from kit.parts.labels import damaged_in
-from kit.parts.means import Means, collect_means
-from kit.parts.moments import Moments, collect_moments
-from kit.parts.store_files import FILES
-from kit.parts.store_pass import collect_store
+from kit.parts.means import Means, MeansKeeper
+from kit.parts.moments import Moments, MomentsKeeper
+from kit.parts.one_pass import Request, pass_over
+from kit.parts.store_pass import StoreKeeper
 from kit.parts.stores import Store
 from kit.writing import checked_path
 
-KEPT = ("means", "moments", "store")
+KEEPERS = {keeper.kind: keeper for keeper in (MeansKeeper, MomentsKeeper, StoreKeeper)}
 PASSING, OWNER = "loupe-passing-", "owner.lock"  # folders of stores without a place, and who made them
 
 
 def collect(
-    model,
-    images,
+    model: Model,
+    images: Images,
     keep: str = "means",
     name: str | None = None,
     batch: int = 64,
@@ -80,9 +81,9 @@ def collect(
         >>> one.merge(other).count
         8
     """
-    if keep not in KEPT:
-        known = ", ".join(f'keep="{k}"' for k in KEPT)
-        raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEPT)}')
+    if keep not in KEEPERS:
+        known = ", ".join(f'keep="{k}"' for k in KEEPERS)
+        raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEEPERS)}')
     if tokens is not None and (tokens != "cls" or keep != "store"):
         raise KitError(f'no tokens="{tokens}" with keep="{keep}"; there is tokens="cls" with keep="store".')
     if path is None and place()[1] > 1:
@@ -90,26 +91,16 @@ def collect(
     name, batch, workers = check_name(name), expect_count("batch", batch), expect_count("workers", workers, 0)
     images, path = as_set(images), None if path is None else checked_path(path)
     check_pass(model, batch)
-    found = _collected(model, images, keep, name, batch, selector, path, workers, tokens)
+    where = passing_folder() if keep == "store" and path is None else path
+    keeper = KEEPERS[keep](Request(model, images, name, batch, selector, where, workers, tokens))
+    result = pass_over(keeper)
     if images.damaged is not None and path is not None:
-        images.damaged |= damaged_in(path / FILES if keep == "store" else listed_at(path), len(images))
+        images.damaged |= damaged_in(keeper.listed, len(images))
     if images.damaged and place()[0] == 0:
         why = images.damaged[min(images.damaged)]
         left = f"{len(images.damaged):,} of {len(images):,} images could not be read and are left out"
         warnings.warn(f"{left}, such as: {why}", stacklevel=2)
-    return found
-
-
-def _collected(model, images, keep, name, batch, selector, path, workers, tokens):
-    """What one pass keeps."""
-    if keep == "store":
-        return collect_store(model, images, name, batch, selector, path or passing_folder(), workers, tokens)
-    if keep == "moments":
-        selector = "L*.H*" if selector is None else selector
-        return collect_moments(model, images, name, batch, selector, path, workers)
-    if selector is not None:
-        raise KitError('means are kept of every part; leave selector out, or ask for keep="moments".')
-    return collect_means(model, images, name, batch, path, workers)
+    return result
 
 
 def _age(folder: Path) -> float:

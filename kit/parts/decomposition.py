@@ -10,11 +10,13 @@ from torch import Tensor
 
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
+from kit.models.model import Model
+from kit.parts.checked import checked_run, compared_graph
 from kit.parts.frozen import frozen_graph
+from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.paper import paper_vectors
-from kit.parts.runs import Run, compared_graph, forward
+from kit.parts.runs import Run, forward
 from kit.parts.selector import select
-from kit.parts.taps import AttentionCall, Taps
 
 SPLITS = ("layer", "head", "token")
 
@@ -60,7 +62,7 @@ class Parts:
 
 
 def decompose(
-    model, pixels: Tensor, by: str = "head", selector: str | None = None, convention: str = "exact"
+    model: Model, pixels: Tensor, by: str = "head", selector: str | None = None, convention: str = "exact"
 ) -> Parts:
     """An image representation as an exact sum of named parts.
 
@@ -104,7 +106,7 @@ def decompose(
     if selector is not None:  # an unknown part is said before the tower runs
         wanted = frozen_graph(model).index
         select(_layer_index(wanted) if by == "layer" else wanted, selector)
-    run = Run.of(model, pixels, tokens=by == "token")
+    run = checked_run(model, pixels, tokens=by == "token")
     index, everything = run.index, run.vectors()
     total = everything.sum(1)
     if convention == "paper":
@@ -121,7 +123,7 @@ def decompose(
 
 
 def scores(
-    model,
+    model: Model,
     pixels: Tensor,
     directions: Tensor | list[str],
     by: str = "head",
@@ -159,11 +161,11 @@ def scores(
     expect_shape(directions, "text embed", "directions", embed=model.embed_dim)
     if selector is not None:
         select(frozen_graph(model).index, selector)
-    run = Run.of(model, pixels, tokens=by == "token")
+    run = checked_run(model, pixels, tokens=by == "token")
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
 
 
-def pattern(model, pixels: Tensor, layer: int) -> Tensor:
+def pattern(model: Model, pixels: Tensor, layer: int) -> Tensor:
     """Attention weights of one layer after the softmax: what the fused kernel used but never shows.
 
     Args:
@@ -194,7 +196,7 @@ def pattern(model, pixels: Tensor, layer: int) -> Tensor:
     return watch.call.pattern()
 
 
-class _Watch(Taps):
+class _Watch(HookPoints):
     def __init__(self, layer: int):
         self.layer = layer
 

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from kit.errors import KitError, shown
+from kit.models.model import Model
 from kit.parts.headers import format_of, is_whole, signed
 from kit.parts.labels import FILES_BEGIN, files_text, text_digest
 from kit.writing import cannot_write, checked_path, write_file
@@ -135,7 +136,7 @@ def _digest(tensor: Tensor) -> str:
     return hashlib.sha256(about + values.numpy().tobytes()).hexdigest()
 
 
-def check_weights(model, collected, kind: str) -> None:
+def check_weights(model: Model, collected, kind: str) -> None:
     """Raise unless what was collected is of this model with these weights."""
     if collected.weights_hash != model.weights_hash:
         raise KitError(

@@ -21,12 +21,14 @@ from torch.nn import functional as F
 
 from kit.errors import Refused
 from kit.models.attention import PRODUCTS, Attention
+from kit.models.model import Model
 from kit.models.nodes import aten, module_path
 from kit.models.trace import Record, Trace, record_of
 from kit.parts.linear import ADDS, BATCH_NORMS, JOINS, NORMS, SCALES, Steps, linear_inputs
-from kit.parts.reading import Reading, reading
-from kit.parts.readout import BATCH, NotPositionWise, Readout, Weight, merge
-from kit.parts.rules import RULES, has_rule
+from kit.parts.reader_rules import Reading, reading
+from kit.parts.readout_rules import RULES, has_rule
+from kit.parts.silent import reached
+from kit.parts.token_readout import BATCH, NotPositionWise, Readout, Weight, merge
 
 PROBES = 16  # directions along which each run's sum of parts is held against its representation
 KINDS = ("embed", "head", "mlp", "branch", "bias")
@@ -220,8 +222,6 @@ class FrozenGraph:
     @cached_property
     def read(self) -> list[Source]:
         """The sources that the representation reads somewhere: the parts of the others are zero."""
-        from kit.parts.silent import reached  # which runs what is made here
-
         if self.plain:
             return self.sources
         known = {
@@ -327,7 +327,7 @@ class FrozenGraph:
         return index.astype({"layer": "Int64", "head": "Int64"})
 
 
-def frozen_graph(model, editing: frozenset | None = None, kept: Record | None = None) -> FrozenGraph:
+def frozen_graph(model: Model, editing: frozenset | None = None, kept: Record | None = None) -> FrozenGraph:
     """The frozen graph of a model's tower; made anew when the tower or its weights have changed.
 
     A change is noticed by the identity of modules, hooks and attributes and by the version counters of
@@ -352,7 +352,7 @@ def frozen_graph(model, editing: frozenset | None = None, kept: Record | None = 
         return frozen
 
 
-def forget(model) -> None:
+def forget(model: Model) -> None:
     """Drop what is known of a tower, so that the next call takes it apart anew."""
     for name in ("_record", "_frozen"):
         model.__dict__.pop(name, None)

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kit.data.sets import Picks
 from kit.errors import KitError, nearest
+from kit.models.model import Model
+from kit.parts.checked import checked_run
 from kit.parts.moments import rows_of
-from kit.parts.runs import Run
 from kit.parts.stores import Store
 
 FULL = "full model"
@@ -117,7 +119,7 @@ class Gallery:
             raise KitError(f"no image {number}: the gallery has {len(self):,}, counted from 0.")
         return Query(self._spread(*next(self._chunks(slice(number, number + 1))))[0], number)
 
-    def ask(self, model, pixels: Tensor) -> Query:
+    def ask(self, model: Model, pixels: Tensor) -> Query:
         """Any picture as a query: one run of the image tower.
 
         A picture that is in the gallery is found there, so that it is not its own nearest.
@@ -136,7 +138,7 @@ class Gallery:
             )
         if len(pixels) != 1:
             raise KitError(f"{len(pixels)} pictures were given as one query; give one.")
-        run = Run.of(model, pixels, tokens=False)
+        run = checked_run(model, pixels, tokens=False)
         names, norm = list(run.index["name"]), run.norm[:, None, None]
         written = run.vectors() / norm  # [1, part, embed]
         heads = written[:, [names.index(name) for name in self.heads["name"]]]
@@ -307,7 +309,9 @@ class Gallery:
 
     # --- what the store holds
 
-    def _chunks(self, images=None, centred: bool = False, heads: bool = True) -> Iterator[tuple]:
+    def _chunks(
+        self, images: Picks | None = None, centred: bool = False, heads: bool = True
+    ) -> Iterator[tuple]:
         """Coordinates of heads, vectors of the rest, whole representations, all over its length, in turn."""
         arrays = self.store.arrays
         rows = self.store.rows if images is None else self.store.rows[images]

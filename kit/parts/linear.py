@@ -1,13 +1,19 @@
 """Which operations are linear once patterns, norm statistics and gates are frozen, and how they act.
 
-One table for the whole kit. `linear_inputs` says through which inputs a part may travel; `step` takes
-values of many parts through one operation at once, without the constants that it adds; `constant` is
-what it adds. Everything else about an operation (its module, its model) is unknown here.
+`linear_inputs` says through which inputs a part may travel; `step` takes values of many parts through one
+operation at once, without the constants that it adds; `constant` is what it adds. Everything else about an
+operation (its module, its model) is unknown here.
+
+A new operation needs an entry here, and is exact with it. Two more tables make it fast, from the output
+back: `readout_rules` for streams that are read token by token, `reader_rules` for the others; what has no
+rule there is run through the graph by `step` (`replay`). `kit.models.operations` lists what a kept record
+may name, whatever it does.
 """
 
 import operator
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
@@ -271,3 +277,18 @@ class Steps:
                 return bias.reshape(-1, *[1] * (len(node.meta["val"].shape) - 2))
             return bias
         return None
+
+
+def inverse_spread(node: fx.Node, value: Tensor) -> Tensor:
+    """1 / sigma of a norm's input, broadcasting to it."""
+    if node.target is aten.layer_norm.default:
+        dims, eps = list(range(-len(node.args[1]), 0)), (*node.args, 1e-5)[4] if len(node.args) > 4 else 1e-5
+        return (value.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()
+    if node.target is aten.group_norm.default:
+        groups, eps = node.args[1], node.args[4] if len(node.args) > 4 else 1e-5
+        apart = value.unflatten(1, (groups, -1))
+        dims = list(range(2, apart.ndim))
+        spread = (apart.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()
+        return spread.expand(*apart.shape[:3], *spread.shape[3:]).flatten(1, 2)
+    eps = node.args[3] if len(node.args) > 3 and node.args[3] is not None else torch.finfo(value.dtype).eps
+    return (value.square().mean(list(range(-len(node.args[1]), 0)), keepdim=True) + eps).rsqrt()

@@ -14,11 +14,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from kit.errors import KitError
+from kit.models.model import Model
+from kit.parts.accumulate import SumKeeper
+from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected, short
 from kit.parts.frozen import FrozenGraph, frozen_graph
+from kit.parts.one_pass import Request
 from kit.parts.runs import Run
 from kit.parts.selector import select
-from kit.parts.sums import sum_up
 
 CONVENTION = "exact parts over the length of the representation"
 FACTS = ("name", "model", "weights_hash", "count", "convention", "preprocessing")
@@ -149,7 +152,7 @@ class Moments:
         return replace(self, count=count, **tensors)
 
 
-def load_moments(model, path: str | Path) -> Moments:
+def load_moments(model: Model, path: str | Path) -> Moments:
     """Moments from a file.
 
     Args:
@@ -198,30 +201,33 @@ def load_moments(model, path: str | Path) -> Moments:
     return replace(moments, index=rows_of(frozen.index, rows), gain=gain)
 
 
-def collect_moments(model, images, name: str, batch: int, selector: str, path=None, workers=0) -> Moments:
-    """Moments of the selected parts over a set of images, in one pass; see `kit.parts.collect`."""
-    frozen = frozen_graph(model)
-    rows = chosen_rows(frozen.index, selector)
-    empty = Moments(
-        name=name,
-        model=model.name,
-        weights_hash=model.weights_hash,
-        count=0,
-        index=rows_of(frozen.index, rows),
-        mean=torch.zeros(0),
-        covariance=torch.zeros(0),
-        gain=gain_of(frozen, rows),
-        preprocessing=model.preprocessing,
-        data=(images.digest,),
-    )
-    of_batch = lambda pixels: _of_run(Run.of(model, pixels), rows, empty)  # noqa: E731
-    return sum_up(model, "moments", empty, of_batch, images, batch, path, workers)
+class MomentsKeeper(SumKeeper):
+    """Adds up moments of the selected parts; of all heads where none are selected."""
 
+    kind = "moments"
 
-def _of_run(run: Run, rows: list[int], like: Moments) -> Moments:
-    """The moments of one batch."""
-    values = coordinates(run, rows, like.gain) / run.norm[:, None, None]
-    return like.over(values.double().cpu().transpose(0, 1))
+    def __init__(self, request: Request):
+        model, frozen = request.model, frozen_graph(request.model)
+        self.parts = chosen_rows(frozen.index, "L*.H*" if request.selector is None else request.selector)
+        empty = Moments(
+            name=request.name,
+            model=model.name,
+            weights_hash=model.weights_hash,
+            count=0,
+            index=rows_of(frozen.index, self.parts),
+            mean=torch.zeros(0),
+            covariance=torch.zeros(0),
+            gain=gain_of(frozen, self.parts),
+            preprocessing=model.preprocessing,
+            data=(request.images.digest,),
+        )
+        super().__init__(request, empty)
+
+    def of_batch(self, pixels: Tensor) -> Moments:
+        """The moments of one batch."""
+        run = checked_run(self.model, pixels)
+        values = coordinates(run, self.parts, self.empty.gain) / run.norm[:, None, None]
+        return self.empty.over(values.double().cpu().transpose(0, 1))
 
 
 def coordinates(run: Run, rows: list[int], gain: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.models import load
+from kit.models.model import Model
 from kit.models.names import SHIPPED
 
 FORMAT = "loupe-roles-1"
@@ -13,23 +14,26 @@ ROLES_FILE = "roles.json"
 FIGURES = ["share", "low", "high", "null", "bound"]
 
 
-def roles(model) -> pd.DataFrame:
+def roles(model: Model, strongest: bool = False) -> pd.DataFrame:
     """How much of the variance of each part each attribute of the scenes explains.
 
-    Measured once on scenes of their own (`python -m kit.cards.roles NAME`, which says on which) and
+    Measured once on scenes of their own (`python -m kit.workshop.cards.roles NAME`, which says on which) and
     shipped beside the weights, so that reading it costs nothing. What a part writes is divided by the
     length of the whole representation, as in scores. An attribute that refines another is measured
     within it: `concept` is what the concept adds to the category.
 
     Args:
         model: a shipped model, or its name.
+        strongest: only the role of each part: of the attributes above chance the one that explains most of
+            what it writes. A part that no attribute explains beyond chance has none, and is left out.
 
     Returns:
-        One row for each part and attribute: `part`, `layer`, `head`, `kind` as in `Parts.index`
-        (constants are left out: they have nothing to explain); `attribute`; `share` of the variance,
-        cross-validated, 0-1 (see `kit.measures.variance_share`), with `low` and `high` of its 95 %
-        interval; `null`, which a share of chance stays below in 95 % of shuffles; `bound`, below which
-        in 95 % of shuffles all shares of the table stay together; `significant`: share above bound.
+        One row for each part and attribute, or for each part that has a role: `part`, `layer`, `head`,
+        `kind` as in `Parts.index` (constants are left out: they have nothing to explain); `attribute`;
+        `share` of the variance, cross-validated, 0-1 (see `kit.measures.variance_share`), with `low` and
+        `high` of its 95 % interval; `null`, which a share of chance stays below in 95 % of shuffles;
+        `bound`, below which in 95 % of shuffles all shares of the table stay together; `significant`: share
+        above bound.
 
     Raises:
         KitError: a model without roles, or roles that were measured on other weights.
@@ -40,22 +44,29 @@ def roles(model) -> pd.DataFrame:
         >>> heads = table[(table.kind == "head") & (table.attribute == "background")]
         >>> bool(heads.significant.any())
         True
+        >>> kit.roles("stickers-l8", strongest=True).set_index("part").loc["L5.H0", "attribute"]
+        'background'
     """
     model = load(model) if isinstance(model, str) else model
     path = SHIPPED / model.name / ROLES_FILE
     if model.pretrained is not None or not path.is_file():
         raise KitError(
             f'"{model.label}" has no roles: they are measured on scenes of the stickers world and come with '
-            "shipped models (python -m kit.cards.roles NAME makes them); for another model, hold "
+            "shipped models (python -m kit.workshop.cards.roles NAME makes them); for another model, hold "
             "kit.decompose(...).values against labels of your own with kit.measures.variance_share."
         )
     found = json.loads(path.read_text(encoding="utf-8"))
     if found["weights_hash"] != model.weights_hash:
         raise KitError(
             f'these roles are of "{model.name}" with weights {found["weights_hash"][:8]}, but the model has '
-            f"weights {model.weights_hash[:8]}; measure them again: python -m kit.cards.roles {model.name}."
+            f"weights {model.weights_hash[:8]}; measure them again: "
+            f"python -m kit.workshop.cards.roles {model.name}."
         )
-    return table(found)
+    rows = table(found)
+    if not strongest:
+        return rows
+    rows = rows[rows["significant"]]
+    return rows.loc[rows.groupby("part")["share"].idxmax()]
 
 
 def table(found: dict) -> pd.DataFrame:

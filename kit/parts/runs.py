@@ -6,7 +6,7 @@ are the parts; multiplied by gain · direction they are scores. With `tokens=Tru
 pattern row and the values of each head, which give the source-token maps.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,13 +14,12 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 from kit.models.hooks import version_of
-from kit.models.trace import hooks_of, kept_record
-from kit.parts.check import distance, fault_of, with_hooks
-from kit.parts.frozen import Constant, FrozenGraph, Source, forget, frozen_graph
-from kit.parts.readout import Weight
+from kit.models.model import Model
+from kit.parts.frozen import Constant, FrozenGraph, Source, frozen_graph
+from kit.parts.hook_points import AttentionCall, HookPoints, hooked
 from kit.parts.selector import select
 from kit.parts.splits import refusals
-from kit.parts.taps import AttentionCall, Taps, tapped
+from kit.parts.token_readout import Weight
 
 
 class Run:
@@ -39,10 +38,10 @@ class Run:
 
     def __init__(
         self,
-        model,
+        model: Model,
         pixels: Tensor,
         tokens: bool = False,
-        watch: Taps | None = None,
+        watch: HookPoints | None = None,
         frozen: FrozenGraph | None = None,
     ):
         self.model, self.pixels, self.tokens, self.watch = model, pixels, tokens, watch
@@ -50,46 +49,6 @@ class Run:
         self.index = self.frozen.index
         self._pass(watch)
         self.norm = self.representation.norm(dim=-1)
-
-    @staticmethod
-    def of(
-        model, pixels: Tensor, tokens: bool = False, watch: Callable[[FrozenGraph], Taps] | None = None
-    ) -> "Run":
-        """A run by the route that suits the tower, whose parts sum to its representation.
-
-        Where they do not, the record of the tower is made anew, once: somebody may have written to its
-        weights in a way that leaves no trace but in the numbers.
-
-        Args:
-            model: from `kit.load`.
-            pixels: [batch, 3, height, width].
-            tokens: as for `run`.
-            watch: makes what looks at every source as it writes, and changes nothing.
-
-        Raises:
-            KitError: the parts miss the representation also then, or the tower's forward hooks do
-                something else at each call.
-        """
-        from kit.parts.general_run import GeneralRun  # which is made of this module
-
-        kept = kept_record(model)
-        model.check_pixels(pixels, recorded=kept is not None)
-        with torch.inference_mode(False):
-            pixels = pixels.clone() if version_of(pixels) is None else pixels
-            truth, editing = None, None
-            if hooks := hooks_of(model, kept):
-                truth, editing = with_hooks(model, hooks, pixels)
-                kept = None  # a hook may have changed its tower meanwhile
-            for _attempt in ("as kept", "anew"):
-                frozen = frozen_graph(model, editing, kept)
-                kind = Run if frozen.plain else GeneralRun
-                result = kind(model, pixels, tokens, watch and watch(frozen), frozen)
-                fault = fault_of(result, truth)
-                if not fault:
-                    return result
-                forget(model)
-                kept = None
-            raise KitError(fault)
 
     def gap(self) -> float:
         """Largest distance of the sum of all parts from the representation, relative to its length.
@@ -108,9 +67,9 @@ class Run:
             return estimate
         return distance(self.vectors().sum(1), own)
 
-    def _pass(self, watch: Taps | None) -> None:
+    def _pass(self, watch: HookPoints | None) -> None:
         """Run the tower and keep what the parts are made of."""
-        recorder = _Recorder(self.frozen, self.tokens, watch or Taps())
+        recorder = _Recorder(self.frozen, self.tokens, watch or HookPoints())
         variant = "read" if watch is None else "whole"
         self.representation = forward(self.model, self.frozen, self.pixels, recorder, variant)
         self._attention, self.rows = recorder.attentions, recorder.rows
@@ -343,7 +302,7 @@ class Run:
         return total
 
     def _weighed(self, weight: Weight, written: Tensor) -> Tensor:
-        """A constant [slot, row (1 if the same for all), embed or text] as this run reads it, [batch, ...]."""
+        """A constant [slot, row (1 if one for all), embed or text] as this run reads it, [batch, ...]."""
         weights = self._weights[weight]
         weights = weights.sum(-1, keepdim=True) if written.shape[1] == 1 else weights
         return torch.einsum("bpr,pre->be", weights, written)
@@ -367,19 +326,16 @@ class Run:
             return directions.to(self.representation)
 
 
-def compared_graph(model, pixels: Tensor) -> FrozenGraph:
-    """The frozen graph for a pass of one's own; of a tower with forward hooks compared on these pixels."""
-    return Run.of(model, pixels).frozen if hooks_of(model) else frozen_graph(model)
-
-
-def forward(model, frozen: FrozenGraph, pixels: Tensor, taps: Taps, variant: str = "whole") -> Tensor:
-    """One counted pass of the tower, [batch, embed]; `variant` as in `tapped`.
+def forward(
+    model: Model, frozen: FrozenGraph, pixels: Tensor, hook_points: HookPoints, variant: str = "whole"
+) -> Tensor:
+    """One counted pass of the tower, [batch, embed]; `variant` as in `hooked`.
 
     Gradients are recorded only where the caller has turned them on and the variant has a use for them.
     """
     model.passes["image"] += 1
     with torch.set_grad_enabled(variant == "general" and torch.is_grad_enabled()):
-        return tapped(frozen, variant)(pixels, taps)
+        return hooked(frozen, variant)(pixels, hook_points)
 
 
 def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
@@ -390,10 +346,16 @@ def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:
     return tensor.index_select(dim, torch.tensor(places, device=tensor.device))
 
 
-class _Recorder(Taps):
+def distance(value: Tensor, truth: Tensor) -> float:
+    """Largest distance of a batch, in lengths of the truth; of a truth of length zero the distance itself."""
+    length = truth.norm(dim=-1)
+    return float(((value - truth).norm(dim=-1) / length.where(length > 0, torch.ones_like(length))).max())
+
+
+class _Recorder(HookPoints):
     """Keeps the rows that are read of every source, and the frozen statistics; who watches comes first."""
 
-    def __init__(self, graph: FrozenGraph, tokens: bool, watch: Taps):
+    def __init__(self, graph: FrozenGraph, tokens: bool, watch: HookPoints):
         self.graph, self.tokens, self.watch = graph, tokens, watch
         self.rows: dict[str, Tensor] = {}  # name -> [batch, row, head, feature]
         self.frozen: dict[object, Tensor] = {}
@@ -432,28 +394,3 @@ class _Recorder(Taps):
         if rows.shape[1] < source.readout.tokens:
             rows = rows.clone()  # let go of the rest
         self.rows[source.name] = rows.unflatten(2, (source.gain.shape[1], -1))
-
-
-def run(model, pixels: Tensor, tokens: bool = True) -> Run:
-    """Pass images through a model once and keep what its parts need.
-
-    Args:
-        model: from `kit.load`.
-        pixels: [batch, 3, height, width], from `model.preprocess`.
-        tokens: also keep what source-token maps need: for each layer and image a pattern row and
-            the values.
-
-    Returns:
-        A `Run`; everything that it gives costs no further pass.
-
-    Raises:
-        KitError: pixels or model do not fit; see `Model.check_pixels`.
-
-    Example:
-        >>> import kit
-        >>> model = kit.load("stickers-l8")
-        >>> result = run(model, model.preprocess(kit.world.gallery().images[:1]))
-        >>> result.vectors().sum(1).allclose(result.representation, atol=1e-4)
-        True
-    """
-    return Run.of(model, pixels, tokens)

@@ -6,19 +6,20 @@ where later attention alone reads them. Where a branch reads them too, that bran
 """
 
 import operator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
 
 from kit.models.nodes import shape_for
 from kit.models.trace import Trace
-from kit.parts.frozen import FrozenGraph
-from kit.parts.general import inverse_spread
-from kit.parts.linear import ADDS, JOINS, Steps
-from kit.parts.taps import Taps, tapped
+from kit.parts.linear import ADDS, JOINS, Steps, inverse_spread
+
+if TYPE_CHECKING:
+    from kit.parts.frozen import FrozenGraph
 
 
-def reached(frozen: FrozenGraph) -> dict[fx.Node, bool]:
+def reached(frozen: "FrozenGraph") -> dict[fx.Node, bool]:
     """Whether the representation reads anything of a source, for every source of a general route.
 
     One picture's frozen graph, forwards and backwards, with random positive numbers in the place of every
@@ -78,33 +79,3 @@ class _Noise(Trace):
             own = operator.attrgetter(node.target)(self.module)
             return self.noise(own.shape) if isinstance(own, nn.Parameter) else value
         return value
-
-
-def read_by_attention_alone(frozen: FrozenGraph, pixels: Tensor) -> bool:
-    """Whether silent layers act through other attention layers and through nothing else.
-
-    They are silenced while the outputs of all other attention layers are held: a representation that
-    moves is reached by another way, through a branch, a gate or the spread of a norm.
-
-    Args:
-        frozen: the tower, with silent layers.
-        pixels: [batch, 3, height, width].
-    """
-    taps = _Silenced(set(frozen.silent))
-    with torch.no_grad():
-        before, after = (tapped(frozen)(pixels, taps) for _ in range(2))
-    return torch.equal(before, after)
-
-
-class _Silenced(Taps):
-    """Keeps what attention layers write in a first pass and gives it again in a second, silent ones zero."""
-
-    def __init__(self, silent: set[int]):
-        self.silent = silent
-        self.kept: dict[int, Tensor] = {}
-
-    def attention(self, layer: int, call, out: Tensor) -> Tensor:
-        if layer not in self.kept:
-            self.kept[layer] = torch.zeros_like(out) if layer in self.silent else out
-            return out
-        return self.kept[layer]

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from kit.data.reading import NO_BYTES, file_sha256, file_stamp, replaced
+from kit.data.sets import ImageSet
 from kit.errors import KitError, shown
+from kit.models.model import Model
 from kit.parts.arrays import check_array, file_of, open_array
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
@@ -72,7 +74,7 @@ def array_bytes(shapes: dict[str, tuple[int, ...]]) -> int:
     return sum(math.prod(shape) * type_of(key).itemsize for key, shape in shapes.items())
 
 
-def load_store(model, folder: str | Path) -> Store:
+def load_store(model: Model, folder: str | Path) -> Store:
     """A store from its folder, as it was written.
 
     The arrays are mapped, not read into memory; but each is read once to compare its digest, about a second
@@ -92,7 +94,7 @@ def load_store(model, folder: str | Path) -> Store:
     return store
 
 
-def opened_store(model, folder: str | Path) -> Store:
+def opened_store(model: Model, folder: str | Path) -> Store:
     """A store whose files are all as they were written; see `load_store`, which looks at its pictures too."""
     folder = Path(folder)
     header = read_header(folder)
@@ -114,7 +116,7 @@ def opened_store(model, folder: str | Path) -> Store:
         raise KitError(said) from error
 
 
-def _of_header(model, folder: Path, header: dict) -> Store:
+def _of_header(model: Model, folder: Path, header: dict) -> Store:
     shapes, digests = {key: tuple(shape) for key, shape in header["arrays"].items()}, header["sha256"]
     count, name = len(roots_of(header)), header["name"]
     if not isinstance(name, str) or not name.isprintable():
@@ -187,7 +189,7 @@ class _Pictures:
         return file_stamp(self.paths[row]) if row in self.paths else None
 
 
-def check_pictures(store: Store, images) -> None:
+def check_pictures(store: Store, images: ImageSet) -> None:
     """Raise where a file that is there is another picture than the one in the store.
 
     Args:

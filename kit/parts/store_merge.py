@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kit.errors import KitError, shown
+from kit.models.model import Model
 from kit.parts.arrays import Writer, create_array, file_of, joined_digest
 from kit.parts.files import check_same, check_weights
 from kit.parts.labels import files_text, kinds_of, table_text, text_digest
@@ -20,7 +21,7 @@ from kit.writing import checked_path, make_folder, sync_folder, write_file
 KEPT = ("weights_hash", "preprocessing", "convention", "parts", "heads", "others", "tokens")
 
 
-def merge_stores(model, stores: list[Store], folder: str | Path) -> Store:
+def merge_stores(model: Model, stores: list[Store], folder: str | Path) -> Store:
     """One store of the images of several, in a folder of its own.
 
     Args:

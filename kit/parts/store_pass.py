@@ -2,25 +2,24 @@
 
 import os
 import shutil
-from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kit.data.locks import is_held
-from kit.data.passes import Batch, Progress, agreed, alone, batches, go_over, rows_of_batch
+from kit.data.passes import Batch, Progress
 from kit.data.reading import replaced
-from kit.data.sets import ImageSet
 from kit.errors import KitError, shown
 from kit.parts.arrays import Writer, create_array, file_of, joined_digest
+from kit.parts.checked import checked_run
 from kit.parts.class_token import KEY, check_cls, cls_coordinates
-from kit.parts.files import check_same, state_file, state_files
+from kit.parts.files import check_same
 from kit.parts.frozen import frozen_graph
 from kit.parts.headers import read_facts, write_facts
 from kit.parts.labels import files_text, kinds_of, table_text, text_digest
 from kit.parts.moments import CONVENTION, chosen_rows, coordinates, gain_of
+from kit.parts.one_pass import PassKeeper, Request
 from kit.parts.runs import Run
 from kit.parts.store_files import (
     FILES,
@@ -36,52 +35,32 @@ from kit.parts.store_files import (
     write_header,
 )
 from kit.parts.stores import Store
-from kit.writing import checked_path, clear_unfinished, sync_folder, write_file
+from kit.writing import sync_folder, write_file
 
 STATE = "rows"  # kind of the file that says which rows are written
 AGAIN = "delete it, and make the same call again"
 
 
-def collect_store(
-    model,
-    images: ImageSet,
-    name: str,
-    batch: int,
-    selector: str | None,
-    folder: Path,
-    workers: int,
-    tokens: str | None = None,
-) -> Store:
-    """The parts of every image of a set, in one pass; see `kit.parts.collect`."""
-    selector, folder = "all, !bias" if selector is None else selector, checked_path(folder)
-    keeper = _StoreKeeper(model, images, name, batch, selector, folder, tokens)
-    if agreed(keeper.is_done()):
-        store = opened_store(model, folder)
-        check_pictures(store, images)
-        return store
-    with alone(folder / LOCK, f'the store "{shown(folder)}"', keeper.look):
-        try:
-            go_over(model, images, batch, keeper, "store", workers)
-        finally:
-            keeper.close()
-    return opened_store(model, folder)
-
-
-class _StoreKeeper:
+class StoreKeeper(PassKeeper):
     """Writes each batch to its rows; the header says so when all are there."""
 
-    def __init__(self, model, images, name: str, batch: int, selector: str, folder: Path, tokens: str | None):
-        if tokens is not None:
+    kind = "store"
+
+    def __init__(self, request: Request):
+        model, images, folder = request.model, request.images, request.path
+        super().__init__(request, folder / LOCK, folder / "pass")
+        self.what, self.listed = f'the store "{shown(folder)}"', folder / FILES
+        self.files = (folder / HEADER, folder / LABELS, self.listed)
+        if request.tokens is not None:
             check_cls(model)
         frozen = frozen_graph(model)
-        self.model, self.images, self.folder, self.batch = model, images, folder, batch
-        parts = chosen_rows(frozen.index, selector)
+        parts = chosen_rows(frozen.index, "all, !bias" if request.selector is None else request.selector)
         heads = [p for p, part in enumerate(parts) if frozen.index["kind"][part] == "head"]
         gain = gain_of(frozen, [parts[p] for p in heads]) if heads else None
         heads = [] if gain is None else heads
         others = [p for p in range(len(parts)) if p not in set(heads)]
-        self.rows = {"heads": [parts[p] for p in heads], "others": [parts[p] for p in others]}
-        self.gain, self.tokens = gain, tokens if heads else None
+        self.parts = {"heads": [parts[p] for p in heads], "others": [parts[p] for p in others]}
+        self.gain, self.tokens = gain, request.tokens if heads else None
         self.labels = table_text(images.labels)
         self.facts = {
             "model": model.name,
@@ -91,7 +70,7 @@ class _StoreKeeper:
             "data": [images.digest],
             "labels": text_digest(self.labels),
             "parts": list(frozen.index["name"][parts]),
-            "batch": batch,
+            "batch": request.batch,
             "tokens": self.tokens,
         }
         widths = {"embedding": (model.embed_dim,), "scalars": (2,), "sha256": (32,), "stamps": (16,)}
@@ -104,7 +83,7 @@ class _StoreKeeper:
         self.shapes = {key: (len(images), *width) for key, width in widths.items()}
         root = None if images.root is None else os.path.abspath(images.root)
         self.header = self.facts | {
-            "name": name,
+            "name": request.name,
             "heads": heads,
             "others": others,
             "arrays": {key: list(shape) for key, shape in self.shapes.items()},
@@ -113,85 +92,65 @@ class _StoreKeeper:
         }
         self.writers: dict[str, Writer] = {}
 
-    def look(self) -> dict | None:
-        """The header that is there; an error where the folder holds another store, or what is not ours."""
-        check_folder(self.folder)
-        header = read_header(self.folder)
+    def look(self) -> None:
+        """Raise where the folder holds another store, or what is not ours."""
+        check_folder(self.path)
+        header = read_header(self.path)
         if header is not None:
-            check_same("a store", self.folder, header, self.facts)
-        return header
+            check_same("a store", self.path, header, self.facts)
 
-    def is_done(self) -> bool:
-        """Whether the pass has ended, and left nothing to tidy up."""
-        header = self.look()
-        if header is None or not header["complete"] or state_files(self.folder / "pass"):
-            return False
-        is_held(self.folder / LOCK)
-        return True
+    def is_whole(self) -> bool:
+        """Whether the header says that all rows are there."""
+        header = read_header(self.path)
+        return header is not None and header["complete"]
 
-    def prepare(self) -> None:
-        header = self.look()
-        if header is not None and header["complete"]:
-            return
-        self._clear()
-        if header is None:
+    def make(self) -> None:
+        """Make header, arrays and labels."""
+        if read_header(self.path) is None:
             self._check_disk()
-            write_header(self.folder, self.header | {"complete": False})
+            write_header(self.path, self.header | {"complete": False})
         for key, shape in self.shapes.items():
-            create_array(file_of(self.folder, key), shape, type_of(key))
-        write_file(self.folder / LABELS, self.labels)
+            create_array(file_of(self.path, key), shape, type_of(key))
+        write_file(self.path / LABELS, self.labels)
         self.begin()
-        for file in state_files(self.folder / "pass"):
-            self._drop_what_changed(file)
-
-    def _clear(self) -> None:
-        """Remove files that were being written when an earlier pass was killed."""
-        for name in (HEADER, LABELS, FILES, "pass.part-0"):
-            clear_unfinished(self.folder / name)
-        for file in state_files(self.folder / "pass"):
-            clear_unfinished(file)
 
     def _check_disk(self) -> None:
-        needed, free = array_bytes(self.shapes), shutil.disk_usage(self.folder).free
+        needed, free = array_bytes(self.shapes), shutil.disk_usage(self.path).free
         if needed > free:
             raise KitError(
                 f"the store of {len(self.images):,} images takes {needed / 2**30:.1f} GiB, but "
-                f'{free / 2**30:.1f} GiB are free at "{self.folder}"; keep fewer parts, such as '
+                f'{free / 2**30:.1f} GiB are free at "{self.path}"; keep fewer parts, such as '
                 'selector="L-4:.H*", or name another place.'
             )
 
-    def _drop_what_changed(self, file: Path) -> None:
+    def forget_replaced(self, file: Path) -> None:
         """Take batches out of a state whose rows are not as they were written, or whose files are others."""
-        state, before = _read_state(file), _read_state(file)
+        _, progress = self.read(file)
+        count = len(progress.done)
         sha256, stamps = self.writers["sha256"].array, self.writers["stamps"].array
-        for number, digests in list(state.done.items()):
-            rows = rows_of_batch(self.images, self.batch, number)
+        for number, digests in list(progress.done.items()):
+            rows = self.rows(number)
             whole = all(w.digest(rows[0], rows[-1] + 1) == digests[key] for key, w in self.writers.items())
             seen = [(row, sha256[row].tobytes(), stamps[row].tobytes()) for row in rows]
             if not whole or replaced(self.images, seen):
-                del state.done[number]
-                state.damaged = {row: why for row, why in state.damaged.items() if row not in rows}
-        if state != before:
-            _write_state(file, state)
-
-    def open(self, rank: int) -> tuple[Progress, Progress]:
-        self.state = state_file(self.folder / "pass", rank)
-        if read_header(self.folder)["complete"]:  # another pass made it while this one began
-            return Progress(), Progress({key: {} for key in range(batches(self.images, self.batch))})
-        states = {file: _read_state(file) for file in state_files(self.folder / "pass")}
-        return states.get(self.state, Progress()), reduce(Progress.__or__, states.values(), Progress())
+                del progress.done[number]
+                progress.damaged = {row: why for row, why in progress.damaged.items() if row not in rows}
+        if len(progress.done) < count:
+            self.write(file, progress)
 
     def begin(self) -> None:
+        """Open the arrays."""
         for key, shape in self.shapes.items():
             if key not in self.writers:
-                self.writers[key] = Writer(file_of(self.folder, key), shape, type_of(key), AGAIN)
+                self.writers[key] = Writer(file_of(self.path, key), shape, type_of(key), AGAIN)
 
     def close(self) -> None:
-        """Let the files go."""
+        """Let the arrays go."""
         for writer in self.writers.values():
             writer.close()
 
     def add(self, batch: Batch) -> dict:
+        """Write the rows of a batch, and give the digests of its blocks."""
         values = {"sha256": np.frombuffer(b"".join(batch.sha256), np.uint8).reshape(-1, 32)}
         values["stamps"] = np.frombuffer(b"".join(batch.stamps), np.uint8).reshape(-1, 16)
         made = self._values(batch.pixels) if batch.pixels is not None else {}
@@ -210,65 +169,52 @@ class _StoreKeeper:
 
     def _values(self, pixels: Tensor) -> dict[str, Tensor]:
         """The rows of some images, by array."""
-        run = Run.of(self.model, pixels, tokens=self.tokens is not None)
+        run = checked_run(self.model, pixels, tokens=self.tokens is not None)
         spread = _inverse_sigma(run)
         values = {"embedding": run.representation, "scalars": torch.stack([run.norm, spread], 1)}
-        if self.rows["heads"]:
-            values["heads"] = coordinates(run, self.rows["heads"], self.gain)
+        if self.parts["heads"]:
+            values["heads"] = coordinates(run, self.parts["heads"], self.gain)
         if self.tokens:
-            values[KEY] = cls_coordinates(run, self.rows["heads"], self.gain)
-        if self.rows["others"]:
-            values["others"] = coordinates(run, self.rows["others"], None)
+            values[KEY] = cls_coordinates(run, self.parts["heads"], self.gain)
+        if self.parts["others"]:
+            values["others"] = coordinates(run, self.parts["others"], None)
         return values
 
-    def save(self, progress: Progress) -> None:
-        if not progress.done:
-            return
+    def read(self, file: Path) -> tuple[None, Progress]:
+        """What a state says is done: the rows lie in the arrays."""
+        return None, Progress.of(read_facts(file, STATE, "the state of a pass", AGAIN))
+
+    def write(self, file: Path, progress: Progress) -> None:
+        """Bring the arrays to the disk, then write a state."""
         for writer in self.writers.values():
             writer.flush()
-        _write_state(self.state, progress)
+        write_facts(file, STATE, progress.plain())
 
     def finish(self) -> None:
-        files = state_files(self.folder / "pass")
-        if not read_header(self.folder)["complete"]:
-            every = reduce(Progress.__or__, map(_read_state, files), Progress())
-            self._complete(every)
-        for file in files:
-            file.unlink()
-        sync_folder(self.folder)
+        """See to it that the header is on the disk too."""
+        super().finish()
+        sync_folder(self.path)
 
-    def _complete(self, every: Progress) -> None:
+    def complete(self, results: list, done: list[dict], damaged: dict[int, str]) -> None:
         """Write the list of files and the header of a store whose rows are all there."""
-        if len(every.damaged) == len(self.images):
-            raise KitError(
-                f"none of the {len(self.images)} images could be read. The first one: {every.damaged[0]}"
-            )
-        seen = [every.done.get(number) for number in range(batches(self.images, self.batch))]
-        if None in seen:
-            raise KitError(
-                f'{seen.count(None)} batches of the pass into "{shown(self.folder)}" are missing; make the '
-                "same call again: it goes on."
-            )
-        files = files_text(self.images.names, every.damaged)
-        write_file(self.folder / FILES, files)
-        digests = {key: joined_digest([each[key] for each in seen]) for key in self.shapes}
+        if len(damaged) == len(self.images):
+            raise self.none_read(damaged[0])
+        files = files_text(self.images.names, damaged)
+        write_file(self.listed, files)
+        digests = {key: joined_digest([each[key] for each in done]) for key in self.shapes}
         digests |= {FILES: text_digest(files), LABELS: text_digest(self.labels)}
-        write_header(self.folder, self.header | {"complete": True, "sha256": digests})
+        write_header(self.path, self.header | {"complete": True, "sha256": digests})
 
-
-def _write_state(file: Path, state: Progress) -> None:
-    damaged = {str(number): why for number, why in state.damaged.items()}
-    write_facts(file, STATE, {"done": {str(n): seen for n, seen in state.done.items()}, "damaged": damaged})
-
-
-def _read_state(file: Path) -> Progress:
-    facts = read_facts(file, STATE, "the state of a pass", AGAIN)
-    done = {int(number): seen for number, seen in facts["done"].items()}
-    return Progress(done, {int(number): why for number, why in facts["damaged"].items()})
+    def result(self) -> Store:
+        """The store, of the pictures that are there."""
+        store = opened_store(self.model, self.path)
+        if not self.writers:  # an earlier pass made it
+            check_pictures(store, self.images)
+        return store
 
 
 def _inverse_sigma(run: Run) -> Tensor:
     """1/σ of the last norm, [image]; NaN where there is none, or one for each token."""
-    found = [value for node, value in run.frozen_values.items() if node in run.frozen.norms]
-    one = len(found) == 1 and found[0][0].numel() == 1
-    return found[0].reshape(-1) if one else torch.full_like(run.norm, torch.nan)
+    spreads = [value for node, value in run.frozen_values.items() if node in run.frozen.norms]
+    one = len(spreads) == 1 and spreads[0][0].numel() == 1
+    return spreads[0].reshape(-1) if one else torch.full_like(run.norm, torch.nan)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
+from kit.data.sets import Picks
 from kit.errors import KitError
 from kit.parts.class_token import only_cls
 from kit.parts.moments import Moments, rows_of
@@ -76,7 +77,7 @@ class Store:
         """Length of each image's representation, [image]."""
         return torch.from_numpy(self.arrays["scalars"][self.rows, 0])
 
-    def cosines(self, directions: Tensor, images=None) -> Tensor:
+    def cosines(self, directions: Tensor, images: Picks | None = None) -> Tensor:
         """Cosine of each image's representation with each direction, [image, text].
 
         Args:
@@ -87,7 +88,7 @@ class Store:
         whole = torch.from_numpy(self.arrays["embedding"][rows])
         return whole @ directions.to(whole).T / self._norm(rows)[:, None]
 
-    def scores(self, directions: Tensor, images=None, selector: str | None = None) -> Tensor:
+    def scores(self, directions: Tensor, images: Picks | None = None, selector: str | None = None) -> Tensor:
         """Score of each part for each direction, [image, part, text].
 
         Args:
@@ -109,7 +110,7 @@ class Store:
                 found[some, places] = torch.einsum("bpc,pct->bpt", values, turned)
         return found / self._norm(rows)[:, None, None]
 
-    def vectors(self, images=None, selector: str | None = None) -> Tensor:
+    def vectors(self, images: Picks | None = None, selector: str | None = None) -> Tensor:
         """What each part adds, [image, part, embed].
 
         Args:
@@ -118,7 +119,7 @@ class Store:
         """
         return self.scores(torch.eye(self.arrays["embedding"].shape[1]), images, selector)
 
-    def means(self, images=None, selector: str | None = None) -> Tensor:
+    def means(self, images: Picks | None = None, selector: str | None = None) -> Tensor:
         """Mean of each part over images, float64 [part, embed].
 
         Args:
@@ -137,28 +138,6 @@ class Store:
             found[places] = total if gain is None else (total[:, None] @ gain.double())[:, 0]
         return found
 
-    def ablated(self, selector: str, directions: Tensor, means: Tensor | None, images=None) -> Tensor:
-        """Cosines after the selected parts were replaced in the sum, [image, text].
-
-        This is the direct effect: patterns, norm statistics and the length stay as they were.
-
-        Args:
-            selector: of the parts that are replaced.
-            directions: unit rows, [text, embed].
-            means: what stands in their place, [part, embed], over the length as `means` gives it;
-                None is zero.
-            images: which images.
-        """
-        found = self.cosines(directions, images)
-        chosen = self._chosen(selector)
-        if not chosen:
-            return found
-        found -= self.scores(directions, images, selector).sum(1)
-        if means is None:
-            return found
-        expect_shape(means, "part embed", "means", part=len(chosen), embed=directions.shape[1])
-        return found + (means.sum(0).to(found) @ directions.to(found).T)
-
     def read_at_cls(self) -> "Store":
         """The heads of this store, each with what it read at the class token alone.
 
@@ -167,7 +146,7 @@ class Store:
         """
         return only_cls(self)
 
-    def moments(self, images=None, selector: str | None = None) -> Moments:
+    def moments(self, images: Picks | None = None, selector: str | None = None) -> Moments:
         """Moments of the heads over images, as `kit.collect(..., keep="moments")` gives them.
 
         Args:
@@ -211,12 +190,14 @@ class Store:
     def _chosen(self, selector: str | None) -> list[int]:
         return list(range(len(self.index))) if selector is None else select(self.index, selector)
 
-    def _rows(self, images) -> np.ndarray:
+    def picked(self, images: Picks | None = None) -> np.ndarray:
+        """Numbers of the picked images, [image]; None is all."""
+        images = slice(None) if images is None else images
+        return np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
+
+    def _rows(self, images: Picks | None) -> np.ndarray:
         """Rows of the arrays of the picked images."""
-        if images is None:
-            return self.rows
-        images = images if isinstance(images, slice) else np.asarray(images)
-        rows = self.rows[images]
+        rows = self.rows[self.picked(images)]
         if len(rows) == 0:
             raise KitError(f"no image was picked of the {len(self)} in the store; pick at least one.")
         return rows

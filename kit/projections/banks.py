@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.projections.photographs import tagged_texts
 from kit.world import prompts
 from kit.world.phrases import OPENING
@@ -76,7 +77,7 @@ class Bank:
         return f'<Bank "{self.name}": {len(self.texts)} texts{tagged}>'
 
     @classmethod
-    def stickers(cls, model) -> "Bank":
+    def stickers(cls, model: Model) -> "Bank":
         """The phrases of the stickers grammar that tell one property alone, with every opening.
 
         Args:
@@ -87,7 +88,7 @@ class Bank:
         return cls._encoded(model, texts, "stickers grammar", [p for _, _, p in pairs])
 
     @classmethod
-    def photographs(cls, model) -> "Bank":
+    def photographs(cls, model: Model) -> "Bank":
         """Texts for photographs: 22 properties, 100 texts of each, of one set of templates.
 
         See `data_cards/photograph_bank.md` for how they were made, and `centred` and `spread` for what to do
@@ -109,7 +110,7 @@ class Bank:
         return cls._encoded(model, [t.text for t in texts], "photographs", [t.property for t in texts])
 
     @classmethod
-    def file(cls, model, path: str | Path) -> "Bank":
+    def file(cls, model: Model, path: str | Path) -> "Bank":
         """The lines of a text file, without empty ones.
 
         Args:
@@ -129,13 +130,13 @@ class Bank:
         return cls._encoded(model, [line for line in lines if line], path.name)
 
     @classmethod
-    def words(cls, model) -> "Bank":
+    def words(cls, model: Model) -> "Bank":
         """The single words of the stickers grammar: a control, for texts that tell nothing in a sentence."""
         words = {word for p in PROPERTIES for prompt in prompts(p) for word in prompt.split()}
         return cls._encoded(model, sorted(words), "words of the stickers grammar")
 
     @classmethod
-    def random(cls, model, count: int, seed: int = 0) -> "Bank":
+    def random(cls, model: Model, count: int, seed: int = 0) -> "Bank":
         """Random directions: a control, for directions that mean nothing.
 
         Args:
@@ -148,7 +149,9 @@ class Bank:
         return cls(texts, normalize(noise, dim=-1), None, "random directions", model.weights_hash)
 
     @classmethod
-    def _encoded(cls, model, texts: list[str], name: str, properties: list[str] | None = None) -> "Bank":
+    def _encoded(
+        cls, model: Model, texts: list[str], name: str, properties: list[str] | None = None
+    ) -> "Bank":
         if not texts:
             raise KitError(f'the bank "{name}" holds no text; give at least one.')
         return cls(texts, model.encode_text(texts).float().cpu(), properties, name, model.weights_hash)

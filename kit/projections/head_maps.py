@@ -9,7 +9,10 @@ from tqdm import tqdm
 
 from kit.axes import expect_shape
 from kit.errors import KitError
+from kit.models.images import AnyImages
+from kit.models.model import Model
 from kit.parts import run
+from kit.parts.part_scores import attention_row
 
 BATCH = 50
 
@@ -56,7 +59,9 @@ class HeadMaps:
         return names.index(name)
 
 
-def head_maps(model, images, directions: Tensor | dict, batch: int = BATCH) -> HeadMaps | dict:
+def head_maps(
+    model: Model, images: AnyImages, directions: Tensor | dict, batch: int = BATCH
+) -> HeadMaps | dict:
     """What each head adds from each token to a direction that may differ from image to image.
 
     map_i = ⟨c_i, t⟩: c_i is what the head reads from token i and writes, over the length of the whole
@@ -103,8 +108,7 @@ def head_maps(model, images, directions: Tensor | dict, batch: int = BATCH) -> H
             asked, own = vectors[some].unique(dim=0, return_inverse=True)
             maps = held.maps(asked)  # [batch, head, token, text]
             values[name].append(maps[torch.arange(len(own)), :, :, own])
-        looks = torch.cat([held.pattern_shares(layer).sum(1) for layer in range(model.layers)], 1)
-        attention.append(looks / looks.sum(-1, keepdim=True))
+        attention.append(torch.cat([attention_row(held, layer) for layer in range(model.layers)], 1))
     heads = held.index[held.index["kind"] == "head"].reset_index(drop=True)
     looks = torch.cat(attention)
     found = {

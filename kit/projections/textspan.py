@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
+from kit.models.model import Model
 from kit.parts.moments import Moments
 from kit.projections.banks import Bank
 
@@ -127,6 +129,33 @@ def textspan(
     picked = torch.where(picked < 0, -1, originals[picked])
     directions = inner @ axes.mT  # [part, rank, embed]
     return TextSpan(_table(moments, bank, picked, figures), directions, moments.embed_mean(), moments.parts)
+
+
+def own_texts(model: Model, spans: TextSpan, bank: Bank | None) -> dict:
+    """The first text of each head: head -> text, its direction, and that minus the mean of its bank.
+
+    Args:
+        model: of the heads.
+        spans: the texts of each head.
+        bank: that they were picked from.
+
+    Raises:
+        KitError: no bank, one of other weights, or one without these texts.
+    """
+    if bank is None:
+        raise KitError("texts of heads need the bank that they were picked from; give bank=bank too.")
+    if bank.weights_hash not in (None, model.weights_hash):
+        raise KitError(
+            f'the bank "{bank.name}" was encoded by weights {bank.weights_hash[:8]}, but "{model.label}" has '
+            f"{model.weights_hash[:8]}; encode it with this model."
+        )
+    firsts = spans.table[spans.table["rank"] == 1].set_index("part")["text"]
+    if missing := sorted(set(firsts) - set(bank.texts)):
+        hint = nearest(missing[0], bank.texts)
+        raise KitError(f'"{missing[0]}" is no text of the bank "{bank.name}".{hint}')
+    centred = normalize(bank.vectors - bank.vectors.mean(0), dim=1)  # [text, embed]
+    place = {text: k for k, text in reversed(list(enumerate(bank.texts)))}
+    return {part: (text, bank.vectors[place[text]], centred[place[text]]) for part, text in firsts.items()}
 
 
 def _principal_axes(moments: Moments, rank: int | None) -> tuple[Tensor, Tensor]:

@@ -2,23 +2,25 @@
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from kit.errors import KitError
-from kit.measures import chance_precision, changes, precision_at_k
-from kit.parts.galleries import FULL, Gallery
+from kit.measures import chance_precision, changes, precision_at_k, resampled
+from kit.models.model import Model
+from kit.parts.galleries import FULL, Gallery, Query
 from kit.parts.roles import roles
 from kit.parts.stores import Store
 
 SPACES = (FULL, "head", "layer", "random head")
 
 
-def role_heads(model) -> pd.DataFrame:
+def role_heads(model: Model) -> pd.DataFrame:
     """For each attribute the head whose true role it is, by the measured roles of a shipped model.
 
-    A head's role is the attribute that explains most of what it writes, of those above chance
-    (`kit.roles`). Several heads can have one role: the one that it explains most of is taken. An attribute
-    that is no head's strongest has no such head.
+    A head's role is that of `kit.roles(model, strongest=True)`. Several heads can have one role: the one
+    that it explains most of is taken. An attribute that is no head's strongest has no such head.
 
     Args:
         model: a shipped model, or its name.
@@ -35,10 +37,9 @@ def role_heads(model) -> pd.DataFrame:
         >>> role_heads("stickers-l8").loc["background", "head"]
         'L5.H0'
     """
-    table = roles(model)
-    table = table[(table["kind"] == "head") & table["significant"]]
+    table, strongest = (each[each["kind"] == "head"] for each in (roles(model), roles(model, strongest=True)))
+    table = table[table["significant"]]
     most = table.loc[table.groupby("attribute", sort=False)["share"].idxmax()].set_index("attribute")
-    strongest = table.loc[table.groupby("part")["share"].idxmax()]
     own = strongest.loc[strongest.groupby("attribute")["share"].idxmax()].set_index("attribute")
     found = pd.DataFrame({"most": most["part"], "most_share": most["share"]})
     found.insert(0, "head", own["part"].reindex(found.index))
@@ -47,7 +48,7 @@ def role_heads(model) -> pd.DataFrame:
 
 
 def retrieval_table(
-    model,
+    model: Model,
     store: Store,
     labels: pd.DataFrame,
     heads: dict[str, str] | None = None,
@@ -110,7 +111,7 @@ def retrieval_table(
     return pd.concat(blocks, ignore_index=True)
 
 
-def best_head(gallery: Gallery, codes, images, how: str = "centred", k: int = 10) -> str:
+def best_head(gallery: Gallery, codes, images: np.ndarray, how: str = "centred", k: int = 10) -> str:
     """The head with the best precision for an attribute over some images.
 
     Args:
@@ -123,17 +124,93 @@ def best_head(gallery: Gallery, codes, images, how: str = "centred", k: int = 10
     return gallery.heads["name"].iloc[int(np.argmax(found))]
 
 
-def precisions(gallery: Gallery, space: str, codes, images, how: str = "centred", k: int = 10) -> np.ndarray:
-    """Precision of each of some images as a query among them, [query].
+def precisions(
+    gallery: Gallery, space: str, codes, images: np.ndarray, how: str = "centred", k: int = 10, queries=None
+) -> np.ndarray:
+    """Precision of each of some images as a query among them, [query] or [query, attribute].
 
     Args:
         gallery: of the images.
         space: one of `gallery.spaces`.
-        codes: value of each image of the gallery, [image].
+        codes: value of each image of the gallery, [image]; of several attributes [image, attribute].
         images: numbers of those that are used.
         how, k: see `retrieval_table`.
+        queries: numbers of those of them that are queries; None = all.
     """
-    return precision_at_k(gallery.neighbours(space, k, how, images), codes, images)
+    queries = images if queries is None else queries
+    return precision_at_k(gallery.neighbours(space, k, how, images, queries), codes, queries)
+
+
+def precision_by_attribute(
+    gallery: Gallery,
+    space: str,
+    codes: dict,
+    how: str = "centred",
+    k: int = 10,
+    most: int = 250,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Precision of one space for every attribute, with its interval over queries.
+
+    Attributes that the same images have are asked of one ranking.
+
+    Args:
+        gallery: of the images.
+        space: one of `gallery.spaces`.
+        codes: attribute -> value of each image of the gallery, whole numbers [image]; below 0 is none.
+        how, k: see `retrieval_table`.
+        most: images that are queries of an attribute, drawn from those that have a value.
+        seed: of the draw, and of the bootstrap.
+
+    Returns:
+        One row for each attribute that three images have: `attribute`, `part` (the space), `value`, `low`,
+        `high` of the precision (95 %), `chance`.
+    """
+    having: dict[bytes, list[str]] = {}
+    for name, values in codes.items():
+        having.setdefault((values >= 0).tobytes(), []).append(name)
+    rows = {}
+    for names in having.values():
+        images = np.flatnonzero(codes[names[0]] >= 0)
+        if len(images) < 3:
+            continue
+        queries = np.sort(images[np.random.default_rng(seed).permutation(len(images))[:most]])
+        values = np.stack([codes[name] for name in names], 1)  # [image, attribute]
+        each = precisions(gallery, space, values, images, how, min(k, len(images) - 1), queries)
+        for name, found in zip(names, resampled(len(queries), seed).intervals(each), strict=True):
+            rows[name] = [name, space, *found, chance_precision(codes[name][images]).mean()]
+    columns = ["attribute", "part", "value", "low", "high", "chance"]
+    return pd.DataFrame([rows[name] for name in codes if name in rows], columns=columns)
+
+
+def nearest_in_each(scores: Tensor, query: Query, k: int) -> np.ndarray:
+    """Numbers of the images that are most alike to a query in every space, best first, int64 [k, space].
+
+    Args:
+        scores: of all images in all spaces, [image, space], from `Gallery.scores`.
+        query: that they are of; it is not among its own nearest.
+        k: how many.
+    """
+    if query.number is not None:
+        scores = scores.clone()
+        scores[query.number] = -torch.inf
+    return scores.topk(k, dim=0).indices.numpy()
+
+
+def extremes(store: Store, direction: Tensor, part: str, images: np.ndarray, count: int) -> tuple[list, list]:
+    """The images with the largest and the smallest scores of a part, and these scores, largest first.
+
+    Args:
+        store: of the images.
+        direction: [embed].
+        part: its name.
+        images: numbers of those that are compared.
+        count: how many of each end.
+    """
+    score = store.scores(direction[None], images, part)[:, 0, 0]
+    order = score.argsort(descending=True)
+    ends = torch.cat([order[:count], order[-count:]])
+    return images[ends.numpy()].tolist(), score[ends].tolist()
 
 
 def others_of_layer(gallery: Gallery, head: str) -> list[str]:
@@ -148,7 +225,9 @@ def others_of_layer(gallery: Gallery, head: str) -> list[str]:
     return list(others)
 
 
-def _block(gallery, name: str, head: str, codes, images, how: str, k: int, seed: int) -> pd.DataFrame:
+def _block(
+    gallery, name: str, head: str, codes, images: np.ndarray, how: str, k: int, seed: int
+) -> pd.DataFrame:
     """The rows of one attribute."""
     others = others_of_layer(gallery, head)
     layer = head.partition(".")[0]
@@ -175,7 +254,7 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.flatnonzero(codes >= 0)
 
 
-def _check(model, store: Store, labels: pd.DataFrame) -> None:
+def _check(model: Model, store: Store, labels: pd.DataFrame) -> None:
     if model.weights_hash != store.weights_hash:
         raise KitError(
             f'the store is of "{store.model}" with weights {store.weights_hash[:8]}, the model is '

@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from kit.data.sets import Picks
 from kit.measures import changes, hits
 from kit.parts import Store
+from kit.parts.means import replaced
 from kit.sweep.settings import rows
 from kit.sweep.work import Work, halves
 
@@ -28,14 +30,14 @@ class Pieces:
             self.views["cls"] = store.read_at_cls()
         self.store, self.pieces = store, pieces
 
-    def means(self, images=None) -> dict[str, Tensor]:
+    def means(self, images: Picks | None = None) -> dict[str, Tensor]:
         """Mean of each piece over images, [embed]."""
         return {
             name: self.views[view].means(images, selector).sum(0).float()
             for name, (view, selector) in self.pieces.items()
         }
 
-    def of(self, images) -> dict[str, Tensor]:
+    def of(self, images: Picks) -> dict[str, Tensor]:
         """Each piece of these images, over the length of the representation, [image, embed]."""
         return {
             name: self.views[view].vectors(images, selector).sum(1)
@@ -43,7 +45,7 @@ class Pieces:
         }
 
 
-def whole(store: Store, images) -> Tensor:
+def whole(store: Store, images: Picks) -> Tensor:
     """The representations of images over their length, [image, embed]."""
     return store.cosines(torch.eye(store.arrays["embedding"].shape[1]), images)
 
@@ -86,10 +88,10 @@ def answered(work: Work, wanted: dict[str, tuple[str, list[str]]]) -> dict[str, 
     for images in tqdm(blocks, desc="mean ablation", unit="block", delay=2, leave=False):
         base, values = whole(store, images), pieces.of(images)
         for whose, means in ((CROSSED, crossed[half[images[0]]]), (OWN, own)):
-            for name, (_, replaced) in wanted.items():
+            for name, (_, names) in wanted.items():
                 after = base
-                for piece in replaced:
-                    after = after - values[piece] + means[piece]
+                for piece in names:
+                    after = replaced(after, values[piece], means[piece])
                 right[whose][name][images] = hits(after @ directions.T, truth[images]).numpy()
     return right
 

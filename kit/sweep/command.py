@@ -4,6 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from kit.data.registry import DATA_SETS
+
+PAPERS = {kind: one for kind, one in DATA_SETS.items() if one.asked}
 DESCRIPTION = """Measure everything of notebooks 11 to 16 with a model and the paper's data sets.
 
 Every set is optional, and stages without theirs are listed as not run. A sweep that was killed goes on when
@@ -27,9 +30,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("model", help="a name of kit.load, with a text tower")
     made.add_argument("--pretrained", help='tag, file, or "random"')
-    made.add_argument("--imagenet", type=Path, help="folder of ImageNet; its validation set is read")
-    made.add_argument("--waterbirds", type=Path, help="folder of Waterbirds")
-    made.add_argument("--segmentation", type=Path, help="file of ImageNet-Segmentation, gtsegs_ijcv.mat")
+    for kind, one in PAPERS.items():
+        splits = " and ".join(one.asked)
+        made.add_argument(f"--{kind}", type=Path, metavar=one.place, help=f"{one.title} ({splits})")
     made.add_argument("--words", type=Path, help="a further bank: a file with one text on each line")
     made.add_argument("--out", required=True, type=Path, help="folder of stores, texts and report")
     made.add_argument(
@@ -54,7 +57,8 @@ def run(arguments: list[str]) -> int:
     names = ("candidates", "limit", "last", "draws", "seed", "words", "batch", "workers")
     settings = Settings(**{name: getattr(given, name) for name in names})
     model = load(given.model, given.pretrained, device=given.device)
-    done = sweep(model, given.out, given.imagenet, given.waterbirds, given.segmentation, settings, say)
+    folders = {kind: getattr(given, kind) for kind in PAPERS}
+    done = sweep(model, given.out, **folders, settings=settings, say=say)
     say(f"Report: {given.out / 'report.html'}, {given.out / 'report.json'}.")
     return int(bool(done.failed))
 

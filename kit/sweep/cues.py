@@ -3,7 +3,7 @@
 import numpy as np
 
 from kit.data import WATERBIRDS_SIZES
-from kit.edits import Answers, ask_classes, cue_effects, matched_draws, ranked, waterbirds_heads
+from kit.edits import Answers, Means, ask_classes, cue_effects, matched_draws, ranked, waterbirds_heads
 from kit.errors import KitError
 from kit.measures import GroupBootstrap
 from kit.parts import select
@@ -99,7 +99,7 @@ def run(work: Work) -> dict:
     """
     val, test = work.store("waterbirds val"), work.store("waterbirds test")
     named = "imagenet" if "imagenet" in work.sets else "waterbirds val"
-    means = work.means(work.store(named))
+    means = Means.of(work.store(named))
     tuning = ask_classes(work.model, val, work.birds, val.name, means)
     answers = ask_classes(work.model, test, work.birds, test.name, means)
     groups = GroupBootstrap(answers.labels["group"], work.settings.seed, WATERBIRDS_SIZES["train"])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from kit.models.memory import pass_memory
+from kit.parts.checked import checked_run
 from kit.parts.frozen import frozen_graph
-from kit.parts.runs import Run
 from kit.sweep.ablation import AT_ONCE
 from kit.sweep.stages import STAGES, made
 from kit.sweep.work import Work
@@ -15,7 +15,6 @@ from kit.sweep.work import Work
 NUMBER = 4  # bytes of a float32
 RESAMPLED = 2000 * 8  # bytes that intervals take of each image
 FEW = 16  # texts, and images, that are timed
-STORED = ("imagenet", "waterbirds val", "waterbirds test")
 METHODS = 25  # passes that all methods together take of a picture with a mask, roughly
 
 
@@ -66,6 +65,11 @@ def store_bytes(work: Work, name: str) -> int:
     return NUMBER * (heads * (2 if work.tokens(name) else 1) + others * width + 2) + 32
 
 
+def _stored(work: Work, name: str) -> bool:
+    """Whether images of a set go into a store; those with masks go through the methods instead."""
+    return not hasattr(work.sets[name], "mask")
+
+
 def _head_sources(work: Work):
     """The sources of heads, whose gains are [slot, head, coordinate, embed]."""
     return [s for s in frozen_graph(work.model).sources if s.kind == "head"]
@@ -76,7 +80,7 @@ def estimate(work: Work) -> Estimate:
     todo = [s for s in STAGES if s.needs in work.folders and not s.why_not and made(s, work) is None]
     sets = dict.fromkeys(name for stage in todo for name in stage.uses if name in work.sets)
     left = {name: len(work.sets[name]) for name in sets if not work.has_store(name)}
-    disk = sum(count * store_bytes(work, name) for name, count in left.items() if name in STORED)
+    disk = sum(count * store_bytes(work, name) for name, count in left.items() if _stored(work, name))
     texts = work.bank_texts() if todo else 0
     count = max((len(work.sets[name]) for name in sets), default=0)
     widest = len(work.classes) if "imagenet" in sets else 2
@@ -86,7 +90,7 @@ def estimate(work: Work) -> Estimate:
     )
     memory = max(pass_memory(work.model, work.settings.batch), arithmetic + count * RESAMPLED) if todo else 0
     seconds = sum(
-        n * _image_seconds(work, name) * (1 if name in STORED else METHODS) for name, n in left.items()
+        n * _image_seconds(work, name) * (1 if _stored(work, name) else METHODS) for name, n in left.items()
     )
     return Estimate(left, disk, memory, seconds, texts, texts * _text_seconds(work) if texts else 0.0)
 
@@ -96,7 +100,7 @@ def _image_seconds(work: Work, name: str) -> float:
     images, some = work.sets[name], []
     numbers = range(min(len(images), work.settings.batch, FEW))
     with torch.no_grad():
-        Run.of(
+        checked_run(
             work.model,
             torch.zeros(1, 3, *work.model.image_size, dtype=work.model.dtype).to(work.model.device),
         )
@@ -107,7 +111,7 @@ def _image_seconds(work: Work, name: str) -> float:
             except ValueError:  # a damaged file, which the pass will list
                 continue
         if some:
-            Run.of(work.model, work.model.preprocess(some), tokens=work.tokens(name) is not None)
+            checked_run(work.model, work.model.preprocess(some), tokens=work.tokens(name) is not None)
     return (time.monotonic() - start) / max(1, len(some))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from kit.errors import KitError
+from kit.models.model import Model
 from kit.sweep.estimate import estimate
 from kit.sweep.page import page
 from kit.sweep.published import published
@@ -41,7 +42,7 @@ class Sweep:
 
 
 def sweep(
-    model,
+    model: Model,
     out: str | Path,
     imagenet: str | Path | None = None,
     waterbirds: str | Path | None = None,

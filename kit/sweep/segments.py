@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from kit.data.sets import ImageSet
 from kit.maps import METHODS, segment
 from kit.measures import Segmentation, segmentation_table
 from kit.sweep.settings import kit_version, rows
@@ -44,7 +45,7 @@ def run(work: Work) -> dict:
     }
 
 
-def _block(work: Work, images, vectors, path: Path, start: int) -> dict[str, np.ndarray]:
+def _block(work: Work, images: ImageSet, vectors, path: Path, start: int) -> dict[str, np.ndarray]:
     """Counts of some images, made or read."""
     held = _read(path)
     if held is None:

@@ -4,13 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from kit.measures import changes, hits
-from kit.projections import TextSpan, textspan
-from kit.sweep.ablation import AT_ONCE, whole
+from kit.projections import reconstructed, textspan
+from kit.sweep.ablation import AT_ONCE
 from kit.sweep.settings import rows
 from kit.sweep.work import Work, halves
 
@@ -47,55 +45,31 @@ def counts_for(width: int) -> list[int]:
     return [m for m in COUNTS if m <= width] + ([width] if width < COUNTS[-1] else [])
 
 
-def replaced(values: Tensor, span: TextSpan, counts: list[int]):
-    """The sum of heads, each with nothing but what its first texts span, for each number of texts.
-
-    Args:
-        values: what the heads write, over the length of the representation, [image, part, embed].
-        span: the texts; a longer list begins with the shorter one, so each text is added once.
-        counts: rising numbers of texts.
-
-    Yields:
-        Number of texts, and the sum [image, embed].
-    """
-    mean, directions = span.mean.float(), span.directions.float()
-    along = torch.einsum("bpe,pre->bpr", values - mean, directions)  # [image, part, rank]
-    total, done = mean.sum(0), 0
-    for count in counts:
-        some = slice(done, count)
-        total = total + torch.einsum("bpr,pre->be", along[:, :, some], directions[:, some])
-        done = count
-        yield count, total
-
-
 def figure(work: Work, heads: Heads, counts: list[int]) -> dict[str, np.ndarray]:
-    """Whether each image is answered right: baselines, and (bank, number of texts), bool [image].
+    """Whether each image is answered right: baselines, and (bank, number of texts from 0), bool [image].
 
     Texts and means come from the half of the images that an image is not in.
     """
     store, directions, truth = work.store("imagenet"), work.classifier, work.truth
     half, right = halves(len(store), work.settings.seed), {}
-    names = ["nothing", "early", "all", *((b, m) for b in work.banks for m in counts)]
+    names = ["nothing", "early", *((b, m) for b in work.banks for m in [0, *counts])]
     right = {name: np.zeros(len(store), bool) for name in names}
     for h in (0, 1):
         moments = store.moments(half != h, heads.last)
         spans = {name: textspan(moments, bank, counts[-1]) for name, bank in work.banks.items()}
         early = store.means(half != h, heads.early).sum(0).float() if heads.early != "none" else 0
-        late = store.means(half != h, heads.last).sum(0).float()
         images = np.flatnonzero(half == h)
         blocks = np.array_split(images, max(1, -(-len(images) // AT_ONCE)))
         for some in tqdm(blocks, desc="texts in place of heads", unit="block", delay=2, leave=False):
-            base, values = whole(store, some), store.vectors(some, heads.last)
-            judge = lambda vectors: hits(vectors @ directions.T, truth[some]).numpy()  # noqa: E731, B023
-            right["nothing"][some] = judge(base)
+            cosines = store.cosines(directions, some)
+            right["nothing"][some] = hits(cosines, truth[some]).numpy()
             if heads.early != "none":
-                base = base - store.vectors(some, heads.early).sum(1) + early
-            right["early"][some] = judge(base)
-            base = base - values.sum(1)
-            right["all"][some] = judge(base + late)
+                cosines = cosines - (store.vectors(some, heads.early).sum(1) - early) @ directions.T
+            right["early"][some] = hits(cosines, truth[some]).numpy()
             for name, span in spans.items():
-                for count, total in replaced(values, span, counts):
-                    right[name, count][some] = judge(base + total)
+                found = reconstructed(store, span, directions, truth[some], [0, *counts], some, cosines)
+                for count, hit in found.items():
+                    right[name, count][some] = hit.numpy()
     return right
 
 
@@ -141,7 +115,7 @@ def run(work: Work) -> dict:
     baselines = {
         "nothing replaced": "nothing",
         "earlier heads by means": "early",
-        "all heads by means": "all",
+        "all heads by means": (next(iter(work.banks)), 0),
     }
     accuracy, gaps = {}, {}
     for bank in work.banks:

@@ -114,16 +114,7 @@ def make(stage: Stage, work: Work) -> dict:
     start = time.monotonic()
     try:
         result = stage.run(work)
-    except (
-        KitError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        MemoryError,
-    ) as error:
+    except (OSError, RuntimeError, ValueError, LookupError, TypeError, MemoryError) as error:
         why = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
         return about | {"status": "failed", "why": why}
     entry = about | {

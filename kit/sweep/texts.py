@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from kit.models.model import hash_weights
+from kit.models.model import Model, hash_weights
 from kit.writing import make_folder, write_file
 
 SOME = 64  # texts whose directions share a file
@@ -26,7 +26,7 @@ class Texts:
         hash: of all weights of the model, text tower included.
     """
 
-    def __init__(self, model, folder: Path):
+    def __init__(self, model: Model, folder: Path):
         self.model, self.folder = model, folder
         self.name, self.known_words, self.weights_hash = model.name, model.known_words, model.weights_hash
         self.embed_dim = model.embed_dim

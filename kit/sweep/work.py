@@ -9,24 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kit.data import (
-    class_templates,
-    class_vectors,
-    imagenet_classes,
-    read_imagenet,
-    read_imagenet_segmentation,
-    read_waterbirds,
-    readable,
-)
+from kit.data import class_templates, class_vectors, imagenet_classes, readable
+from kit.data.registry import of_papers
+from kit.data.sets import ImageSet
+from kit.data.waterbirds import BIRDS
 from kit.errors import KitError
-from kit.parts import Means, Store, collect, load_store
+from kit.models.model import Model
+from kit.parts import Store, collect, load_store
 from kit.parts.class_token import check_cls
 from kit.parts.frozen import frozen_graph
 from kit.projections import Bank
 from kit.sweep.settings import Settings
 from kit.sweep.texts import Texts
-
-BIRDS = ("landbird", "waterbird")
 
 
 class Work:
@@ -35,7 +29,7 @@ class Work:
     Args:
         model: with heads and a text tower.
         out: folder of everything that is written.
-        folders: set ("imagenet", "waterbirds", "segmentation") -> where it lies, None where it was not given.
+        folders: paper's set of `kit.data.registry` -> where it lies, None where it was not given.
         settings: see `Settings`.
 
     Attributes:
@@ -45,7 +39,7 @@ class Work:
         KitError: no set was given, a folder that is not that set, a model without texts or heads.
     """
 
-    def __init__(self, model, out: Path, folders: dict, settings: Settings):
+    def __init__(self, model: Model, out: Path, folders: dict, settings: Settings):
         self.model, self.out, self.settings = model, Path(out), settings
         self.folders = {name: where for name, where in folders.items() if where is not None}
         if not self.folders:
@@ -62,21 +56,11 @@ class Work:
                 f'"{model.name}" has no attention heads that write into one stream of tokens, and the sweep '
                 "is about these; take a plain vision transformer, such as ViT-B-16."
             )
-        self.sets = dict(self._read())
+        pairs = (pair for kind, where in self.folders.items() for pair in of_papers(kind, where))
+        self.sets = {name: self._some(images) for name, images in pairs}
         self.texts = Texts(model, self.out / "texts")
 
-    def _read(self):
-        """Every set that was given."""
-        if where := self.folders.get("imagenet"):
-            yield "imagenet", self._some(read_imagenet(where))
-        if where := self.folders.get("waterbirds"):
-            for split in ("val", "test"):
-                yield f"waterbirds {split}", self._some(read_waterbirds(where, split))
-
-        if where := self.folders.get("segmentation"):
-            yield "segmentation", self._some(read_imagenet_segmentation(where))
-
-    def _some(self, images):
+    def _some(self, images: ImageSet):
         """The images, or as many of them as are asked for, spread evenly."""
         limit = self.settings.limit
         if limit is None or limit >= len(images):
@@ -174,16 +158,6 @@ class Work:
         if "waterbirds" in self.folders:
             todo += self.texts.missing(list(BIRDS), templates)
         return todo
-
-    def means(self, store: Store) -> Means:
-        """The means of a store's parts, for `kit.edits.ask_classes`; constants, which it leaves, are zero."""
-        names = list(frozen_graph(self.model).index["name"])
-        parts = torch.zeros(len(names), self.model.embed_dim)
-        parts[[names.index(name) for name in store.index["name"]]] = store.means().float()
-        return Means(
-            store.name, store.model, store.weights_hash, len(store), parts, {}, store.facts["preprocessing"],
-            tuple(store.facts["data"]),
-        )  # fmt: skip
 
 
 def halves(count: int, seed: int) -> np.ndarray:

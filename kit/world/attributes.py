@@ -13,9 +13,9 @@ UPRIGHT = ("above", "below")
 def attributes(labels: pd.DataFrame) -> pd.DataFrame:
     """The attributes of scenes that differ between them, each missing where it is not asked.
 
-    The same scenes are asked as by `python -m kit.cards.roles`, so that chance alone ties one attribute to
-    another: colour and texture of recoloured objects, the artist of concepts that every seen artist drew, a
-    word that does not name the object.
+    The same scenes are asked as by `python -m kit.workshop.cards.roles`, so that chance alone ties one
+    attribute to another: colour and texture of recoloured objects, the artist of concepts that every seen
+    artist drew, a word that does not name the object.
 
     Args:
         labels: of `kit.world.draw`, or of a store of its scenes.

@@ -28,7 +28,9 @@ from tqdm.auto import tqdm
 import kit
 from kit.errors import Refused
 from kit.models.load_timm import make_timm
-from kit.parts.general_run import GeneralRun
+from kit.models.untrained import unsettle
+from kit.parts.checked import checked_run
+from kit.parts.run_general import GeneralRun
 from kit.parts.runs import Run
 from kit.parts.splits import SPLITS
 
@@ -45,20 +47,6 @@ SIZES = (64, 70, 84, 96, 112, 128, 160, 192, 224, 256)
 ATTENTION = ("scaled_dot_product_attention(", "softmax(dim=-1", "softmax(attn", "k.softmax(dim=2")
 # mixers that weigh no token by a query and a key: linear, additive and lambda layers, and a state-space one
 LINEAR = ("LinearSelfAttention", "LambdaLayer", "HSMSSD", "LiteMLA", "EfficientAdditiveAttention")
-
-
-def unsettle(module: nn.Module, seed: int = 0) -> None:
-    """Move every norm, bias, scale and running statistic of a fresh network away from its neutral value."""
-    noise = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=noise))
-        for key, buffer in module.named_buffers():
-            if key.endswith("running_mean"):
-                buffer.add_(0.1 * torch.randn(buffer.shape, generator=noise))
-            if key.endswith("running_var"):
-                buffer.mul_(0.5 + torch.rand(buffer.shape, generator=noise))
 
 
 @cache
@@ -131,7 +119,7 @@ def rechecked(row: dict) -> dict:
         model = model.double()
         pixels, direction = (given.double() for given in _given(model))
         found = _in_double(model, pixels, direction)
-        found |= scope | {"input": list(model.image_size)} | _counts(Run.of(model, pixels))
+        found |= scope | {"input": list(model.image_size)} | _counts(checked_run(model, pixels))
         row = {k: v for k, v in row.items() if k != "reason"} | found
     except Refused as refusal:
         row = row | scope | {"verdict": "refused", "reason": str(refusal)}
@@ -197,7 +185,7 @@ def _takes(name: str, config: dict) -> bool:
 def measured(model) -> dict:
     """Verdict, counts, errors and ratios of time of a tower that can be taken apart."""
     pixels, direction = _given(model)
-    single = Run.of(model, pixels)
+    single = checked_run(model, pixels)
     row = _counts(single) | {"error32": single.frozen.check.error}
     row |= _times(model, pixels[:1], direction)
     del single
@@ -240,7 +228,7 @@ def _times(model, pixels, direction) -> dict:
         kit.scores(model, pixels, direction)
 
     def vectors():
-        Run.of(model, pixels).vectors()
+        checked_run(model, pixels).vectors()
 
     seconds: dict = {library: [], scores: [], vectors: []}
     begin = time.perf_counter()
@@ -267,7 +255,7 @@ def _in_double(model, pixels, direction) -> dict:
     And what the verdict rests on: how many attention layers have a head that is not zero, and of how many the
     maps are refused.
     """
-    run = Run.of(model, pixels, tokens=True)
+    run = checked_run(model, pixels, tokens=True)
     vectors, norm, check = run.vectors(), run.norm.max(), run.frozen.check
     scores = run.scores(direction, normalize=False)
     refused = sorted({layer for own in check.wrong_splits.values() for layer in own})

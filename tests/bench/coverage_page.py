@@ -217,7 +217,7 @@ But they are not counted as reached. Heads, source tokens and edits of the other
 look at; what a silent layer does for them shows in a total effect.
 
 """
-_BARE = """Towers of open_clip without an attention layer (names of timm without one are not built at all).
+_BARE = """AnyModel of open_clip without an attention layer (names of timm without one are not built at all).
 Their parts are whole branches; 0 of 0 layers is no reason to call them exact.
 
 """
@@ -308,7 +308,7 @@ def _failed(rows: pd.DataFrame) -> str:
 
 
 def _linear(rows: pd.DataFrame, exact: int, others: int) -> str:
-    """Towers whose mixers have no softmax of queries and keys."""
+    """AnyModel whose mixers have no softmax of queries and keys."""
     whole = rows["verdict"].isin(WHOLE)
     said = rows["verdict"].where(~whole, "the sum is exact, but mixers lie inside other parts")
     counted = rows.assign(said=said).groupby(["family", "said"])

@@ -34,7 +34,7 @@ torch.set_num_threads(1)
 done("import torch")
 import torchvision, timm, open_clip, pandas
 done("import timm, open_clip, pandas")
-import kit, kit.models.kept, kit.models.trace, kit.parts.frozen, kit.parts.runs, kit.parts.taps
+import kit, kit.models.kept, kit.models.trace, kit.parts.frozen, kit.parts.checked, kit.parts.hook_points
 done("import kit")
 model = kit.load(NAME, *(["random"] if "/" in NAME else []))
 done("load")
@@ -56,14 +56,14 @@ timed("proof", kit.models.kept.Kept, "_is_true")
 timed("graph", kit.models.trace, "Trace")
 timed("graph", kit.parts.frozen, "FrozenGraph")
 timed("readers", kit.parts.frozen, "reading")
-timed("taps", kit.parts.taps, "_insert")
-timed("check", kit.parts.runs, "fault_of")
+timed("hook_points", kit.parts.hook_points, "_insert")
+timed("check", kit.parts.checked, "fault_of")
 last[:] = [time.perf_counter(), time.process_time()]
 values = kit.decompose(model, pixels).values
 done("first parts")
 print(json.dumps(seconds))
 """
-COLUMNS = ("record", "proof", "graph", "readers", "taps", "check")
+COLUMNS = ("record", "proof", "graph", "readers", "hook_points", "check")
 
 
 def in_kernel(name: str, folder: str) -> dict[str, list[float]]:
@@ -131,7 +131,7 @@ def measure(names: tuple[str, ...], rounds: int) -> str:
             "*Record*: the kept record is found, read and made a graph. *Proof*: the graph and the library's "
             "own module see one picture of noise, and every value is compared with its foretold shape. "
             "*Graph*: attention and what is linear. *Readers*: how the representation reads each layer. "
-            "*Taps*: the graph with a hand on every source. *Check*: the library's own output for this "
+            "*HookPoints*: the graph with a hand on every source. *Check*: the library's own output for this "
             "picture. The rest is the pass itself. All six are seconds of the processor, since others "
             "lengthen those of the clock. *Nothing kept*: the tower is recorded first.",
             "",

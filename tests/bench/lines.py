@@ -16,11 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-WORKSHOP = (
-    "kit/models/training",
-    "kit/cards",
-    "kit/workshop",
-)  # what made the shipped models, no part of their use
+WORKSHOP = ("kit/workshop",)  # what made the shipped models, no part of their use
 SILENT = {
     tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING,
     tokenize.ENDMARKER,

@@ -7,7 +7,7 @@ import argparse
 
 import torch
 
-from kit.models.training.muon import Muon
+from kit.workshop.training.muon import Muon
 from tests.bench.harness import alternate, save, settings, table
 
 SHAPES = [(384, 128), (128, 128), (512, 128), (128, 512)] * 6  # of stickers-deit's six layers
@@ -32,7 +32,10 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     stated = settings(rounds=chosen.rounds, matrices=len(SHAPES))
-    steps = {"torch.optim.Muon": optimiser(False).step, "kit.models.training.muon.Muon": optimiser(True).step}
+    steps = {
+        "torch.optim.Muon": optimiser(False).step,
+        "kit.workshop.training.muon.Muon": optimiser(True).step,
+    }
     found = table(alternate(steps, chosen.rounds), "One step of 24 matrices, width 128", stated)
     print(found)
     if not chosen.dry:

@@ -17,7 +17,7 @@ from kit.data.reading import Read
 from tests.bench.harness import alternate, save, settings, table
 
 TOWERS = {"stickers-l8": {}, "ViT-B-16": {"pretrained": "random"}}
-IMAGES = {"stickers-l8": 512, "ViT-B-16": 16}
+IMAGES = {"stickers-l8": 2048, "ViT-B-16": 16}
 BATCH = 8
 KEPT = ("moments", "store", "means")
 LARGE = "ViT-L-14"

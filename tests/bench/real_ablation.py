@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import kit
+from kit.edits.by_layer import BACK, FORWARD, layer_selectors
 from kit.measures import bootstrap_interval, hits
 from kit.models.directions import directions
 from kit.parts import select
@@ -127,8 +128,9 @@ def mlp_table(found: Answers) -> str:
 def layers_table(found: Answers, total: bool) -> str:
     """Accuracy without the attention of the first k layers, of the last k, and of k random ones."""
     rows = []
-    for count in tqdm(range(1, LAYERS + 1), desc="layers"):
-        first, last = attention(range(count)), attention(range(LAYERS - count, LAYERS))
+    selectors = layer_selectors(LAYERS)
+    pairs = list(zip(selectors[FORWARD], selectors[BACK][::-1], strict=True))
+    for count, (first, last) in enumerate(tqdm(pairs, desc="layers"), 1):
         early, late = found.right(first), found.right(last)
         other = found.drawn(random_layers(count))
         row = [str(count), percent(early), percent(late), percent(other), percent(early - other)]

@@ -11,7 +11,7 @@ import open_clip
 import torch
 
 import kit
-from kit.edits import Asked, Reference
+from kit.edits import Answers, Means
 from kit.measures import changes, hits, in_percent
 from tests.bench.harness import settings
 from tests.bench.real_data import open_clip_layout, photographs, reference_set, texts
@@ -31,20 +31,20 @@ TABLE1 = {  # as the released code orders them; it counts `embed` among the MLPs
 SETS = ("coco128", "ants_bees", "noise")
 
 
-def questions(store) -> dict[str, Asked]:
+def questions(store) -> dict[str, Answers]:
     """The names of the 182 photographs' classes, and all 1,000, as candidates."""
     names, vectors = texts()
     labels = photographs()[2]
     known = [names[label] for label in labels]
     return {
-        "the 182 names of the photographs": Asked(
+        "the 182 names of the photographs": kit.edits.asked(
             store, vectors[labels], torch.arange(len(labels)), known, "182 names"
         ),
-        "all 1,000 names": Asked(store, vectors, labels, names, "1,000 names"),
+        "all 1,000 names": kit.edits.asked(store, vectors, labels, names, "1,000 names"),
     }
 
 
-def rows_of(question: Asked, edits: dict, means: Reference | None) -> list[list[str]]:
+def rows_of(question: Answers, edits: dict, means: Means | None) -> list[list[str]]:
     """One row for each edit: what was replaced, accuracy, and the change, paired."""
     right = {
         name: hits(question.after(parts, means, cls), question.truth) for name, (parts, cls) in edits.items()
@@ -52,7 +52,7 @@ def rows_of(question: Asked, edits: dict, means: Reference | None) -> list[list[
     return [[name, *row] for name, row in zip(right, in_percent(changes(right, seed=0)).to_numpy())]
 
 
-def figure2(question: Asked, means: Reference) -> list[list[str]]:
+def figure2(question: Answers, means: Means) -> list[list[str]]:
     """Accuracy with the attention of layers 0 to l, of l to the last, and of l alone, replaced."""
     last, ways = LAYERS - 1, ("L0-{0}.attn", "L{0}-11.attn", "L{0}.attn")
     found = {}
@@ -64,11 +64,11 @@ def figure2(question: Asked, means: Reference) -> list[list[str]]:
     return [[f"L{layer}", *(found[way].loc[layer] for way in ways)] for layer in range(last + 1)]
 
 
-def sets_rows(question: Asked, stores: dict) -> list[list[str]]:
+def sets_rows(question: Answers, stores: dict) -> list[list[str]]:
     """The same three ablations with the means of several sets, the evaluated photographs' own, and zero."""
-    sets = {name: Reference.of(store) for name, store in stores.items()}
+    sets = {name: Means.of(store) for name, store in stores.items()}
     sets |= {
-        "the photographs themselves (as in the paper's Table 1)": Reference.of(question.store),
+        "the photographs themselves (as in the paper's Table 1)": Means.of(question.store),
         "zero": None,
     }
     parts = (MLPS, "L0-7.attn", "L8-11.attn")
@@ -88,7 +88,7 @@ def page() -> str:
         name: kit.collect(model, reference_set(name), "store", name, selector="all", tokens="cls")
         for name in SETS
     }
-    asked, means = questions(store), Reference.of(stores["coco128"])
+    asked, means = questions(store), Means.of(stores["coco128"])
     head, tables = ["replaced by its mean", "accuracy, %", "change, points"], []
     for name, question in asked.items():
         tables.append(f"Candidates: {name}.\n\n{table(head, rows_of(question, TABLE1, means))}")
@@ -106,7 +106,7 @@ def page() -> str:
     )
 
 
-def published(question: Asked, means: Reference) -> str:
+def published(question: Answers, means: Means) -> str:
     """What was measured beside what is published, with where that was read."""
     right = {
         n: hits(question.after(p, means), question.truth) for n, p in (("all", "none"), ("no", TABLE1_CUT))

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 import kit
 from kit.measures import bootstrap_interval, hits
-from kit.projections import Bank, reconstructed_cosines
+from kit.projections import Bank, reconstructed
 from tests.bench.harness import settings
 from tests.bench.real_data import open_clip_layout, photographs, reference_set, texts
 from tests.bench.real_maps import table
@@ -51,13 +51,14 @@ def accuracy_table(store, moments, every: dict[str, Bank]) -> tuple[str, str]:
     labels = torch.arange(len(known))
     right = lambda cosines: 100 * hits(cosines, labels).double()  # noqa: E731
     whole = right(store.cosines(known))
-    early = right(store.ablated(EARLY, known, store.means(selector=EARLY)))
-    both = right(store.ablated("L*.H*", known, store.means(selector="L*.H*")))
+    asked, means = kit.edits.asked(store, known, labels, [*range(len(known))]), kit.edits.Means.of(store)
+    base = asked.after(EARLY, means)
+    early, both = right(base), right(asked.after("L*.H*", means))
     rows, found = [], {}
     for name, bank in every.items():
         spans = kit.textspan(moments, bank, max(COUNTS))
-        for m in COUNTS:
-            found[name, m] = right(reconstructed_cosines(store, spans.first(m), known, ablated=EARLY))
+        hit = reconstructed(store, spans, known, labels, COUNTS, base=base)
+        found |= {(name, m): 100 * each.double() for m, each in hit.items()}
         rows.append([name, *(f"{found[name, m].mean():.1f}" for m in COUNTS)])
     gaps = {
         m: bootstrap_interval((found["class texts", m] - found["random directions", m]).numpy(), seed=0)

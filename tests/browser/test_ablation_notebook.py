@@ -9,7 +9,7 @@ NAME = "11_mean_ablation.ipynb"
 WANTED = (
     "import kit",
     "store = kit.collect(",
-    "means = Reference.of(held)",
+    "means = Means.of(held)",
     "shipped = asked",
     "half, last =",
     "noisy = kit.collect(",

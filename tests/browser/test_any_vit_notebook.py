@@ -15,7 +15,7 @@ def start_page(browser, tmp_path_factory):
 
     The other cells run under nbval, and nothing of them is looked at here.
     """
-    notebook = lab.cut(NAME, ("import kit", "kit.panels.Towers("))
+    notebook = lab.cut(NAME, ("import kit", "kit.panels.AnyModel("))
     with lab.opened(browser, tmp_path_factory.mktemp("lab20"), notebook) as found:
         yield found
 

@@ -13,7 +13,8 @@ from torch.nn.modules import module as torch_modules
 import kit
 from kit import KitError
 from kit.models.stamp import Stamp
-from kit.parts.check import TOLERANCE, _allowed
+from kit.parts.check import TOLERANCE
+from kit.parts.faults import _allowed
 from kit.parts.frozen import frozen_graph
 from tests.exact.families import EXACT, family
 from tests.exact.towers import unit_directions
@@ -422,7 +423,9 @@ def test_a_part_that_is_off_by_little_is_missed_by_the_sum(first, part):
     assert 1e-10 < run.gap() <= 1e-6
 
 
-@pytest.mark.parametrize("change", [_epsilon, lambda model: modules_of(model, nn.LayerNorm)[0].weight.mul_(2)])
+@pytest.mark.parametrize(
+    "change", [_epsilon, lambda model: modules_of(model, nn.LayerNorm)[0].weight.mul_(2)]
+)
 def test_a_run_of_before_a_change_is_no_run_of_the_model(change):
     model, pixels = tower("plain")
     run = kit.run(model, pixels)
@@ -460,9 +463,9 @@ def test_texts_are_encoded_again_once_their_tower_is_another():
     for change in changes:
         change()
         seen.append(model.encode_text(["a dog"]))
-    places = 1
-    model.library_model.ln_final.register_forward_hook(lambda module, inputs, out: out.roll(places, -1))
-    for places in (1, 3):  # a variable that the hook closes over
+    places = [1]
+    model.library_model.ln_final.register_forward_hook(lambda module, inputs, out: out.roll(places[0], -1))
+    for places[0] in (1, 3):  # what the hook closes over
         seen.append(model.encode_text(["a dog"]))
     assert all((a - b).abs().max() > 1e-4 for a, b in pairwise(seen))
     passes = model.passes["text"]
@@ -512,6 +515,19 @@ def test_a_stamp_holds_while_values_are_the_same_and_leaves_out_what_a_forward_w
     assert stamp.holds()
     module[1].extra = torch.zeros(3)
     assert not stamp.holds()
+
+
+def test_a_stamp_that_does_not_hold_goes_on_not_to_hold():
+    changes = [lambda m: m.double(), lambda m: m.train(), lambda m: setattr(m, "bias", None), _forward_twice]
+    for change in changes:
+        module = nn.Linear(2, 2).eval()
+        stamp = Stamp(module)
+        change(module)
+        assert [stamp.holds() for _ in range(3)] == [False] * 3
+
+
+def _forward_twice(module):
+    module.forward = lambda x: 2 * x
 
 
 def test_a_stamp_is_not_fooled_by_memory_that_is_used_again():

@@ -10,13 +10,13 @@ import kit
 from kit.errors import KitError
 from kit.models.records import rebuilt, written
 from kit.parts.frozen import FrozenGraph
-from kit.parts.general import Leaves, Replay
-from kit.parts.general_run import GeneralRun
+from kit.parts.hook_points import HookPoints, hooked
 from kit.parts.linear import Steps
-from kit.parts.readers import Unreadable
-from kit.parts.reading import Rules, reading
+from kit.parts.place_reader import Unreadable
+from kit.parts.reader_rules import Rules, reading
+from kit.parts.replay import Leaves, Replay
+from kit.parts.run_general import GeneralRun
 from kit.parts.silent import reached
-from kit.parts.taps import Taps, tapped
 from tests.exact.families import EXACT, NO_PROJECTION, PARTIAL, PLAIN, REFUSED, SILENT, family
 from tests.exact.towers import pixels_for, same_graph, unit_directions
 
@@ -32,7 +32,7 @@ class Pinned(Leaves):
     def __init__(self, run, values):
         held = dict(run._leaves.held)
         steps = Steps(run.frozen.trace.constant, held, len(run.pixels))
-        super().__init__(run.frozen, steps, tokens=False, edit=Taps())
+        super().__init__(run.frozen, steps, tokens=False, edit=HookPoints())
         self.given = values
 
     def _leaf(self, name, out):
@@ -53,7 +53,7 @@ class Pinned(Leaves):
 def affine(run, values):
     """The representation for given values of the sources, [batch, embed]."""
     with torch.no_grad():
-        return tapped(run.frozen, "general")(run.pixels, Pinned(run, values))
+        return hooked(run.frozen, "general")(run.pixels, Pinned(run, values))
 
 
 @pytest.fixture(scope="module", params=[*EXACT, *PARTIAL])
@@ -105,8 +105,7 @@ def pushed(run):
     frozen = copy.copy(run.frozen)
     with mock.patch.object(Rules, "before", side_effect=Unreadable), torch.no_grad():
         frozen.reading = reading(frozen)
-    with mock.patch("kit.parts.runs.frozen_graph", return_value=frozen):
-        return GeneralRun(run.model, run.pixels, tokens=True)
+    return GeneralRun(run.model, run.pixels, tokens=True, frozen=frozen)
 
 
 @general
@@ -223,7 +222,9 @@ def test_branches_record_no_gradients():
     name = "swin_tiny_patch4_window7_224"
     run = kit.run(family(name, EXACT[name]), torch.zeros(1, 3, 112, 112, dtype=torch.float64))
     steps = Steps(run.frozen.trace.constant, {}, 1)
-    out = tapped(run.frozen, "general")(run.pixels, Watched(run.frozen, steps, tokens=False, edit=Taps()))
+    out = hooked(run.frozen, "general")(
+        run.pixels, Watched(run.frozen, steps, tokens=False, edit=HookPoints())
+    )
     assert out.requires_grad
 
 
@@ -233,7 +234,7 @@ def test_the_special_path_equals_the_general_route():
         plain = kit.run(model, pixels_for(model))
         assert plain.frozen.plain
         model._frozen = (*model._frozen[:2], FrozenGraph(name, plain.frozen.trace, plain=False))
-        del plain.frozen.trace.tapped
+        del plain.frozen.trace.hooked
         general = GeneralRun(model, plain.pixels, tokens=True)
         assert list(general.index["name"]) == list(plain.index["name"])
         directions = unit_directions(model)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import kit
-from kit.edits import Answers, ask_classes, matched_draws, total_right, waterbirds_heads
+from kit.edits import ask_classes, matched_draws, total_right, waterbirds_heads
 from kit.errors import KitError
 from kit.measures import GroupBootstrap
 from kit.parts.means import load_means
@@ -57,9 +57,9 @@ def test_ablating_nothing_changes_no_group(answers):
 
 
 def test_a_part_replaced_by_its_own_value_is_still_there(answers):
-    own = answers.scores[:1, :].mean(0)  # of one image, so that its own value is the mean
-    one = Answers(**{**vars(answers), "scores": answers.scores[:1], "whole": answers.whole[:1], "means": own})
-    assert torch.allclose(one.after("L*.H*"), one.whole, atol=1e-6)
+    one = answers.with_own_means(np.arange(N) == 0)  # of one image, so that its own value is the mean
+    assert torch.allclose(one.after("L*.H*")[0], one.whole[0], atol=1e-6)
+    assert not torch.allclose(one.after("L*.H*")[1], one.whole[1], atol=1e-3)
 
 
 def test_parts_and_constants_sum_to_the_cosines(stickers, images, answers):
@@ -76,7 +76,7 @@ def test_a_store_gives_the_same_answers_without_a_pass(stickers, images, answers
     before = dict(stickers.passes)
     stored = ask_classes(stickers, store, kit.data.animal_texts(), "24 animals")
     assert dict(stickers.passes) == before
-    for field in ("scores", "whole", "means", "sizes"):
+    for field in ("scores", "whole", "mean_scores", "sizes"):
         assert torch.allclose(getattr(stored, field), getattr(answers, field), atol=1e-5), field
     assert stored.labels["group"].tolist() == answers.labels["group"].tolist()
 
@@ -99,14 +99,18 @@ def test_d17_means_are_of_the_reference_set_unless_the_very_images_are_asked_for
     reference = load_means(stickers)
     names = list(kit.decompose(stickers, stickers.preprocess(kit.world.draw(1, 0).images)).index["name"])
     rows = [names.index(name) for name in answers.index["name"]]
-    assert torch.allclose(answers.means, reference.parts[rows] @ answers.directions.T, atol=1e-6)
+    assert torch.allclose(answers.mean_scores, reference.parts[rows] @ answers.directions.T, atol=1e-6)
     assert answers.means_id == reference.id
     own = answers.with_own_means()
-    assert torch.allclose(own.means, answers.scores.mean(0)) and "the very images" in own.means_id
-    assert not torch.allclose(own.means, answers.means, atol=1e-3)
+    assert (
+        torch.allclose(own.mean_scores, answers.scores.mean(0), atol=1e-6)
+        and "the very images" in own.means_id
+    )
+    assert not torch.allclose(own.mean_scores, answers.mean_scores, atol=1e-3)
     assert torch.allclose(own.after("L*.H*").mean(0), answers.whole.mean(0), atol=1e-5)  # by construction
     water = answers.labels["place"] == 1
-    assert torch.allclose(answers.with_own_means(water).means, answers.scores[water.tolist()].mean(0))
+    own = answers.with_own_means(water).mean_scores
+    assert torch.allclose(own, answers.scores[water.tolist()].mean(0), atol=1e-6)
     with pytest.raises(KitError, match="0 images were picked of 24"):
         answers.with_own_means(np.zeros(N))
 
@@ -124,9 +128,9 @@ def test_d11_heads_of_the_papers_lists_count_once_and_groups_are_computed():
 def test_a_stretch_scales_what_is_taken_away(answers):
     rows = answers.parts_of("L5.H0, L5.H5")
     whole = answers.after(rows) - answers.whole
-    assert torch.allclose(answers.after(rows, [0.5, 0.5]) - answers.whole, whole / 2, atol=1e-6)
+    assert torch.allclose(answers.after(rows, stretch=[0.5, 0.5]) - answers.whole, whole / 2, atol=1e-6)
     one = answers.after(rows[:1]) - answers.whole
-    assert torch.allclose(answers.after(rows, [1.0, 0.0]) - answers.whole, one, atol=1e-6)
+    assert torch.allclose(answers.after(rows, stretch=[1.0, 0.0]) - answers.whole, one, atol=1e-6)
 
 
 def test_a_tie_between_classes_is_no_answer(answers):
@@ -201,6 +205,17 @@ def test_draws_hold_other_heads_each_once(answers, chosen):
         np.testing.assert_allclose(sizes[draw] * factor, sizes[rows], rtol=1e-5)
     again, _ = matched_draws(answers.index, answers.sizes, chosen, 50, seed=3)
     assert (again == draws).all()
+
+
+def test_a_head_that_writes_nothing_cannot_be_made_as_large(answers):
+    rows = answers.parts_of("L5.H1, L5.H2, L5.H3, L5.H4, L5.H5")
+    sizes = answers.sizes.clone()
+    sizes[[row for row in range(len(sizes)) if row not in (*rows, answers.parts_of("L5.H0")[0])]] = 0
+    draws, stretch = matched_draws(answers.index, sizes, ["L5.H0"], 50, seed=3, near=40)
+    silent = (sizes[draws] == 0).numpy()
+    assert silent.any() and (stretch[silent] == 1).all() and np.isfinite(stretch).all()
+    for draw, factor in zip(draws[:5], stretch):
+        assert np.isfinite(answers.after(list(draw), stretch=list(factor))).all()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import torch
 
 import kit
 from kit.parts.frozen import frozen_graph
+from kit.parts.hook_points import hooked
 from kit.parts.runs import Run
-from kit.parts.taps import tapped
 from tests.exact.towers import CLASS_TOKEN, TOWERS, Pinned, perturbed, pixels_for, unit_directions
 
 SINGLE, DOUBLE = 1e-5, 1e-10
@@ -43,10 +43,10 @@ def double(model):
 @pytest.fixture(scope="module")
 def pinned(double):
     run = kit.run(double, pixels_for(double, batch=1))
-    taps = Pinned(run)
-    same = tapped(run.frozen)(run.pixels, taps)
+    hook_points = Pinned(run)
+    same = hooked(run.frozen)(run.pixels, hook_points)
     assert distance(same, double.encode_image(run.pixels)) <= DOUBLE
-    return run, taps
+    return run, hook_points
 
 
 def test_parts_sum_to_the_library_in_double_precision(double):
@@ -82,7 +82,7 @@ def test_layers_sum_to_the_same_total(double):
 
 
 def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(pinned):
-    run, taps = pinned
+    run, hook_points = pinned
     layer, head = run.frozen.trace.layers - 2, 1
     weight = _output_projection(run.model.tower, layer)
     width = weight.shape[1] // run.frozen.trace.heads[layer]
@@ -91,8 +91,8 @@ def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(pinne
     with torch.no_grad():
         columns.mul_(3)
     try:
-        library = tapped(run.frozen)(run.pixels, taps)
-        changed = Run(run.model, run.pixels, watch=taps)
+        library = hooked(run.frozen)(run.pixels, hook_points)
+        changed = Run(run.model, run.pixels, watch=hook_points)
         statistics = run.frozen_values  # of the same trace: the nodes are the same
         changed.freeze(statistics)
         after = changed.vectors()
@@ -107,15 +107,15 @@ def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(pinne
 
 
 def test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map(pinned):
-    run, taps = pinned
+    run, hook_points = pinned
     directions = unit_directions(run.model)
     layer, head, token = run.frozen.trace.layers - 2, 1, 3
-    call, kept = taps.calls[layer], taps.heads[layer]
+    call, kept = hook_points.calls[layer], hook_points.heads[layer]
     edited = kept.clone()
     edited[:, head] -= call.pattern()[:, head, :, token, None] * call.value[:, head, token, None]
-    taps.heads[layer] = edited
-    after = tapped(run.frozen)(run.pixels, taps) @ directions.T / run.norm[:, None]
-    taps.heads[layer] = kept
+    hook_points.heads[layer] = edited
+    after = hooked(run.frozen)(run.pixels, hook_points) @ directions.T / run.norm[:, None]
+    hook_points.heads[layer] = kept
     before = run.representation @ directions.T / run.norm[:, None]
     cell = run.maps(directions, f"L{layer}.H{head}")[:, 0, token]
     assert cell.abs().max() > 1e-6
@@ -123,20 +123,20 @@ def test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map(p
 
 
 def test_constants_are_the_affine_map_at_zero(pinned):
-    run, taps = pinned
+    run, hook_points = pinned
     zero = Pinned(run)
-    zero.statistics, zero.patterns = taps.statistics, taps.patterns
-    zero.heads = {k: torch.zeros_like(v) for k, v in taps.heads.items()}
-    zero.values = {k: torch.zeros_like(v) for k, v in taps.values.items()}
-    at_zero = tapped(run.frozen)(run.pixels, zero)
+    zero.statistics, zero.patterns = hook_points.statistics, hook_points.patterns
+    zero.heads = {k: torch.zeros_like(v) for k, v in hook_points.heads.items()}
+    zero.values = {k: torch.zeros_like(v) for k, v in hook_points.values.items()}
+    at_zero = hooked(run.frozen)(run.pixels, zero)
     assert distance(run.vectors("bias").sum(1), at_zero) <= DOUBLE
 
 
 def test_pattern_is_what_the_fused_kernel_used(pinned):
-    run, taps = pinned
+    run, hook_points = pinned
     pattern = kit.pattern(run.model, run.pixels, 1)
-    out = pattern @ taps.calls[1].value
-    assert torch.allclose(out, taps.heads[1], atol=DOUBLE)
+    out = pattern @ hook_points.calls[1].value
+    assert torch.allclose(out, hook_points.heads[1], atol=DOUBLE)
     assert torch.allclose(pattern.sum(-1), torch.ones_like(pattern[..., 0]), atol=DOUBLE)
 
 

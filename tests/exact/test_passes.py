@@ -104,14 +104,12 @@ def test_a_store_ablates_as_ablate_does(tiny, folder, store):
     selector = "L1.H*, L0.MLP"
     wanted = kit.ablate(tiny, tiny.preprocess(pictures), selector, means=means)
     length = wanted.before.norm(dim=1, keepdim=True)
-    own = store.means(selector=selector)
-    found = store.ablated(selector, directions, own)
+    asked = kit.edits.asked(store, directions, np.zeros(len(store)), list("abc"))
+    found = asked.after(selector, kit.edits.Means.of(store))
     assert torch.allclose(found, wanted.embedding @ directions.T / length, atol=1e-6)
     zeroed = kit.ablate(tiny, tiny.preprocess(pictures), selector, replace="zero").embedding
-    assert torch.allclose(
-        store.ablated(selector, directions, None), zeroed @ directions.T / length, atol=1e-6
-    )
-    assert torch.equal(store.ablated("none", directions, own), store.cosines(directions))
+    assert torch.allclose(asked.after(selector), zeroed @ directions.T / length, atol=1e-6)
+    assert torch.equal(asked.after("none"), store.cosines(directions))
 
 
 def test_moments_of_a_store_are_those_of_a_pass(tiny, folder, store):
@@ -291,17 +289,24 @@ def test_processes_take_whole_batches(tiny, folder, monkeypatch):
     assert seen == {0: [[0, 1, 2], [8, 9, 10, 11]], 1: [[4, 5, 6, 7]]}  # 3 and 12 cannot be read
 
 
-class Rows:
-    """A keeper that keeps the numbers of the images."""
+def test_a_pass_goes_over_what_no_process_has_done(tiny, folder):
+    """One process goes on with a pass of two: batch 1 is its own, batch 0 was the other's."""
+    seen, own, everybody = [], passes.Progress({1: {}}), passes.Progress({0: {}, 1: {}})
+    passes.go_over(tiny, read_folder(folder), 4, Rows(seen, own, everybody), "test")
+    assert seen == [[8, 9, 10, 11]] and set(own.done) == {1, 2, 3}  # 12 cannot be read
 
-    def __init__(self, seen: list):
-        self.seen = seen
+
+class Rows:
+    """A keeper that keeps the numbers of the images, and may have some batches already."""
+
+    def __init__(self, seen: list, own=None, everybody=None):
+        self.seen, self.own, self.everybody = seen, own or passes.Progress(), everybody or passes.Progress()
 
     def prepare(self):
         pass
 
     def open(self, rank):
-        return passes.Progress(), passes.Progress()
+        return self.own, self.everybody
 
     def begin(self):
         pass

@@ -8,10 +8,10 @@ from torch import nn
 
 from kit.errors import KitError
 from kit.models.trace import trace_of
-from kit.parts.check import fault_of
+from kit.parts.checked import checked_run
+from kit.parts.faults import fault_of
 from kit.parts.frozen import FrozenGraph
-from kit.parts.general import Replay
-from kit.parts.runs import Run
+from kit.parts.replay import Replay
 from tests.exact.towers import perturbed, pixels_for
 
 DIM, HEADS, TOKENS = 8, 2, 17
@@ -131,7 +131,7 @@ def test_a_difference_on_the_stream_keeps_its_sign():
 
     torch.manual_seed(0)
     model = made_up(Tower(stream=Minus()))
-    run = Run.of(model, pixels_for(model))  # the self-check holds the sum against the tower
+    run = checked_run(model, pixels_for(model))  # the self-check holds the sum against the tower
     assert run.frozen.check.verdict == "exact" and run.frozen.reading.readers
     pushed = Replay(run.frozen, run._leaves.steps, run._leaves.values).vectors()
     assert torch.allclose(pushed, run.vectors(), atol=1e-12)
@@ -147,12 +147,12 @@ def test_a_square_is_not_taken_for_a_product_with_a_constant():
 
 def test_a_wrong_sum_is_a_fault():
     model = perturbed("timm/vit_tiny_patch16_224")
-    run = Run.of(model, pixels_for(model))
-    assert run.frozen.check.verdict == "exact" and fault_of(run, None) == ""
+    run = checked_run(model, pixels_for(model))
+    assert run.frozen.check.verdict == "exact" and fault_of(run, None, checked_run) == ""
     vectors = run.vectors()
     run._written = {name: 1.01 * written for name, written in run._written.items()}
     run.vectors = lambda: 1.01 * vectors
     said = 'the parts of "timm/vit_tiny_patch16_224" miss its representation by 1e-02 of its length, allowed '
-    assert fault_of(run, None).startswith(said)
+    assert fault_of(run, None, checked_run).startswith(said)
     run.frozen.check = None  # as in a first run, which is held against the library's own forward
-    assert fault_of(run, None).startswith(said)
+    assert fault_of(run, None, checked_run).startswith(said)

@@ -14,8 +14,8 @@ from kit.maps.passes import pattern_gradients
 from kit.maps.relevance import linear_relevance, pattern_relevance
 from kit.measures import Segmentation, segmentation_table
 from kit.parts.frozen import frozen_graph
+from kit.parts.hook_points import HookPoints
 from kit.parts.runs import forward
-from kit.parts.taps import Taps
 from tests.exact.planted_tower import TOWARDS, pixels, tower
 from tests.exact.towers import perturbed, pixels_for, unit_directions
 
@@ -273,7 +273,7 @@ def test_own_maps_are_the_diagonal_of_maps_and_sum_to_the_heads(name):
     assert torch.allclose(own.sum(1), sums.diagonal(), atol=1e-10)
 
 
-class Nudged(Taps):
+class Nudged(HookPoints):
     """One pattern of one layer moved a little."""
 
     def __init__(self, layer, at, by):

@@ -1,12 +1,12 @@
-"""Towers in which attention writes nothing itself, and towers without any: no verdict says too much."""
+"""AnyModel in which attention writes nothing itself, and towers without any: no verdict says too much."""
 
 import pytest
 import torch
 from torch import nn
 
 import kit
+from kit.parts.faults import read_by_attention_alone
 from kit.parts.frozen import frozen_graph
-from kit.parts.silent import read_by_attention_alone
 from tests.exact.families import EXACT, NO_ATTENTION, PARTIAL, family
 from tests.exact.test_refusals import DIM, Attention, Tower, made_up
 from tests.exact.towers import pixels_for

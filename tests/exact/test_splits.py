@@ -1,6 +1,5 @@
 """Token maps are held against the scores of their heads; where they miss them, a layer's are refused."""
 
-import sys
 from unittest import mock
 
 import pytest
@@ -11,10 +10,10 @@ import kit
 from kit.errors import KitError
 from kit.maps import METHODS
 from kit.parts import runs, splits
+from kit.parts.checked import checked_run
 from kit.parts.frozen import frozen_graph
-from kit.parts.general import Leaves
-from kit.parts.runs import Run
-from kit.parts.taps import WrittenOut
+from kit.parts.hook_points import WrittenOut
+from kit.parts.replay import Leaves
 from tests.exact.families import EXACT, family
 from tests.exact.test_refusals import DIM, HEADS, Tower, made_up
 from tests.exact.towers import perturbed, pixels_for, unit_directions
@@ -105,10 +104,8 @@ def test_the_check_says_so(model):
 
 def test_maps_are_held_against_heads_once_and_not_by_runs_without_tokens():
     model = perturbed(PLAIN)
-    with mock.patch.object(
-        sys.modules["kit.parts.check"], "split_errors", wraps=splits.split_errors
-    ) as asked:
-        Run.of(model, pixels_for(model))
+    with mock.patch("kit.parts.faults.split_errors", wraps=splits.split_errors) as asked:
+        checked_run(model, pixels_for(model))
         assert not asked.called and frozen_graph(model).check.tokens is None
         for _ in range(2):
             kit.run(model, pixels_for(model))

@@ -1,5 +1,7 @@
 """Ablations of a whole store are sums of stored numbers, equal to the model's own run one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import kit
 from kit.data import read_folder
-from kit.edits import Asked, Reference
-from kit.edits import stored as stored_module
+from kit.edits import Means, asked
+from kit.edits import answers as answers_module
 from kit.errors import KitError
 from kit.parts import merge_stores
 from tests.exact.test_passes import folder  # noqa: F401 - pictures, two of them damaged
@@ -34,25 +36,25 @@ def pixels(tiny, folder):  # noqa: F811
 def question(tiny, store):
     seed = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(5, tiny.embed_dim, generator=seed), dim=1)
-    return Asked(store, directions, np.arange(len(store)) % 5, list("abcde"), "letter")
+    return asked(store, directions, np.arange(len(store)) % 5, list("abcde"), "letter")
 
 
 def test_nothing_replaced_is_the_cosine_to_the_bit(store, question):
-    means = Reference.of(store)
+    means = Means.of(store)
     for found in (question.after(), question.after("none", means), question.after("none", None, "none")):
         assert torch.equal(found, store.cosines(question.directions))
 
 
 def test_everything_replaced_is_one_answer_for_all(store, question):
-    found = question.after("all", Reference.of(store))
+    found = question.after("all", Means.of(store))
     assert float(found.std(0).max()) < 1e-6 and len(found.argmax(1).unique()) == 1
-    assert torch.allclose(found[0], Reference.of(store).parts.sum(0) @ question.directions.T, atol=1e-6)
+    assert torch.allclose(found[0], Means.of(store).parts.sum(0) @ question.directions.T, atol=1e-6)
     assert float(question.after("all").abs().max()) < 1e-6  # and by zero, nothing is left
 
 
 def test_a_part_replaced_by_its_own_value_stays(store, question):
     for number in range(3):
-        own = Reference.of(store, [number])
+        own = Means.of(store, [number])
         for selector, cls in (("L1.H*, L0.MLP", None), ("all", None), ("none", "L*.H*")):
             found = question.after(selector, own, cls)[number]
             assert torch.allclose(found, question.after()[number], atol=1e-6)
@@ -62,7 +64,7 @@ def test_a_part_replaced_by_its_own_value_stays(store, question):
 @pytest.mark.parametrize("replace", ["mean", "zero"])
 def test_a_store_answers_as_a_loop_over_ablate(tiny, question, pixels, selector, replace):
     means = kit.collect(tiny, pixels_as_pictures(pixels), name="other pictures")
-    reference = Reference.shipped(tiny, means) if replace == "mean" else None
+    reference = Means.shipped(tiny, means) if replace == "mean" else None
     found = question.after(selector, reference)
     for number, one in enumerate(pixels):
         wanted = kit.ablate(tiny, one[None], selector, replace=replace, means=means)
@@ -86,7 +88,7 @@ def test_the_class_tokens_share_is_what_each_head_reads_there(tiny, store, quest
 
 
 def test_a_head_that_is_replaced_is_not_replaced_twice_at_the_class_token(store, question):
-    means = Reference.of(store)
+    means = Means.of(store)
     whole = question.after("L*.attn", means)
     assert torch.equal(question.after("L*.attn", means, cls="L*.H*"), whole)
     both = question.after("L0.attn", means, cls="L*.H*")
@@ -95,14 +97,15 @@ def test_a_head_that_is_replaced_is_not_replaced_twice_at_the_class_token(store,
 
 
 def test_scores_that_do_not_fit_in_memory_are_read_again_and_are_the_same(store, question, monkeypatch):
-    monkeypatch.setattr(stored_module, "HELD", 40)
-    small = Asked(store, question.directions, np.arange(len(store)) % 5, list("abcde"))
-    means = Reference.of(store)
-    for selector, cls in (("L*.MLP", None), ("L1.H0", "L*.H*")):
-        assert torch.allclose(
-            small.after(selector, means, cls), question.after(selector, means, cls), atol=1e-6
-        )
-    assert not small._held and question._held
+    means, edits = Means.of(store), [("L*.MLP", None, None), ("L1.H0", "L*.H*", None)]
+    edits.append(([5, 1, 3], None, [3.0, 0.5, 0.0]))  # parts in another order than the store's
+    asked_for = [(off, own, cls, stretch) for off, cls, stretch in edits for own in (None, means)]
+    at_once = [question.after(*each) for each in asked_for]
+    monkeypatch.setattr(answers_module, "HELD", 40)
+    small = asked(store, question.directions, np.arange(len(store)) % 5, list("abcde"))
+    for each, cosines in zip(asked_for, at_once):
+        assert torch.allclose(small.after(*each), cosines, atol=1e-6)
+    assert "_read" not in vars(small) and "_read" in vars(question)
 
 
 class Shapes(TorchDispatchMode):
@@ -138,17 +141,17 @@ def test_d10_labels_and_answers_stay_together_past_damage_and_order(tiny, folder
     assert len(store.damaged) == 2 and list(store.labels["folder"]) == places
     names = ["cats", "dogs"]
     directions = torch.nn.functional.normalize(store.vectors(selector="L1.MLP")[:2, 0], dim=1)
-    asked = Asked(store, directions, store.labels["folder"].map(names.index), names)
-    assert [names[t] for t in asked.truth] == places
+    all_asked = asked(store, directions, store.labels["folder"].map(names.index), names)
+    assert [names[t] for t in all_asked.truth] == places
     picked = store.labels["folder"].map({"dogs": 1})  # cats are not asked
-    some = Asked(store, directions, picked.fillna(-1).astype(int), names)
+    some = asked(store, directions, picked.fillna(-1).astype(int), names)
     assert [places[i] for i in some.images] == ["dogs"] * len(some.images)
-    assert torch.equal(some.after("L1.H0"), asked.after("L1.H0")[some.images])
+    assert torch.equal(some.after("L1.H0"), all_asked.after("L1.H0")[some.images])
 
 
 def test_d17_the_reference_set_is_named_and_is_an_argument(tiny, store, question):
-    some = Reference.of(store, slice(0, 3), name="three pictures")
-    whole = Reference.of(store)
+    some = Means.of(store, slice(0, 3), name="three pictures")
+    whole = Means.of(store)
     assert (some.name, whole.name) == ("three pictures", "pictures")
     assert not torch.allclose(question.after("L*.MLP", some), question.after("L*.MLP", whole), atol=1e-5)
     rows = store.vectors(slice(0, 3), "L0.MLP")[:, 0]
@@ -157,21 +160,19 @@ def test_d17_the_reference_set_is_named_and_is_an_argument(tiny, store, question
 
 def test_what_does_not_fit_is_said(tiny, stickers, folder, store, question, tmp_path):  # noqa: F811
     with pytest.raises(KitError, match='"pictures" has no means of what heads read at the class token'):
-        bare = Reference.of(store)
-        Reference(bare.name, bare.names, bare.parts, None, [], bare.model, bare.weights_hash).of_heads(
-            ["L0.H0"]
-        )
+        bare = Means.of(store)
+        replace(bare, cls=None, heads=()).of_heads(["L0.H0"])
     with pytest.raises(KitError, match="these means of a reference set are of"):
-        question.after("L0.H0", Reference.shipped(stickers))
+        question.after("L0.H0", Means.shipped(stickers))
     with pytest.raises(KitError, match="has no means of embed; it has"):
         heads = kit.collect(tiny, read_folder(folder), "store", "heads", selector="L*.H*")
-        question.after("embed", Reference.of(heads))
+        question.after("embed", Means.of(heads))
     with pytest.raises(KitError, match='"heads" does not keep what heads read at the class token'):
         heads.read_at_cls()
     with pytest.raises(KitError, match="give each answer one name and one direction"):
-        Asked(store, question.directions, np.full(len(store), 7), list("abcde"))
+        asked(store, question.directions, np.full(len(store), 7), list("abcde"))
     with pytest.raises(KitError, match='no image of "pictures" has a right answer to "letter"'):
-        Asked(store, question.directions, np.full(len(store), -1), list("abcde"), "letter")
+        asked(store, question.directions, np.full(len(store), -1), list("abcde"), "letter")
     with pytest.raises(KitError, match='no tokens="cls" with keep="moments"; there is'):
         kit.collect(tiny, torch.zeros(2, 3, 32, 32).to(torch.uint8), "moments", "two", tokens="cls")
     with pytest.raises(KitError, match="holds a store where tokens is"):

@@ -11,11 +11,11 @@ import torch
 import kit
 from kit.cli import main
 from kit.data import WATERBIRDS_SIZES, class_vectors, imagenet_classes
-from kit.edits import Asked, Reference, ask_classes
+from kit.edits import Means, ask_classes
 from kit.errors import KitError
 from kit.maps import segment
 from kit.measures import GroupBootstrap, changes, hits
-from kit.parts import Run, load_store
+from kit.parts import load_store, store_pass
 from kit.projections import Bank, reconstructed_cosines
 from kit.retrieval import retrieval_table
 from kit.sweep import Settings, estimate, measured, read_report, stages, sweep
@@ -90,8 +90,8 @@ def test_ablation_is_that_of_direct_calls(given, done):
     directions = class_vectors(model, imagenet_classes()["class_name"].iloc[list(CLASSES)])
     truth = np.array([CLASSES.index(y) for y in store.labels["y"]])
     names = [str(y) for y in CLASSES]
-    half, asked = halves(len(store), 0), Asked(store, directions, truth, names)
-    own, crossed = Reference.of(store), [Reference.of(store, half != h) for h in (0, 1)]
+    half, asked = halves(len(store), 0), kit.edits.asked(store, directions, truth, names)
+    own, crossed = Means.of(store), [Means.of(store, half != h) for h in (0, 1)]
     edits = {
         "nothing": ("none", None), "all MLPs": ("L*.MLP", None), "embed": ("embed", None),
         "all MLPs and embed": ("L*.MLP, embed", None), "class token to itself": ("none", "L*.H*"),
@@ -127,7 +127,10 @@ def test_texts_in_place_of_heads_are_those_of_direct_calls(given, done):
         for h in (0, 1):
             spans = kit.textspan(store.moments(half != h, "L1.H*"), bank, m)
             found = reconstructed_cosines(store, spans, directions, half == h)
-            early = store.ablated("L0.H*", directions, store.means(half != h, "L0.H*"), half == h)
+            asked = kit.edits.asked(
+                store, directions, np.where(half == h, truth, -1), [*range(len(directions))]
+            )
+            early = asked.after("L0.H*", Means.of(store, half != h))
             found = found + early - store.cosines(directions, half == h)
             right[half == h] = hits(found, truth[half == h]).numpy()
         row = next(r for r in result["accuracy"]["photographs, centred"] if r["texts"] == str(m))
@@ -146,7 +149,7 @@ def check_groups(result: dict, model, folder, given, means: str) -> None:
     work = Work(model, folder, {"imagenet": given[1], "waterbirds": given[2]}, SETTINGS)
     vectors = class_vectors(model, ["landbird", "waterbird"])
     texts = {"landbird": vectors[:1], "waterbird": vectors[1:]}
-    reference = work.means(work.store(means))
+    reference = Means.of(work.store(means))
     answers = ask_classes(model, work.store("waterbirds test"), texts, "test", reference)
     groups = GroupBootstrap(answers.labels["group"], 0, WATERBIRDS_SIZES["train"])
     assert result["means"] == reference.name and result["before"] == rows(groups.table(answers.right()))
@@ -238,10 +241,10 @@ def test_a_sweep_that_was_killed_goes_on_and_reports_the_same(given, done, tmp_p
     model, imagenet, waterbirds, _ = given
     again = lambda: sweep(model, tmp_path, imagenet, waterbirds, settings=SETTINGS)  # noqa: E731
     started = model.passes["image"]
-    # three sets are timed by two runs each: the eighth run is the second batch of the first pass
-    for where, name, after in ((Run, "of", 8), (stages, "make", 1)):  # in the first pass; between stages
+    # in the first pass, which is timed by runs that are not counted; between stages
+    for where, name, after in ((store_pass, "checked_run", 2), (kit.sweep.runner, "make", 1)):
         with pytest.MonkeyPatch.context() as patch:
-            killed(patch, where if where is Run else kit.sweep.runner, name, after)
+            killed(patch, where, name, after)
             with pytest.raises(Killed):
                 again()
     assert len(list((tmp_path / "stages").glob("*.json"))) == 1 and not (tmp_path / "report.json").exists()

@@ -1,4 +1,4 @@
-"""Towers of every kind that the engine covers, with nothing left at a neutral value."""
+"""AnyModel of every kind that the engine covers, with nothing left at a neutral value."""
 
 import functools
 
@@ -6,8 +6,8 @@ import torch
 
 import kit
 from kit.models import Model
+from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.runs import Run
-from kit.parts.taps import AttentionCall, Taps
 
 CLASS_TOKEN = {
     "ViT-B-32": {"pretrained": "random"},
@@ -64,7 +64,7 @@ def same_graph(left: torch.fx.GraphModule, right: torch.fx.GraphModule) -> bool:
     return True
 
 
-class Pinned(Taps):
+class Pinned(HookPoints):
     """Holds every source, norm statistic and pooling pattern at what a first pass found.
 
     What then still moves the representation are the linear operations between the sources and the

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 
 import kit
-from kit.edits import Reference, ask_classes, cue_effects
+from kit.edits import Means, ask_classes, cue_effects
 from kit.maps import METHODS, segment
 from kit.models.directions import Directions
 from kit.projections import Bank
@@ -107,16 +107,16 @@ def ablations(state: str):
     )
     water = held.labels["background"].isin(["sea", "lake"]).to_numpy()
     references = [
-        Reference.of(held),
-        Reference.shipped(model()),
-        Reference.of(held, water, "scenes on water"),
+        Means.of(held),
+        Means.shipped(model()),
+        Means.of(held, water, "scenes on water"),
     ]
     return kit.panels.Ablations(model(), scenes, store, references, state=state)
 
 
 def towers(state: str):
     """Notebook 20's panel, with an upload."""
-    panel = kit.panels.Towers(state=state)
+    panel = kit.panels.AnyModel(state=state)
     panel.upload(upload(), "disc.ppm")
     return panel
 
@@ -129,7 +129,7 @@ PANELS: dict[str, Callable] = {
     "Groups": groups,
     "Retrieval": retrieval,
     "Ablations": ablations,
-    "Towers": towers,
+    "AnyModel": towers,
 }
 _SIX = "a cat;a dog;a red thing;a blue thing;a thing on grass;a thing on snow"
 _NET = "timm/vit_small_patch14_reg4_dinov2"
@@ -194,7 +194,7 @@ STATES: dict[str, list[str]] = {
         "stickers-l8|none|L0-2.attn, L3.MLP|size",
         "stickers-l8|100 held-out scenes|all, !L2.MLP|position|tokens=cls|replace=mean",
     ],
-    "Towers": [
+    "AnyModel": [
         f"{_NET}|scene 0|L1.H0|its own direction",
         f"{_NET}|scene 16|L10.H2, L11.H5|what sets it apart",
         f"{_NET}|{UPLOAD}|L3.H1|a random direction|tokens=r3c4, r3c5, cls",

@@ -29,7 +29,7 @@ def test_a_panel_shows_what_it_showed(name, tmp_path):
 
 
 def test_every_panel_is_held_with_six_states():
-    panels = {"Explorer", "HeadTokens", "Spans", "Segmenter", "Groups", "Retrieval", "Ablations", "Towers"}
+    panels = {"Explorer", "HeadTokens", "Spans", "Segmenter", "Groups", "Retrieval", "Ablations", "AnyModel"}
     assert HELD.keys() == PANELS.keys() == STATES.keys() == panels <= set(kit.panels.__all__)
     for name, states in STATES.items():
         assert list(HELD[name]) == states and len(set(states)) == 6

@@ -2,8 +2,9 @@
 
 from tests.mutants import Mutant
 
-STORED, CHANGES, CLS = "kit/edits/stored.py", "kit/measures/changes.py", "kit/parts/class_token.py"
-CASES, PANEL = "kit/panels/ablation_cases.py", "kit/panels/ablations.py"
+ANSWERS, MEANS = "kit/edits/answers.py", "kit/parts/means.py"
+CHANGES, CLS = "kit/measures/changes.py", "kit/parts/class_token.py"
+CASES, PANEL = "kit/panels/ablated_accuracy.py", "kit/panels/ablations.py"
 EXACT, UNIT, TRUTH = (
     "tests/exact/test_stored_ablation.py",
     "tests/unit/test_panels_ablations.py",
@@ -13,44 +14,44 @@ EXACT, UNIT, TRUTH = (
 MUTANTS = [
     Mutant(
         "parts are replaced by nothing where means were asked for",
-        STORED,
-        "        return found + means.sum(0) @ self.directions.T",
-        "        return found",
+        ANSWERS,
+        "return replaced(cosines, parts, own.sum(0) @ self.directions.T)",
+        "return replaced(cosines, parts)",
         (f"{EXACT}::test_everything_replaced_is_one_answer_for_all",),
     ),
     Mutant(
         "a head replaced as a whole loses its share of the class token twice",
-        STORED,
-        'if view.index["name"][h] not in replaced]',
+        ANSWERS,
+        'if index["name"][head] not in gone]',
         "if True]",
         (f"{EXACT}::test_a_head_that_is_replaced_is_not_replaced_twice_at_the_class_token",),
     ),
     Mutant(
         "means are taken by place, not by name",
-        STORED,
+        MEANS,
         "    return [known.index(name) for name in names]",
         "    return list(range(len(names)))",
         (f"{EXACT}::test_a_part_replaced_by_its_own_value_stays",),
     ),
     Mutant(
         "means of any model will do",
-        STORED,
-        'check_weights(self.store, reference, "means of a reference set")',
+        ANSWERS,
+        'check_weights(self.store, means, "means of a reference set")',
         "pass",
         (f"{EXACT}::test_what_does_not_fit_is_said",),
     ),
     Mutant(
         "right answers are counted out from the first image",
-        STORED,
-        "        self._picked = self.images.numpy()",
-        "        self._picked = np.arange(len(self.images))",
+        ANSWERS,
+        "return self.store.cosines(self.directions, self.images.numpy())",
+        "return self.store.cosines(self.directions, np.arange(len(self.images)))",
         (f"{EXACT}::test_d10_labels_and_answers_stay_together_past_damage_and_order",),
     ),
     Mutant(
         "the means are always those of the images at hand",
-        STORED,
-        "parts, own, heads = store.means(images), None, []",
-        "parts, own, heads = store.means(), None, []",
+        MEANS,
+        "parts=store.means(images).float(),",
+        "parts=store.means().float(),",
         (f"{EXACT}::test_d17_the_reference_set_is_named_and_is_an_argument",),
     ),
     Mutant(
@@ -69,16 +70,16 @@ MUTANTS = [
     ),
     Mutant(
         "the curve is of single layers",
-        CASES,
-        "FORWARD: [at(0, layer) for",
-        "FORWARD: [at(layer, layer) for",
+        "kit/edits/by_layer.py",
+        'f"L0-{n}.attn"',
+        'f"L{n}-{n}.attn"',
         (f"{UNIT}::test_the_curve_is_cumulative_and_its_complement",),
     ),
     Mutant(
         "answers that were always wrong count as lost",
-        CASES,
-        "lost, won = (said == asked.truth) & (now != asked.truth)",
-        "lost, won = (now != asked.truth)",
+        "kit/measures/answers.py",
+        "lost, won = was & ~still",
+        "lost, won = ~still",
         (f"{UNIT}::test_answers_that_changed_are_counted_and_shown[concept]",),
     ),
     Mutant(
@@ -90,10 +91,9 @@ MUTANTS = [
     ),
     Mutant(
         "any heads cost what those of a role cost",
-        STORED,
-        "        chosen = select(self.store.index, selector)\n        found = self._replaced",
-        '        chosen = select(self.store.index, selector if selector == "none" else "L3.H*")\n'
-        "        found = self._replaced",
+        ANSWERS,
+        "rows = self.parts_of(off) if isinstance(off, str) else list(off)",
+        'rows = self.parts_of(off if off == "none" else "L3.H*") if isinstance(off, str) else list(off)',
         (f"{TRUTH}::test_heads_that_carry_a_property_cost_it_and_not_the_other",),
     ),
 ]

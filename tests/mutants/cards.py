@@ -1,8 +1,12 @@
-"""Mutants of the measured tables: kit/cards, and the intervals and scenes that they need."""
+"""Mutants of the measured tables: kit/workshop/cards, and the intervals and scenes that they need."""
 
 from tests.mutants import Mutant
 
-WORDS, MEMBERS, INTERVALS = "kit/cards/words.py", "kit/cards/members.py", "kit/measures/intervals.py"
+WORDS, MEMBERS, INTERVALS = (
+    "kit/workshop/cards/words.py",
+    "kit/workshop/cards/members.py",
+    "kit/measures/intervals.py",
+)
 TESTS = "tests/unit/test_cards.py"
 
 MUTANTS = [
@@ -67,14 +71,14 @@ MUTANTS = [
     ),
     Mutant(
         "a box changes nothing",
-        "kit/models/training/loop.py",
+        "kit/workshop/training/loop.py",
         "(inside & (chosen < share))[:, None], box[:, None], pixels)",
         "(inside & (chosen < 0))[:, None], box[:, None], pixels)",
         ("tests/unit/test_training.py::test_boxes_hide_a_part_of_some_images",),
     ),
     Mutant(
         "boxes are laid in every phase as in the last",
-        "kit/models/training/loop.py",
+        "kit/workshop/training/loop.py",
         "boxes = self.recipe.phase(self.seen).boxes",
         "boxes = self.recipe.phases[-1].boxes",
         ("tests/unit/test_training.py::test_boxes_are_laid_in_the_phases_that_say_so",),

@@ -2,13 +2,13 @@
 
 from tests.mutants import Mutant
 
-RUNS, RULES, FROZEN = "kit/parts/runs.py", "kit/parts/rules.py", "kit/parts/frozen.py"
-TAPS, MEANS, EDITS = "kit/parts/taps.py", "kit/parts/means.py", "kit/edits/ablation.py"
-SELECTOR, READOUT, PAPER = "kit/parts/selector.py", "kit/parts/readout.py", "kit/parts/paper.py"
+RUNS, RULES, FROZEN = "kit/parts/runs.py", "kit/parts/readout_rules.py", "kit/parts/frozen.py"
+HOOK_POINTS, MEANS, EDITS = "kit/parts/hook_points.py", "kit/parts/means.py", "kit/edits/ablation.py"
+SELECTOR, READOUT, PAPER = "kit/parts/selector.py", "kit/parts/token_readout.py", "kit/parts/paper.py"
 LOOP = ("tests/exact/test_loop.py::test_loops_equal_the_kit_and_the_library",)
 PARTS, EDIT_TESTS = "tests/exact/test_parts.py", "tests/exact/test_edits.py"
 TERMS = "tests/unit/test_selector.py"
-NARROW, NARROW_TESTS = "kit/parts/narrow.py", "tests/exact/test_narrow.py"
+NARROW, NARROW_TESTS = "kit/parts/read_token.py", "tests/exact/test_read_token.py"
 
 
 def on(test: str, tower: str = "timm/vit_tiny_patch16_224") -> tuple[str, ...]:
@@ -111,7 +111,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the pattern is normalised over queries",
-        TAPS,
+        HOOK_POINTS,
         "return scores.softmax(-1)",
         "return scores.softmax(-2)",
         on("test_pattern_is_what_the_fused_kernel_used"),
@@ -119,8 +119,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "a frozen graph outlives a change of the weights",
         FROZEN,
-        "if kept is not record or weights is not record.stamp.weights:",
-        "if kept is None:",
+        "if known is not record or weights is not record.stamp.weights:",
+        "if known is None:",
         (f"{PARTS}::test_a_frozen_graph_is_made_anew_when_weights_change",),
     ),
     Mutant(
@@ -146,7 +146,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the check passes every sum",
-        "kit/parts/check.py",
+        "kit/parts/faults.py",
         "if not error <= allowed:",
         "if False:",
         ("tests/exact/test_refusals.py::test_a_wrong_sum_is_a_fault",),
@@ -174,9 +174,9 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a direct effect has the wrong sign",
-        EDITS,
-        "return (new - parts).sum(1)",
-        "return (parts - new).sum(1)",
+        "kit/parts/means.py",
+        "return whole - parts + means",
+        "return whole + parts - means",
         (f"{EDIT_TESTS}::test_direct_effect_is_the_part_taken_out_of_the_sum",),
     ),
     Mutant(

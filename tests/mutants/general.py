@@ -2,8 +2,8 @@
 
 from tests.mutants import Mutant
 
-LINEAR, GENERAL, PLACES = "kit/parts/linear.py", "kit/parts/general.py", "kit/parts/places.py"
-RUN, ATTENTION = "kit/parts/general_run.py", "kit/models/attention.py"
+LINEAR, GENERAL, PLACES = "kit/parts/linear.py", "kit/parts/replay.py", "kit/parts/token_places.py"
+RUN, ATTENTION = "kit/parts/run_general.py", "kit/models/attention.py"
 FAMILIES, PLANTED = "tests/exact/test_families.py", "tests/exact/test_planted_cell.py"
 
 
@@ -15,7 +15,7 @@ def on(test: str, family: str) -> tuple[str, ...]:
 SWIN = (f"{PLANTED}::test_the_map_is_the_planted_cell[swin_tiny_patch4_window7_224-place0]",)
 SUM, MAPS = "test_verdict_and_sum", "test_source_tokens_and_positions_sum_to_their_head"
 SAME = "test_readers_give_what_pushing_and_gradients_give"
-READING, READERS = "kit/parts/reading.py", "kit/parts/readers.py"
+READING, READERS = "kit/parts/reader_rules.py", "kit/parts/place_reader.py"
 
 MUTANTS: list[Mutant] = [
     Mutant(
@@ -41,7 +41,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a norm's eps on the general route is one number for all models",
-        GENERAL,
+        "kit/parts/linear.py",
         "return (value.var(dims, unbiased=False, keepdim=True) + eps).rsqrt()",
         "return (value.var(dims, unbiased=False, keepdim=True) + 1e-3).rsqrt()",
         on(SUM, "swin_tiny_patch4_window7_224"),
@@ -55,7 +55,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "gradients do not stop where the frozen graph is left",
-        "kit/parts/taps.py",
+        "kit/parts/hook_points.py",
         'if user.op == "output" or node in frozen.inputs.get(user, ()):',
         'if True or user.op == "output" or node in frozen.inputs.get(user, ()):',
         (f"{FAMILIES}::test_branches_record_no_gradients",),

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 ANSWERS, CUES = "kit/edits/answers.py", "kit/edits/cues.py"
-MEASURES, CASES = "kit/measures/groups.py", "kit/panels/group_cases.py"
+MEASURES, CASES = "kit/measures/groups.py", "kit/panels/group_accuracy.py"
 EXACT, TRUTH = "tests/exact/test_groups.py", "tests/truth/test_cue.py"
 PANEL = "tests/unit/test_panels_groups.py"
 
@@ -11,29 +11,29 @@ MUTANTS = [
     Mutant(
         "a switched-off part leaves nothing behind instead of its mean",
         ANSWERS,
-        "away = self.scores[:, rows] - self.means[rows]",
-        "away = self.scores[:, rows] - 0 * self.means[rows]",
+        "return replaced(cosines, parts, own.sum(0) @ self.directions.T)",
+        "return replaced(cosines, parts, 0 * own.sum(0) @ self.directions.T)",
         (f"{EXACT}::test_answers_after_an_edit_are_those_of_a_slow_loop[L5.H0, L5.H5]",),
     ),
     Mutant(
         "means are silently those of the images that are judged",
         ANSWERS,
-        "means=_means_of(model, means, index) @ directions.T,",
-        "means=scores.mean(0),",
+        "everything, truth, means, model.label)",
+        "everything, truth, Means.of(store), model.label)",
         (f"{EXACT}::test_d17_means_are_of_the_reference_set_unless_the_very_images_are_asked_for",),
     ),
     Mutant(
         "the answer is the class of the mean text, not of the best",
         ANSWERS,
-        "cosines[:, self.owner == c].amax(1)",
-        "cosines[:, self.owner == c].mean(1)",
+        "cosines[:, self.owner == number].amax(1)",
+        "cosines[:, self.owner == number].mean(1)",
         (f"{EXACT}::test_answers_after_an_edit_are_those_of_a_slow_loop[none]",),
     ),
     Mutant(
         "a tie counts as right",
         ANSWERS,
-        "((best >= own).sum(1) == 1)",
-        "((best > own).sum(1) == 0)",
+        "return hits(self.best(cosines), self.truth).numpy()",
+        "return (self.best(cosines).argmax(1) == self.truth).numpy()",
         (f"{EXACT}::test_a_tie_between_classes_is_no_answer",),
     ),
     Mutant(

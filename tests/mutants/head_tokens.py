@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-MAPS, CASES = "kit/projections/head_maps.py", "kit/panels/token_cases.py"
+MAPS, CASES = "kit/projections/head_maps.py", "kit/panels/token_looks.py"
 PANEL, MEASURE = "kit/panels/head_tokens.py", "kit/measures/maps.py"
 EXACT, UNIT = "tests/exact/test_head_maps.py", "tests/unit/test_panels_head_tokens.py"
 
@@ -48,8 +48,8 @@ MUTANTS = [
     Mutant(
         "the attention of another head is shown",
         CASES,
-        '[0].sum(0)[int(row["head"])]',
-        '[0].sum(0)[int(row["head"]) - 1]',
+        '[0, int(row["head"])]',
+        '[0, int(row["head"]) - 1]',
         (f"{UNIT}::test_attention_is_a_share_and_does_not_hear_the_prompt",),
     ),
     Mutant(

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 PANELS = "kit/panels"
-STATE, CASES = "tests/unit/test_panels_selection.py", "tests/unit/test_panels_cases.py"
+STATE, CASES = "tests/unit/test_panels_selection.py", "tests/unit/test_panels_encoded.py"
 WIRE = "tests/unit/test_panels_wire.py"
 FINDINGS, EXPLORER = "tests/unit/test_panels_findings.py", "tests/unit/test_panels_explorer.py"
 
@@ -31,14 +31,14 @@ MUTANTS = [
     ),
     Mutant(
         "the run of another model is shown: a stale cache",
-        f"{PANELS}/cases.py",
+        f"{PANELS}/encoded.py",
         "(name, image),",
         "image,",
         (f"{CASES}::test_each_model_runs_once_on_each_picture",),
     ),
     Mutant(
         "the prompt is ignored: scores of the prompts before are shown",
-        f"{PANELS}/cases.py",
+        f"{PANELS}/encoded.py",
         "key = state.model, state.image, state.texts, state.text, state.directions",
         "key = state.model, state.image, state.text, state.directions",
         (f"{CASES}::test_another_prompt_gives_other_scores",),
@@ -67,20 +67,20 @@ MUTANTS = [
     Mutant(
         "the bar of the selection switched off has the wrong sign",
         f"{PANELS}/findings.py",
-        "whole - mine",
-        "whole + mine",
+        "replaced(whole, mine, instead)",
+        "replaced(whole, instead, mine)",
         (f"{FINDINGS}::test_bars_off_and_only_are_the_sums_by_hand",),
     ),
     Mutant(
         "the direction is the prompt plus the mean of the others",
-        f"{PANELS}/scores.py",
+        "kit/projections/prompts.py",
         "normalize(vectors - others, dim=-1)",
         "normalize(vectors + others, dim=-1)",
         (f"{FINDINGS}::test_contrast_is_the_prompt_minus_the_mean_of_the_others",),
     ),
     Mutant(
         "a picked token is counted column by column",
-        f"{PANELS}/scores.py",
+        f"{PANELS}/selection.py",
         "prefix + row * shape[1] + col",
         "prefix + col * shape[0] + row",
         (f"{FINDINGS}::test_picked_tokens_split_the_heads_only",),
@@ -108,7 +108,7 @@ MUTANTS = [
     ),
     Mutant(
         "nothing is kept: a tower runs at every click",
-        f"{PANELS}/cases.py",
+        f"{PANELS}/encoded.py",
         "if key not in cache:",
         "if True:",
         (f"{WIRE}::test_a_change_is_small_on_the_wire_and_calls_no_tower",),

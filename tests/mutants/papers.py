@@ -3,12 +3,12 @@
 from tests.mutants import Mutant
 
 TESTS = "tests/unit/test_papers.py"
-PAPERS = "kit/data/papers.py"
+IMAGENET, SETS, WATERBIRDS = (f"kit/data/{name}.py" for name in ("imagenet", "sets", "waterbirds"))
 
 MUTANTS = [
     Mutant(
         "an image's label is its place in the list",
-        PAPERS,
+        IMAGENET,
         'labels.insert(0, "y", pd.Index(classes.wnid).get_indexer(labels.wnid))',
         'labels.insert(0, "y", [i // 50 for i in range(len(labels))])',
         (
@@ -18,37 +18,37 @@ MUTANTS = [
     ),
     Mutant(
         "classes are counted among those that are there",
-        PAPERS,
+        IMAGENET,
         "pd.Index(classes.wnid).get_indexer(labels.wnid)",
         "labels.wnid.astype('category').cat.codes",
         (f"{TESTS}::test_class_folders_are_found_where_people_have_them[val]",),
     ),
     Mutant(
         "the devkit's numbers are taken for the usual order",
-        PAPERS,
+        IMAGENET,
         "ids[int(number)] for place",
         "imagenet_classes().wnid[int(number) - 1] for place",
         (f"{TESTS}::test_a_flat_folder_is_labelled_by_the_devkit_whose_order_is_not_the_usual_one[.]",),
     ),
     Mutant(
         "images that are taken keep the labels of the first ones",
-        "kit/data/sets.py",
+        SETS,
         "labels = self.labels.iloc[chosen].reset_index(drop=True)",
         "labels = self.labels.iloc[: len(chosen)].reset_index(drop=True)",
         (f"{TESTS}::test_d10_labels_stay_right_in_a_subset_and_in_another_order",),
     ),
     Mutant(
         "a set with other labels is the same set",
-        PAPERS,
+        SETS,
         "(super().digest + self.labels.to_csv())",
         "(super().digest)",
         (f"{TESTS}::test_other_labels_are_another_set",),
     ),
     Mutant(
         "bird and background change places",
-        PAPERS,
-        '"place": [bird.place for bird in birds]',
-        '"place": [bird.y for bird in birds]',
+        WATERBIRDS,
+        '"place": [bird["place"] for bird in birds]',
+        '"place": [bird["y"] for bird in birds]',
         (f"{TESTS}::test_waterbirds_are_read_by_split_with_both_labels",),
     ),
     Mutant(

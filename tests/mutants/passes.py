@@ -102,15 +102,15 @@ MUTANTS = [
     Mutant(
         "images of a store are counted with those that could not be read",
         "kit/parts/stores.py",
-        "rows = self.rows[images]",
-        "rows = np.arange(99)[images]",
+        "rows = self.rows[self.picked(images)]",
+        "rows = self.picked(images)",
         (f"{TESTS}::test_scores_of_a_store_sum_to_the_cosines",),
     ),
     Mutant(
         "an edit of a store adds what it should take out",
-        "kit/parts/stores.py",
-        "found -= self.scores(directions, images, selector).sum(1)",
-        "found += self.scores(directions, images, selector).sum(1)",
+        "kit/edits/answers.py",
+        "return replaced(cosines, parts)\n",
+        "return replaced(cosines, -parts)\n",
         (f"{TESTS}::test_a_store_ablates_as_ablate_does",),
     ),
     Mutant(

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 GALLERIES, MEASURE = "kit/parts/galleries.py", "kit/measures/retrieval.py"
-TABLES, CASES = "kit/retrieval/tables.py", "kit/panels/retrieval_cases.py"
+TABLES, CASES = "kit/retrieval/tables.py", "kit/panels/nearest_images.py"
 EXACT, TRUTH = "tests/exact/test_galleries.py", "tests/truth/test_retrieval.py"
 PANEL = "tests/unit/test_panels_retrieval.py"
 
@@ -65,10 +65,10 @@ MUTANTS = [
         (f"{TRUTH}::test_the_random_head_is_the_expectation_over_the_others_of_the_layer",),
     ),
     Mutant(
-        "a role is the attribute that explains least",
+        "a role need not be what a head is strongest in",
         TABLES,
-        'strongest = table.loc[table.groupby("part")["share"].idxmax()]',
-        'strongest = table.loc[table.groupby("part")["share"].idxmin()]',
+        "own = strongest.loc[strongest.",
+        "own = table.loc[table.",
         (f"{TRUTH}::test_roles_name_a_head_only_where_it_is_its_strongest_attribute",),
     ),
     Mutant(
@@ -80,7 +80,7 @@ MUTANTS = [
     ),
     Mutant(
         "the last query is taken for the next one",
-        "kit/panels/retrieval_cases.py",
+        "kit/panels/nearest_images.py",
         "if self._asked[0] != state.query:",
         "if self._asked[0] is None:",
         ("tests/unit/test_panels_retrieval.py::test_the_query_is_not_among_its_nearest",),

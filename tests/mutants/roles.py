@@ -1,8 +1,8 @@
-"""Mutants of the roles: kit/measures/roles.py, kit/parts/roles.py and kit/cards/roles.py."""
+"""Mutants of the roles: kit/measures/roles.py, kit/parts/roles.py and kit/workshop/cards/roles.py."""
 
 from tests.mutants import Mutant
 
-MEASURE, READER, CARD = "kit/measures/roles.py", "kit/parts/roles.py", "kit/cards/roles.py"
+MEASURE, READER, CARD = "kit/measures/roles.py", "kit/parts/roles.py", "kit/workshop/cards/roles.py"
 UNIT, TRUTH = "tests/unit/test_roles.py", "tests/truth/test_roles.py"
 
 MUTANTS: list[Mutant] = [

@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-SAVING, TOWERS = "kit/panels/saving.py", "kit/panels/towers.py"
+SAVING, TOWERS = "kit/panels/saving.py", "kit/panels/any_model.py"
 TESTS = "tests/unit/test_panels_saving.py"
 
 MUTANTS = [

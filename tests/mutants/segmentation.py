@@ -75,7 +75,7 @@ MUTANTS = [
     ),
     Mutant(
         "the truth is every object, whatever is asked for",
-        "kit/panels/segment_cases.py",
+        "kit/panels/made_masks.py",
         "some = masks[chosen].any(0) if chosen else masks.any(0)",
         "some = masks.any(0)",
         (f"{PANEL}::test_map_mask_and_iou_are_those_of_the_method",),

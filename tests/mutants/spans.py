@@ -2,8 +2,8 @@
 
 from tests.mutants import Mutant
 
-AGREEMENT, RESPAN = "kit/measures/agreement.py", "kit/projections/respan.py"
-CASES, PANEL = "kit/panels/span_cases.py", "kit/panels/spans.py"
+AGREEMENT, RESPAN = "kit/measures/agreement.py", "kit/projections/reconstruct.py"
+CASES, PANEL = "kit/panels/head_words.py", "kit/panels/spans.py"
 
 MUTANTS = [
     Mutant(
@@ -23,23 +23,23 @@ MUTANTS = [
     Mutant(
         "a reconstruction forgets the mean of what is lost",
         RESPAN,
-        "+ offset.to(whole)",
-        "+ 0 * offset.to(whole)",
-        ("tests/exact/test_respan.py::test_it_equals_reconstructing_every_vector",),
+        "images, names).sum(1), means), 0",
+        "images, names).sum(1)), 0",
+        ("tests/exact/test_reconstruct.py::test_it_equals_reconstructing_every_vector",),
     ),
     Mutant(
         "texts keep what they do not span, too",
         RESPAN,
-        "lost = asked - asked @ spans.directions.mT @ spans.directions",
-        "lost = 0 * asked - asked @ spans.directions.mT @ spans.directions * 0",
-        ("tests/exact/test_respan.py::test_it_equals_reconstructing_every_vector",),
+        "along = store.scores(spans.directions, images, names)",
+        "along = 0 * store.scores(spans.directions, images, names)",
+        ("tests/exact/test_reconstruct.py::test_it_equals_reconstructing_every_vector",),
     ),
     Mutant(
         "a head may be ablated and reconstructed",
         RESPAN,
         "    if twice:",
         "    if False:",
-        ("tests/exact/test_respan.py::test_a_head_cannot_be_both",),
+        ("tests/exact/test_reconstruct.py::test_a_head_cannot_be_both",),
     ),
     Mutant(
         "a subset of images has the texts of all",
@@ -64,9 +64,9 @@ MUTANTS = [
     ),
     Mutant(
         "the truth is the attribute that explains least",
-        CASES,
-        '["share"].idxmax()].set_index("part")["attribute"]',
-        '["share"].idxmin()].set_index("part")["attribute"]',
+        "kit/parts/roles.py",
+        'rows.groupby("part")["share"].idxmax()',
+        'rows.groupby("part")["share"].idxmin()',
         ("tests/unit/test_panels_spans.py::test_right_and_wrong_are_told_by_the_roles",),
     ),
     Mutant(

@@ -22,7 +22,7 @@ MUTANTS = [
     ),
     Mutant(
         "a longer list of texts forgets the shorter one",
-        "kit/sweep/spans.py",
+        "kit/projections/reconstruct.py",
         "        done = count\n",
         "        done = count if done else 0\n",
         (f"{TESTS}::test_texts_in_place_of_heads_are_those_of_direct_calls",),

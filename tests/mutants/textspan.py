@@ -16,8 +16,8 @@ MUTANTS = [
     Mutant(
         "moments are not divided by the length of the whole",
         MOMENTS,
-        "coordinates(run, rows, like.gain) / run.norm[:, None, None]",
-        "coordinates(run, rows, like.gain)",
+        "coordinates(run, self.parts, self.empty.gain) / run.norm[:, None, None]",
+        "coordinates(run, self.parts, self.empty.gain)",
         (f"{KEPT}::test_moments_are_those_of_the_parts",),
     ),
     Mutant(

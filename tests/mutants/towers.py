@@ -1,9 +1,11 @@
-"""Mutants of notebook 20's panel: kit/panels/towers.py and tower_cases.py."""
+"""Mutants of notebook 20's panel, of untrained towers and of the verdict on them."""
 
 from tests.mutants import Mutant
 
-PANEL, CASES = "kit/panels/towers.py", "kit/panels/tower_cases.py"
-TESTS = "tests/unit/test_panels_towers.py"
+PANEL, CASES = "kit/panels/any_model.py", "kit/panels/any_tower.py"
+EXAMINE, UNTRAINED = "kit/parts/examine.py", "kit/models/untrained.py"
+DIRECTIONS = "kit/projections/prompts.py"
+TESTS = "tests/unit/test_panels_any_model.py"
 
 
 def by(*names: str) -> tuple[str, ...]:
@@ -57,14 +59,14 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the representation's own direction is taken for every question",
-        CASES,
-        "        if name == APART:\n",
-        "        if False:\n",
+        DIRECTIONS,
+        "    if name == APART:\n",
+        "    if False:\n",
         by("test_each_direction_splits_its_own_cosine"),
     ),
     Mutant(
         "the random direction is another one each time",
-        CASES,
+        DIRECTIONS,
         "torch.randn(z.shape, generator=torch.Generator().manual_seed(0)).to(z)",
         "torch.randn(z.shape).to(z)",
         by("test_the_random_direction_is_the_same_each_time"),
@@ -78,28 +80,28 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "a refusal is called a failure",
-        CASES,
+        EXAMINE,
         'return Examined(model.name, "refused", str(refusal))',
         'return Examined(model.name, "failed", str(refusal))',
         by("test_verdicts"),
     ),
     Mutant(
         "a partial tower is not said to hide anything",
-        CASES,
+        EXAMINE,
         '    if found.verdict == "exact":\n',
         "    if True:\n",
         by("test_verdicts"),
     ),
     Mutant(
         "a side that the patches do not divide is taken",
-        CASES,
+        UNTRAINED,
         "side % first == 0 and ",
         "",
         by("test_a_tower_gets_a_small_input_that_it_takes[vit_small_patch14_reg4_dinov2-112]"),
     ),
     Mutant(
         "a side is taken that the windows do not tile",
-        CASES,
+        UNTRAINED,
         " and _takes(name, architecture, side)",
         "",
         by("test_a_tower_gets_a_small_input_that_it_takes[maxvit_tiny_tf_224-128]"),
@@ -120,7 +122,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "memory is not looked at before a tower is built",
-        CASES,
+        UNTRAINED,
         "    if needed > free:",
         "    if False:",
         by("test_what_does_not_fit_in_memory_is_said_before_it_is_built"),

@@ -8,6 +8,7 @@ import torch
 import kit
 from kit.edits import Answers, ask_classes, by_reading, cue_effects, matched_draws, ranked
 from kit.measures import GroupBootstrap
+from tests.unit.stored_scores import made_up
 
 LAYERS, HEADS, N = 4, 6, 400
 CUE, CLASS, BOTH = 7, 9, 15  # rows of planted heads
@@ -30,20 +31,7 @@ def planted() -> Answers:
     scores = torch.tensor(np.stack([-lean, lean], 2) / 2, dtype=torch.float32)  # [image, head, text]
     groups = [f"{a} on {b}" for a, b in zip(y, place)]
     labels = pd.DataFrame({"y": y, "place": place, "group": groups})
-    return Answers(
-        name="planted",
-        model="planted",
-        classes=["zero", "one"],
-        index=index(),
-        labels=labels,
-        scores=scores,
-        whole=scores.sum(1),
-        owner=torch.tensor([0, 1]),
-        means=torch.zeros(LAYERS * HEADS, 2),
-        means_id="zero",
-        sizes=scores.square().sum(2).mean(0).sqrt(),
-        directions=torch.eye(2),
-    )
+    return made_up("planted", "planted", ["zero", "one"], index(), labels, scores)
 
 
 def effects(answers: Answers, place=None) -> pd.DataFrame:

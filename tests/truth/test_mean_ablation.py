@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import kit
-from kit.edits import Reference, ask
+from kit.edits import Means, ask
 from kit.measures import changes, hits
 
 SCENES, HELD = 400, 200
@@ -48,12 +48,12 @@ def crossing(asked, means, heads, pair=("colour", "background")):
 
 
 def test_heads_that_carry_a_property_cost_it_and_not_the_other(asked, held, heads):
-    for gap in crossing(asked, Reference.of(held), heads):
+    for gap in crossing(asked, Means.of(held), heads):
         assert gap["change_low"] > 0
 
 
 def test_the_roles_of_other_heads_do_not_cross_as_far(asked, held, heads):
-    means, rng = Reference.of(held), np.random.default_rng(0)
+    means, rng = Means.of(held), np.random.default_rng(0)
     true = min(gap["change"] for gap in crossing(asked, means, heads))
     grid = heads.index.to_numpy().astype(str).reshape(6, -1)
     for axis in (None, 1):  # any head, or one of the same layer
@@ -68,7 +68,7 @@ def test_the_roles_of_other_heads_do_not_cross_as_far(asked, held, heads):
 
 
 def test_late_attention_is_needed_and_early_attention_is_not(asked, held):
-    means = Reference.of(held)
+    means = Means.of(held)
     for name in ("background", "position"):
         assert change(asked[name], means, "L3-5.attn", "L0-2.attn")["change_low"] > 0
         assert change(asked[name], means, "none", "L0-2.attn")["change_low"] > -0.03
@@ -76,7 +76,7 @@ def test_late_attention_is_needed_and_early_attention_is_not(asked, held):
 
 def test_mlps_carry_the_concept_and_heads_the_background(asked, held):
     """The paper's 1 to 3 points hold for some questions of this model and not for its concepts."""
-    means = Reference.of(held)
+    means = Means.of(held)
     assert change(asked["concept"], means, "none", "L*.MLP")["change_high"] < -0.03
     assert change(asked["background"], means, "none", "L*.MLP")["change_low"] > -0.03
     assert change(asked["concept"], means, "L*.MLP", "L*.attn")["change_low"] > 0
@@ -84,7 +84,7 @@ def test_mlps_carry_the_concept_and_heads_the_background(asked, held):
 
 
 def test_the_class_token_reading_itself_tells_nothing_of_the_picture(asked, held):
-    means = Reference.of(held)
+    means = Means.of(held)
     for question in asked.values():
         right = {c: hits(question.after("none", means, c), question.truth) for c in (None, "L*.H*")}
         assert abs(changes(right, seed=0)["change"].iloc[1]) < 0.03
@@ -93,8 +93,8 @@ def test_the_class_token_reading_itself_tells_nothing_of_the_picture(asked, held
 def test_d17_means_of_a_wrong_set_cost_more_and_those_of_a_right_one_do_not(asked, store, held, stickers):
     water = held.labels["background"].isin(["sea", "lake"]).to_numpy()
     # of 2,000 scenes: a mean of 200 is off by enough to cost six points
-    sets = {"held": Reference.shipped(stickers), "same": Reference.of(store)}
-    sets["water"] = Reference.of(held, water)
+    sets = {"held": Means.shipped(stickers), "same": Means.of(store)}
+    sets["water"] = Means.of(held, water)
     question = asked["background"]
     right = {name: hits(question.after("L5.attn", each), question.truth) for name, each in sets.items()}
     found = changes(right, seed=0)
@@ -105,12 +105,12 @@ def test_d17_means_of_a_wrong_set_cost_more_and_those_of_a_right_one_do_not(aske
 def test_an_untrained_model_answers_no_better_by_its_own_names(load):
     model, rng = load("stickers-l8", "random"), np.random.default_rng(0)
     blind = kit.collect(model, kit.world.draw(200, 12_001), "store", "scenes", selector="all")
-    means = Reference.of(kit.collect(model, kit.world.draw(60, 12_002), "store", "held", selector="all"))
+    means = Means.of(kit.collect(model, kit.world.draw(60, 12_002), "store", "held", selector="all"))
     for name in ("concept", "position"):
         question = ask(model, blind, name)
         for selector in ("none", "L*.MLP", "L3-5.attn"):
             said = question.after(selector, means).argmax(1)
-            orders = [torch.from_numpy(rng.permutation(len(question.answers))) for _ in range(100)]
+            orders = [torch.from_numpy(rng.permutation(len(question.classes))) for _ in range(100)]
             renamed = torch.stack([(o[said] == question.truth).float().mean() for o in orders])
             assert float((renamed >= (said == question.truth).float().mean()).float().mean()) > 0.05
 

@@ -5,8 +5,8 @@ import torch
 
 import kit
 import kit.world as world
-from kit.cards.roles import SCENES, SEED, answers, asked, written
 from kit.measures import family_bound, variance_share
+from kit.workshop.cards.roles import SCENES, SEED, answers, asked, written
 
 OTHER_SEED = 64_011  # no seed of training, card, means or roles
 EFFORT = {"permutations": 100, "draws": 2}

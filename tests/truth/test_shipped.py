@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import kit.world as world
-from kit.cards.bars import asked_by, training_of
-from kit.cards.members import Clip, weights_of
 from kit.measures import accuracy
 from kit.models.names import SHIPPED, shipped_names
 from kit.models.tokenizer import learn_merges, vocabulary_size
+from kit.workshop.cards.bars import asked_by, training_of
+from kit.workshop.cards.members import Clip, weights_of
 
 SEED = 64_001  # no seed of the training, of its looks, or of the card
 CHANCE = 1 / len(world.VALUES["concept"])

@@ -14,10 +14,8 @@ SAME = {"arrangement": ("relation", "position")}  # what else tells left from ri
 @pytest.fixture(scope="module")
 def known(stickers) -> pd.Series:
     """The strongest attribute of every head with a clear one."""
-    table = kit.roles(stickers)
-    table = table[(table["kind"] == "head") & table["significant"] & (table["share"] >= CLEAR)]
-    strongest = table.loc[table.groupby("part")["share"].idxmax()]
-    return strongest.set_index("part")["attribute"]
+    table = kit.roles(stickers, strongest=True)
+    return table[(table["kind"] == "head") & (table["share"] >= CLEAR)].set_index("part")["attribute"]
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 import kit.world as world
-from kit.cards import evaluate, members, places, words
-from kit.cards.bars import Bar, asked_by, bars_of, training_of
-from kit.cards.family import cards, said_of
-from kit.cards.members import Member, Pixels, fit_probe
-from kit.cards.table import Table
 from kit.errors import KitError
 from kit.measures import accuracy, bootstrap_worst_group
 from kit.models.names import SHIPPED
-from kit.models.training.recipes import RECIPES
+from kit.workshop.cards import evaluate, members, places, words
+from kit.workshop.cards.bars import Bar, asked_by, bars_of, training_of
+from kit.workshop.cards.family import cards, said_of
+from kit.workshop.cards.members import Member, Pixels, fit_probe
+from kit.workshop.cards.table import Table
+from kit.workshop.training.recipes import RECIPES
 from kit.world.printed import with_words, word_of
 from kit.world.sample import TABLE
 

@@ -232,6 +232,12 @@ def test_a_line_that_says_more_than_was_found_writes_no_page(what, tmp_path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_lines_of_the_repository_say_no_more_than_was_found():
+    found = coverage.with_twins(coverage.read(coverage.KEPT))
+    coverage_page.assert_claims(list(found.values()))
+    assert len(found) > 1000
+
+
 def test_good_lines_say_nothing_false():
     for row in (ROW, PARTIAL, SILENT, BARE, REFUSED, FAILED, *OUTSIDE):
         assert coverage_page.false_claims(row) == []

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 import kit
+from kit.data.registry import of_papers, read_set
 from kit.maps import segment
 
 SIZES = [(40, 60), (64, 64), (70, 50)]  # height, width
@@ -44,6 +45,13 @@ def test_pictures_and_masks_come_back_upright(tmp_path):
     assert np.array_equal(np.asarray(found[0]), np.repeat(pictures[0][..., :1], 3, -1))
     some = found.take([2, 0])
     assert some.names == ["2", "0"] and some[0].size == (50, 70) and some.digest != found.digest
+
+
+def test_a_command_names_the_file_and_a_sweep_asks_for_all_of_it(tmp_path):
+    write(tmp_path / "gtsegs_ijcv.mat")
+    assert read_set(f"segmentation:{tmp_path}", 2).names == ["0", "1"]
+    ((name, pictures),) = of_papers("segmentation", tmp_path)
+    assert name == "segmentation" and len(pictures) == 3
 
 
 def test_every_method_goes_over_the_file_and_a_damaged_picture_is_listed(tmp_path, stickers):

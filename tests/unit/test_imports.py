@@ -1,6 +1,7 @@
 """Imports go one way, and `import kit` is light."""
 
 import ast
+import graphlib
 import json
 import subprocess
 import sys
@@ -21,16 +22,17 @@ MAY_IMPORT = {
     "models": BASE | {"world", "cache"},
     "data": BASE | {"world", "models"},
     "parts": BASE | {"world", "models", "data"},
-    "edits": BASE | {"world", "models", "data", "parts"},
-    "projections": BASE | {"world", "models", "data", "parts"},
     "measures": BASE,  # no model, no plotting
+    "edits": BASE | {"world", "models", "data", "parts", "measures"},
+    "projections": BASE | {"world", "models", "data", "parts", "measures"},
     "maps": BASE | {"world", "models", "data", "parts", "measures"},
     "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
     "panels": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
-    "cards": BASE | {"world", "models", "data", "parts", "edits", "projections", "maps", "measures"},
     "sweep": BASE
     | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
+    "workshop": BASE
+    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval", "sweep"},
     "cli": BASE | {"pass_command", "sweep", "cache"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
@@ -84,10 +86,61 @@ def test_imports_follow_the_arrow(path):
     assert not wrong, f"{part} may import {sorted(allowed)}, not {sorted(wrong)}"
 
 
+def needed(tree: ast.AST) -> set[str]:
+    """What `imported` gives, but for what annotations alone need, under `if TYPE_CHECKING:`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    return imported(tree)
+
+
+def needed_by(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules of the kit that a file imports, at any depth, but for those that annotations alone need."""
+    imports = needed(ast.parse(path.read_text(encoding="utf-8")))
+    parts = [name.split(".") for name in imports if name.startswith("kit.")]
+    names = [[".".join(p[:size]) for size in range(len(p), 1, -1)] for p in parts]
+    return {next(n for n in each if n in modules) for each in names}
+
+
+def test_imports_run_in_no_circle():
+    modules = {".".join(p.relative_to(ROOT).with_suffix("").parts): p for p in sources()}
+    modules = {name.removesuffix(".__init__"): path for name, path in modules.items()}
+    order = graphlib.TopologicalSorter({name: needed_by(path, modules) for name, path in modules.items()})
+    order.prepare()  # raises graphlib.CycleError, which names the circle
+
+
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_only_panels_draw(path):
     tops = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
     assert part_of(path) == "panels" or not tops & DRAWING
+
+
+@pytest.mark.parametrize("path", sorted((KIT / "panels").rglob("*.py")), ids=lambda p: p.name)
+def test_panels_compute_nothing_with_tensors(path):
+    tops = {name.split(".")[0] for name in needed(ast.parse(path.read_text(encoding="utf-8")))}
+    assert "torch" not in tops, "computing lies below the panels (design §2)"
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ("if TYPE_CHECKING:\n    from torch import Tensor", set()),
+        ("if TYPE_CHECKING:\n    from torch import Tensor\nelse:\n    import torch", {"torch"}),
+        ("def f():\n    import torch.nn", {"torch.nn"}),
+    ],
+)
+def test_types_alone_are_no_import(source, found):
+    assert needed(ast.parse(source)) == found
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_model_and_images_say_what_they_are(path):
+    functions = [n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.FunctionDef)]
+    arguments = [
+        (f.name, a) for f in functions for a in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)
+    ]
+    bare = [(name, a.arg) for name, a in arguments if a.arg in ("model", "images") and a.annotation is None]
+    assert not bare
 
 
 @pytest.mark.parametrize("path", notebooks(), ids=lambda p: p.name)

@@ -68,8 +68,15 @@ STYLE = """/* a comment
 @pytest.fixture
 def package(tmp_path):
     """A package of two folders."""
-    files = {"kit/__init__.py": PYTHON, "kit/cards/small.py": "x = 1\n", "kit/cards/a.css": STYLE}
-    files |= {"kit/cards/a.js": "// no\nlet a = 1 // yes\n\n", "kit/cards/notes.txt": "no code\n"}
+    files = {
+        "kit/__init__.py": PYTHON,
+        "kit/workshop/small.py": "x = 1\n",
+        "kit/workshop/a.css": STYLE,
+    }
+    files |= {
+        "kit/workshop/a.js": "// no\nlet a = 1 // yes\n\n",
+        "kit/workshop/notes.txt": "no code\n",
+    }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -111,13 +118,15 @@ def test_a_package_is_counted_by_folder(package):
         function=Longest(9, "kit/__init__.py:said"),
         file=Longest(len(PYTHON.splitlines()), "kit/__init__.py"),
     )
-    assert found["kit/cards"] == Counts(files=3, python=1, js=1, css=3, file=Longest(1, "kit/cards/small.py"))
+    assert found["kit/workshop"] == Counts(
+        files=3, python=1, js=1, css=3, file=Longest(1, "kit/workshop/small.py")
+    )
     assert total(found.values()).python == 19 and total(found.values()).function.lines == 9
 
 
 def test_the_table_sets_the_workshop_apart(package):
     rows = table(by_folder(package)).splitlines()
     assert [row.split("  ")[0].rstrip() for row in rows] == [
-        "folder", "kit", "kit/cards", "without the workshop", "the workshop (kit/cards)", "all"
+        "folder", "kit", "kit/workshop", "without the workshop", "the workshop (kit/workshop)", "all"
     ]  # fmt: skip
     assert "2 of 4 50%" in rows[1] and "6 of 9 67%" in rows[1]

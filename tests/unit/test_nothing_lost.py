@@ -16,7 +16,8 @@ from kit.data import Pictures, locks, passes, read_folder
 from kit.errors import KitError
 from kit.parts import collect, load_store, merge_stores
 from kit.parts.collect import passing_folder
-from kit.writing import write_file
+from kit.parts.files import check_same
+from kit.writing import clear_unfinished, write_file
 from tests.unit.lost import BATCH, KEPT, READ, contents, numbers, picture, says, stop_after
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*are left out")
@@ -308,10 +309,11 @@ def test_a_lock_is_gone_with_its_process_and_is_told_from_other_files(tmp_path):
         locks.Lock(path, "it")
     lock.release()
     assert not path.exists()
-    (tmp_path / "b.lock").write_bytes(b"mine")
-    with says("is not a lock of a pass"):
-        locks.Lock(tmp_path / "b.lock", "it")
-    assert (tmp_path / "b.lock").read_bytes() == b"mine"
+    for others in (b"mine", b'{"packages": []}', b'{"loupe": 1}', locks.BEGIN[:-1] + b"es"):
+        (tmp_path / "b.lock").write_bytes(others)
+        with says("is not a lock of a pass"):
+            locks.Lock(tmp_path / "b.lock", "it")
+        assert (tmp_path / "b.lock").read_bytes() == others
 
 
 def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
@@ -325,11 +327,11 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 
 def test_what_lacks_rows_never_becomes_complete(make, tmp_path, monkeypatch):
     """A process whose state was lost: the others' rows alone do not make a store."""
-    from kit.parts import store_pass, sums
+    from kit.parts import one_pass
 
-    for keep, module in (("store", store_pass), ("moments", sums)):
+    for keep in ("store", "moments"):
         with monkeypatch.context() as patch:
-            patch.setattr(module, "state_files", lambda path: [])
+            patch.setattr(one_pass, "state_files", lambda path: [])
             with says("3 batches of the pass into", "make the same call again"):
                 make(keep)
         assert numbers(make(keep)) == numbers(make(keep, path=tmp_path / f"plain {keep}"))
@@ -431,9 +433,46 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
             write_file(odd, "x")
 
 
+def test_clearing_up_takes_what_was_left_of_one_file_alone(tmp_path):
+    def half(file):
+        unfinished.append(next(p for p in tmp_path.iterdir() if p not in unfinished))
+        (tmp_path / f"{unfinished[-1].name[:-4]}0.tmp").write_bytes(b"of a killed process")
+        raise KeyboardInterrupt
+
+    unfinished: list[Path] = []
+    for name in ("mine", "yours"):
+        with pytest.raises(KeyboardInterrupt):
+            write_file(tmp_path / name, half)
+        unfinished += tmp_path.iterdir()
+    assert len(list(tmp_path.iterdir())) == 2
+    clear_unfinished(tmp_path / "mine")
+    (left,) = tmp_path.iterdir()
+    clear_unfinished(tmp_path / "mine")
+    assert left.exists()
+    clear_unfinished(tmp_path / "yours")
+    assert not left.exists()
+
+
+def test_a_fact_that_is_missing_is_another_one():
+    check_same("sums", "a", {"images": 3}, {"images": 3})
+    for found in ({}, {"images": None}, {"images": 4}):
+        with says("holds sums where images is", 'but now it is "3"'):
+            check_same("sums", "a", found, {"images": 3})
+
+
+@pytest.mark.parametrize("keep", ["moments", "means"])
+def test_sums_that_go_on_with_other_batches_are_refused(make, monkeypatch, keep):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(patch, 6)
+        make(keep)
+    with says("where batch is", f'but now it is "{BATCH + 1}"'):
+        make(keep, batch=BATCH + 1)
+    make(keep)
+
+
 def test_no_file_of_the_kit_is_written_otherwise():
     """Every place that writes goes by `write_file`, but for arrays, locks and a log that grows."""
-    others = {"data/locks.py", "parts/arrays.py", "writing.py", "models/training/train.py"}
+    others = {"data/locks.py", "parts/arrays.py", "writing.py", "workshop/training/train.py"}
     root = Path(kit.__file__).parent
     for path in root.rglob("*.py"):
         source = path.read_text(encoding="utf-8")

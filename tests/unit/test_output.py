@@ -1,4 +1,4 @@
-"""Towers that give no one representation of a picture: one sentence at every door."""
+"""AnyModel that give no one representation of a picture: one sentence at every door."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ import kit
 from kit.errors import KitError, Refused
 from kit.models.output import expect_representation
 from kit.models.trace import trace_of
-from kit.panels import Explorer, HeadTokens, Towers, examine
+from kit.panels import AnyModel, Explorer, HeadTokens, examine
 from tests.unit import tiny_models as tiny
 
 POOL = (
@@ -82,7 +82,7 @@ DOORS = {
     "collect": lambda model: kit.collect(model, tiny.pixels(), name="x"),
     "Explorer": Explorer,
     "HeadTokens": HeadTokens,
-    "Towers": Towers,
+    "AnyModel": AnyModel,
 }
 
 

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 import kit
-from kit.edits import Asked, Reference, ask
+from kit.edits import Means, ask, by_layer
 from kit.errors import KitError
 from kit.measures import bootstrap_interval, hits
 from kit.panels import Ablations, charts
-from kit.panels.ablation_cases import BACK, FORWARD, AblationCases, Choice, table
+from kit.panels.ablated_accuracy import BACK, FORWARD, AblatedAccuracy, Choice, table
 from kit.panels.selection import Selection
 
 COUNT = 120
@@ -32,7 +32,7 @@ def store(stickers, scenes):
 
 @pytest.fixture(scope="module")
 def references(stickers, store):
-    return [Reference.of(store, slice(0, 60), "sixty scenes"), Reference.shipped(stickers)]
+    return [Means.of(store, slice(0, 60), "sixty scenes"), Means.shipped(stickers)]
 
 
 @pytest.fixture
@@ -46,6 +46,13 @@ def panel(stickers, scenes, store, references):
 def shown(panel):
     widgets = (panel.bars, panel.curve, panel.changed)
     return panel.state, panel.caption, panel.string, [w.value for w in widgets]
+
+
+def test_there_are_three_ways_through_the_layers(stickers, store):
+    found = by_layer(ask(stickers, store, "concept"))
+    assert all(next(iter(each)) == "none" and len(each) == 7 for each in found.values()) and len(found) == 3
+    with pytest.raises(KitError, match='no way "layers 0 to k" through the layers; there are layers 0 to l'):
+        by_layer(ask(stickers, store, "concept"), ways=("layers 0 to k",))
 
 
 def test_it_opens_with_all_mlps_replaced(panel):
@@ -65,7 +72,7 @@ def test_bars_are_the_accuracies_of_the_kit(panel, stickers, store, references, 
         after = question.after(selector, references[0] if replace == "mean" else None)
         wanted = bootstrap_interval(hits(after, question.truth).double(), seed=0)
         assert np.allclose(row.after, wanted, atol=1e-6)
-        assert row.chance == 1 / len(question.answers)
+        assert row.chance == 1 / len(question.classes)
     assert table(panel.found).loc["concept", "after"] == panel.found.rows[0].after.value
 
 
@@ -119,7 +126,7 @@ def test_answers_that_changed_are_counted_and_shown(panel, stickers, store, refe
     assert len(found.changed) == 3
     for each in found.changed:
         i = (question.images == each.number).nonzero()[0, 0]
-        words = [question.answers[int(a[i])] for a in (before, after, truth)]
+        words = [question.classes[int(a[i])] for a in (before, after, truth)]
         assert words == [each.before, each.after, each.truth] and each.before != each.after
         assert store.labels[name].iloc[each.number] == each.truth
     assert panel.changed.value.count("<figure>") == 3 and "→" in panel.changed.value
@@ -192,7 +199,7 @@ def test_svg_escapes_and_stays_small(panel):
 
 
 def test_means_are_off_where_nobody_collected_any(stickers, scenes, store):
-    cases = AblationCases(stickers, scenes, store, references=[])
+    cases = AblatedAccuracy(stickers, scenes, store, references=[])
     state = cases.first()
     assert state.replace == "zero" and cases.find(state).rows
     state.change(replace="mean")
@@ -202,8 +209,8 @@ def test_means_are_off_where_nobody_collected_any(stickers, scenes, store):
 
 def test_questions_of_ones_own_need_no_labels_of_the_world(stickers, scenes, store, references):
     directions = torch.eye(stickers.embed_dim)[:2]
-    asked = [Asked(store, directions, np.arange(COUNT) % 2, ["even", "odd"], "parity")]
-    cases = AblationCases(stickers, scenes, store, references, asked)
+    asked = [kit.edits.asked(store, directions, np.arange(COUNT) % 2, ["even", "odd"], "parity")]
+    cases = AblatedAccuracy(stickers, scenes, store, references, asked)
     found = cases.find(
         Selection(model="stickers-l8", image="sixty scenes", texts=("parity",), replace="mean")
     )
@@ -212,9 +219,9 @@ def test_questions_of_ones_own_need_no_labels_of_the_world(stickers, scenes, sto
 
 def test_images_that_are_not_the_stores_are_refused(stickers, scenes, store, references):
     with pytest.raises(KitError, match="3 images, but the store is of 120; give those that it was"):
-        AblationCases(stickers, scenes[:3], store, references)
+        AblatedAccuracy(stickers, scenes[:3], store, references)
     bare = kit.collect(stickers, scenes.images[:4], "store", "four", selector="all")
     with pytest.raises(KitError, match='the images of "four" have no labels of the stickers world'):
-        AblationCases(stickers, scenes[:4], bare, references)
+        AblatedAccuracy(stickers, scenes[:4], bare, references)
     with pytest.raises(KitError, match='have no label "concept"; they have'):
         ask(stickers, bare, "concept")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kit.errors import KitError
-from kit.panels import Explorer, cases, explorer
+from kit.panels import Explorer, encoded, explorer
 from kit.panels.selection import Selection
 from tests.unit import panel_doubles as double
 
@@ -18,12 +18,12 @@ def model():
 
 @pytest.fixture
 def panel(model, monkeypatch):
-    monkeypatch.setattr(cases, "run", double.Run)
-    monkeypatch.setattr(cases, "ablate", double.ablate)
-    monkeypatch.setattr(cases, "gallery", double.Scenes)
-    monkeypatch.setattr(cases, "load_means", lambda model: double.means())
-    monkeypatch.setattr(cases, "shipped_names", lambda texts: ["other"])
-    monkeypatch.setattr(cases, "load", lambda name: double.Model(name))
+    monkeypatch.setattr(encoded, "run", double.Run)
+    monkeypatch.setattr(encoded, "ablate", double.ablate)
+    monkeypatch.setattr(encoded, "gallery", double.Scenes)
+    monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
+    monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
+    monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))
     monkeypatch.setattr(
         explorer, "_running_loop", lambda: None
     )  # Playwright's, where browser tests ran before
@@ -192,7 +192,7 @@ def test_a_burst_of_changes_runs_the_last_total_effect_only(panel, model, monkey
 
 
 def test_controls_come_back_when_a_total_effect_fails(panel, monkeypatch):
-    monkeypatch.setattr(cases, "ablate", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(encoded, "ablate", lambda *_, **__: 1 / 0)
     panel.controls.effect.value = "total"
     assert isinstance(panel.last_error, ZeroDivisionError)
     assert panel.state["effect"] == "direct" and panel.controls.effect.value == "direct"
@@ -259,7 +259,7 @@ def test_one_selection_can_be_changed_at_once(panel):
 
 
 def test_wrong_beginnings_are_refused(model, monkeypatch):
-    monkeypatch.setattr(cases, "gallery", double.Scenes)
+    monkeypatch.setattr(encoded, "gallery", double.Scenes)
     with pytest.raises(KitError, match="a prompt is empty"):
         Explorer(model, texts=[""])
     with pytest.raises(KitError, match="the list is empty"):

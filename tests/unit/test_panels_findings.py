@@ -10,10 +10,11 @@ from kit.panels import findings
 from kit.panels.drawing import colours, panel_png
 from kit.panels.findings import find
 from kit.panels.layout import grid_layout
-from kit.panels.scores import prompt_directions, score_run, token_numbers
-from kit.panels.selection import Selection
+from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import scene_pictures, truth_line
 from kit.panels.words import holding_tokens, signed
+from kit.parts.part_scores import part_scores
+from kit.projections import prompt_directions
 from tests.unit.panel_doubles import GRID, Model, Run, Scenes, index, means
 
 TEXTS = ("a cat", "a dog", "a fish")
@@ -25,7 +26,8 @@ def found(total=None, **values):
     model, picture = Model(), scene_pictures(Scenes())[0]
     run = Run(model, model.preprocess([picture.image]))
     dirs = prompt_directions(model.encode_text(list(state.texts)), state.directions)
-    scores = score_run(run, dirs, state, means())
+    less_mean = state.directions == "reference"
+    scores = part_scores(run, dirs, state.text, less_mean, means())
     return find(run, scores, state, picture, total), run, scores, dirs
 
 
@@ -108,7 +110,7 @@ def test_two_objects_are_told_apart_in_the_caption():
     run = Run(model, model.preprocess([picture.image]))
     state = Selection(texts=TEXTS[:2], selector="L*.H*", image=picture.name)
     dirs = prompt_directions(model.encode_text(TEXTS[:2]), "contrast")
-    seen = find(run, score_run(run, dirs, state, means()), state, picture)
+    seen = find(run, part_scores(run, dirs, means=means()), state, picture)
     cat, dog = signed(seen.heat[:2, :2].sum()), signed(seen.heat[2:, 2:].sum())
     assert seen.caption.startswith("All 6 heads")
     assert f": {cat} from tokens on the cat and {dog} from tokens on the dog" in seen.caption
@@ -138,12 +140,12 @@ def test_the_reference_set_is_named_where_it_is_used():
 
 
 def test_without_means_mean_and_reference_say_why():
-    model, state = Model(), Selection(texts=TEXTS, replace="mean", directions="reference")
+    model = Model()
     run = Run(model, torch.ones(1, 3, 32, 32))
     with pytest.raises(KitError, match="collect them"):
-        score_run(run, model.encode_text(TEXTS), state, None, "no means; collect them")
+        part_scores(run, model.encode_text(TEXTS), less_mean=True, no_mean="no means; collect them")
     raw = Selection(texts=TEXTS, replace="mean", directions="raw")
-    scores = score_run(run, model.encode_text(TEXTS), raw, None, "no means; collect them")
+    scores = part_scores(run, model.encode_text(TEXTS), no_mean="no means; collect them")
     with pytest.raises(KitError, match="collect them"):
         find(run, scores, raw, scene_pictures(Scenes())[0])
 

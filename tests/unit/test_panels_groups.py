@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from kit.edits import Answers, cue_effects
 from kit.errors import KitError
 from kit.panels import Groups, Selection
 from tests.unit.panel_doubles import Model, index
+from tests.unit.stored_scores import made_up
 from tests.wire import messages
 
 N = 80
@@ -28,20 +30,8 @@ def answers() -> Answers:
     lean[:, list(parts["name"]).index("L1.H1")] += 0.5 * (2 * place - 1)
     scores = torch.tensor(np.stack([-lean, lean], 2), dtype=torch.float32)
     groups = [f"{'ab'[a]} <on> {'cd'[b]}" for a, b in zip(y, place)]
-    return Answers(
-        name="80 doubles",
-        model="double",
-        classes=["a", "b"],
-        index=parts,
-        labels=pd.DataFrame({"y": y, "place": place, "group": groups}),
-        scores=scores,
-        whole=scores.sum(1),
-        owner=torch.tensor([0, 1]),
-        means=torch.zeros(len(parts), 2),
-        means_id="zero",
-        sizes=scores.square().sum(2).mean(0).sqrt(),
-        directions=torch.eye(2),
-    )
+    labels = pd.DataFrame({"y": y, "place": place, "group": groups})
+    return made_up("80 doubles", "double", ["a", "b"], parts, labels, scores)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +197,8 @@ def test_hatched_cells_differ_in_the_still_picture(make):
 
 
 def test_answers_without_groups_and_effects_of_others_are_refused(answers, effects):
-    bare = Answers(**{**vars(answers), "labels": answers.labels[["y"]]})
+    store = replace(answers.store, labels=answers.store.labels[["y"]])
+    bare = replace(answers, store=store)
     with pytest.raises(KitError, match='the labels have no column "group"; they have y'):
         Groups(Model(), bare, effects, {})
     with pytest.raises(KitError, match="not of the same parts"):

@@ -7,8 +7,8 @@ import torch
 import kit
 from kit.errors import KitError
 from kit.panels import HeadTokens, prompt_directions
-from kit.panels.token_cases import TokenState, heads_of, own_texts
-from kit.projections import Bank
+from kit.panels.token_looks import TokenState, heads_of
+from kit.projections import Bank, own_texts
 from tests.unit.panel_doubles import picture_bytes
 
 TEXTS = ("a cat", "a dog", "a red thing", "a thing on grass")

@@ -8,7 +8,7 @@ import torch
 
 import kit
 from kit.models.directions import Directions
-from kit.panels import Explorer, HeadTokens, Segmenter, Towers
+from kit.panels import AnyModel, Explorer, HeadTokens, Segmenter
 from kit.parts.runs import _Recorder
 from tests.unit import tiny_models as tiny
 
@@ -118,7 +118,7 @@ def test_heads_and_tokens_show_the_other_heads(one, whole, scenes):
 
 
 def test_towers_show_verdict_parts_and_the_sentence(one, scenes):
-    panel = Towers(one, scenes)
+    panel = AnyModel(one, scenes)
     panel.choose(selector="L1.H1")
     assert "; token maps of L1 do not sum to their heads and are refused." in panel.verdict
     assert np.isnan(panel.found.heat).all() and SAID in panel.caption

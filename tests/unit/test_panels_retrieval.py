@@ -11,7 +11,7 @@ import kit
 from kit.errors import KitError
 from kit.measures import precision_at_k
 from kit.panels import Retrieval
-from kit.panels.retrieval_cases import DEPTH, OVERLAP, RetrievalState, attributes_of
+from kit.panels.nearest_images import DEPTH, OVERLAP, RetrievalState, attributes_of
 from kit.retrieval import Gallery
 from tests.unit.panel_doubles import picture_bytes
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels import Ablations, Explorer, Groups, HeadTokens, Spans, Towers
+from kit.panels import Ablations, AnyModel, Explorer, Groups, HeadTokens, Spans
 from kit.panels.saving import BUTTONS, file_name
 
 COUNT = 60
@@ -42,9 +42,9 @@ def panels(stickers, scenes, store):
     )
     made = {
         "Explorer": Explorer(stickers, texts=["a cat", "a dog"]),
-        "Towers": Towers(stickers),
+        "AnyModel": AnyModel(stickers),
         "Spans": Spans(stickers, scenes, store),
-        "Ablations": Ablations(stickers, scenes, store, [kit.edits.Reference.shipped(stickers)]),
+        "Ablations": Ablations(stickers, scenes, store, [kit.edits.Means.shipped(stickers)]),
         "HeadTokens": HeadTokens(stickers, texts=["a cat", "a dog"]),
         "Groups": Groups(stickers, answers, effects, {"two": "L5.H0, L5.H5"}),
     }
@@ -54,7 +54,7 @@ def panels(stickers, scenes, store):
         panel.close()
 
 
-NAMES = ["Explorer", "Towers", "Spans", "Ablations", "Groups", "HeadTokens"]
+NAMES = ["Explorer", "AnyModel", "Spans", "Ablations", "Groups", "HeadTokens"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -127,8 +127,8 @@ def test_the_lines_of_notebook_00_compute_its_numbers(panels):
 
 
 def test_the_lines_of_notebook_20_compute_its_numbers(panels):
-    panel = panels["Towers"]
-    for direction in kit.panels.tower_cases.DIRECTIONS:
+    panel = panels["AnyModel"]
+    for direction in kit.projections.prompts.DIRECTIONS:
         panel.choose(texts=(direction,))
         table = panel.table()
         parts = table[table["view"] == "part"]["value"].to_numpy(float)
@@ -150,7 +150,7 @@ def test_the_lines_of_notebook_12_compute_its_texts(panels, scenes):
 def test_the_lines_of_notebook_11_compute_its_accuracy(panels, scenes, stickers):
     panel = panels["Ablations"]
     lines = re.sub(r"images = \.\.\..*", "images = scenes", panel.code())
-    lines = re.sub(r"reference = \.\.\..*", "reference = kit.edits.Reference.shipped(model)", lines)
+    lines = re.sub(r"reference = \.\.\..*", "reference = kit.edits.Means.shipped(model)", lines)
     held = {"scenes": scenes}
     *lines, last = lines.splitlines()
     exec("\n".join([*lines, f"found = {last}"]), held)

@@ -8,7 +8,7 @@ import torch
 import kit
 from kit.errors import KitError
 from kit.panels import Spans
-from kit.panels.span_cases import EVERY, OWN, SpanCases, SpanState, subsets
+from kit.panels.head_words import EVERY, OWN, HeadWords, SpanState, subsets
 from kit.projections import Bank
 
 COUNT = 120
@@ -186,7 +186,7 @@ def test_other_images_than_those_of_the_store(stickers, store):
 def test_a_store_without_heads(stickers, scenes):
     store = kit.collect(stickers, scenes.images[:8], "store", "eight", selector="L*.MLP")
     with pytest.raises(KitError, match="keeps no heads"):
-        SpanCases(stickers, store)
+        HeadWords(stickers, store)
 
 
 def test_subsets_leave_out_numbers_and_what_is_too_small():

@@ -1,11 +1,13 @@
 """`loupe pass`: what is read from the command line, and what is said."""
 
+from pathlib import Path
+
 import pytest
 
 import kit
 from kit.cli import main
+from kit.data.registry import written
 from kit.parts import load_moments, load_store
-from kit.pass_command import sets
 
 
 def test_moments_of_the_world_are_written_and_said(stickers, tmp_path, capsys):
@@ -74,7 +76,12 @@ def test_help_lists_every_kind_of_set(capsys):
     with pytest.raises(SystemExit):
         main(["pass", "--help"])
     said = capsys.readouterr().out
-    assert not [kind for kind in sets() if f"  {kind}:" not in said]
+    assert not [words for words, about in written().items() if f"  {words:<29}{about}\n" not in said]
+
+
+def test_the_readme_lists_every_kind_of_set():
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert not [words for words, about in written().items() if f"| `{words}` | {about} |" not in page]
 
 
 @pytest.mark.parametrize(

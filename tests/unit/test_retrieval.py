@@ -16,6 +16,12 @@ def test_it_counts_the_query_s_own_value():
     assert precision_at_k(neighbours[2:4], CODES, [2, 3]).tolist() == [1.0, 0.0]
 
 
+def test_several_attributes_are_asked_of_one_ranking():
+    neighbours, both = [[1, 2], [2, 3], [3, 4], [0, 1], [2, 0]], np.stack([CODES, CODES[::-1]], 1)
+    alone = [precision_at_k(neighbours, codes) for codes in both.T]
+    assert precision_at_k(neighbours, both).T.tolist() == [each.tolist() for each in alone]
+
+
 def test_it_is_torchmetrics_figure():
     import torch
 

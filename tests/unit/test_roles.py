@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 
 import kit
-from kit.cards import role_page
-from kit.cards.role_map import colour, draw_roles
-from kit.cards.roles import save
 from kit.measures import family_bound, variance_share
 from kit.models.names import SHIPPED
 from kit.parts.roles import FIGURES, FORMAT, table
+from kit.workshop.cards import role_page
+from kit.workshop.cards.role_map import colour, draw_roles
+from kit.workshop.cards.roles import save
 
 LITTLE = {"permutations": 2, "draws": 2}
 CONCEPT = torch.arange(12).repeat(20)  # 12 groups of 20 scenes, in 4 wider ones
@@ -217,6 +217,16 @@ def test_other_weights_have_other_roles():
         kit.KitError, match=f"with weights {measured[:8]}.*has weights {model.weights_hash[:8]}"
     ):
         kit.roles(model)
+
+
+def test_the_role_of_a_part_is_the_attribute_above_chance_that_explains_most(stickers):
+    strongest, every = kit.roles(stickers, strongest=True).set_index("part"), kit.roles(stickers)
+    assert strongest["significant"].all() and list(strongest.reset_index()[list(every)]) == list(every)
+    without = set(every["part"]) - set(strongest.index)
+    assert strongest.index.is_unique and not every[every["part"].isin(without)]["significant"].any()
+    for part, mine in every[every["significant"]].groupby("part"):
+        best = max(mine.itertuples(), key=lambda row: row.share)
+        assert (strongest["attribute"][part], strongest["share"][part]) == (best.attribute, best.share)
 
 
 def test_models_without_roles_say_what_to_do(load):

@@ -10,17 +10,17 @@ from safetensors.torch import load_file
 
 import kit
 import kit.world as world
-from kit.cards.members import Clip
 from kit.errors import KitError
 from kit.models.names import SHIPPED
 from kit.models.tokenizer import learn_merges, vocabulary_size
-from kit.models.training import clip as clip_training
-from kit.models.training import forward, loop, objectives
-from kit.models.training.clip import ClipTraining
-from kit.models.training.export import export_clip
-from kit.models.training.recipe import CHUNK, Cycle, Phase
-from kit.models.training.recipes import CLEAN, RECIPES, WEB
-from kit.models.training.train import recipe_named
+from kit.workshop.cards.members import Clip
+from kit.workshop.training import clip as clip_training
+from kit.workshop.training import forward, loop, objectives
+from kit.workshop.training.clip import ClipTraining
+from kit.workshop.training.export import export_clip
+from kit.workshop.training.recipe import CHUNK, Cycle, Phase
+from kit.workshop.training.recipes import CLEAN, RECIPES, WEB
+from kit.workshop.training.train import recipe_named
 
 TINY = replace(
     RECIPES["stickers-l8"],

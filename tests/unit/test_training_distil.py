@@ -11,13 +11,13 @@ import kit
 import kit.world as world
 from kit.errors import KitError
 from kit.models.build import seeded
-from kit.models.training import crops, distil, stream
-from kit.models.training.distil import DistilTraining, contrast, crop_loss
-from kit.models.training.export import export_timm
-from kit.models.training.progress import DistilProgress
-from kit.models.training.recipe import Cycle, Phase
-from kit.models.training.recipes import RECIPES, SINGLE
-from kit.models.training.timm_model import take_over
+from kit.workshop.training import crops, distil, stream
+from kit.workshop.training.distil import DistilTraining, contrast, crop_loss
+from kit.workshop.training.export import export_timm
+from kit.workshop.training.progress import DistilProgress
+from kit.workshop.training.recipe import Cycle, Phase
+from kit.workshop.training.recipes import RECIPES, SINGLE
+from kit.workshop.training.timm_model import take_over
 
 CHUNK = 64  # scenes drawn at a time here
 NAMES = ("stickers-dino", "stickers-dinov2")

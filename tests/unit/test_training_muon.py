@@ -2,7 +2,7 @@
 
 import torch
 
-from kit.models.training.muon import Muon, orthogonal
+from kit.workshop.training.muon import Muon, orthogonal
 
 SHAPES = ((24, 8), (8, 24), (8, 8), (24, 8))
 

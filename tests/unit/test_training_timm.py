@@ -10,14 +10,14 @@ from safetensors.torch import load_file
 
 import kit
 import kit.world as world
-from kit.cards import members
-from kit.cards.bars import bars_of
-from kit.cards.evaluate import evaluate
-from kit.models.training import objectives, stream, timm_model
-from kit.models.training.export import export_timm
-from kit.models.training.labels import LabelTraining
-from kit.models.training.recipe import Cycle, Phase
-from kit.models.training.recipes import CLEAN, HARD, RECIPES
+from kit.workshop.cards import members
+from kit.workshop.cards.bars import bars_of
+from kit.workshop.cards.evaluate import evaluate
+from kit.workshop.training import objectives, stream, timm_model
+from kit.workshop.training.export import export_timm
+from kit.workshop.training.labels import LabelTraining
+from kit.workshop.training.recipe import Cycle, Phase
+from kit.workshop.training.recipes import CLEAN, HARD, RECIPES
 
 CHUNK = 128  # scenes drawn at a time here
 SHAPES = {

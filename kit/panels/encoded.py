@@ -1,0 +1,195 @@
+"""Models, pictures and their cached runs: what a panel asks for a finding."""
+
+import hashlib
+from collections import OrderedDict
+
+import numpy as np
+from PIL import Image
+
+from kit.data.sets import Images
+from kit.edits import ablate
+from kit.errors import KitError, nearest
+from kit.models import load
+from kit.models.images import read_image
+from kit.models.model import Model
+from kit.models.names import shipped_names
+from kit.panels.findings import Finding, find
+from kit.panels.saving import provenance
+from kit.panels.selection import Selection
+from kit.panels.truth import Picture, scene_pictures
+from kit.parts import load_means, run, select
+from kit.parts.part_scores import PartScores, array, part_scores
+from kit.projections.prompts import prompt_directions
+from kit.world import gallery
+
+RUNS_KEPT = 8
+UPLOAD = "upload "
+
+
+class Encoded:
+    """Everything that can be looked at in one panel. A picture passes each model once.
+
+    Args:
+        model: the model to begin with.
+        images: pictures as `read_image` takes them, or scenes of `kit.world`; None = the gallery.
+        means: mean parts of a reference set for this model (`kit.collect`); None = those that ship.
+    """
+
+    def __init__(self, model: Model, images: Images | None = None, means=None):
+        self.models: dict[str, Model] = {model.label: model}
+        self.pictures: dict[str, Picture] = {p.name: p for p in _pictures(images)}
+        self.of_gallery = images is None
+        self.seed: int | None = getattr(gallery() if images is None else images, "seed", None)
+        self._runs: OrderedDict = OrderedDict()
+        self._scores: OrderedDict = OrderedDict()
+        self._totals: OrderedDict = OrderedDict()
+        self._means: dict = {} if means is None else {model.label: (means, "")}
+
+    @property
+    def model_names(self) -> list[str]:
+        """Names of the models that can be chosen: those given, and the shipped ones that read texts."""
+        return [*self.models, *(name for name in shipped_names(texts=True) if name not in self.models)]
+
+    def model(self, name: str) -> Model:
+        """The model of this name, loaded where it is a shipped one."""
+        if name not in self.model_names:
+            known = ", ".join(self.model_names)
+            raise KitError(
+                f'no model "{name}" in this panel; there are {known}.{nearest(name, self.model_names)}'
+            )
+        if name not in self.models:
+            self.models[name] = load(name)
+        return self.models[name]
+
+    def picture(self, name: str) -> Picture:
+        """The picture of this name."""
+        if name not in self.pictures:
+            hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, self.pictures)
+            raise KitError(f'no picture "{name}" in this panel; it has {len(self.pictures)}.{hint}')
+        return self.pictures[name]
+
+    def add_upload(self, content: bytes, filename: str) -> Picture:
+        """Read an uploaded file; its name is a hash, so that a state string finds it again."""
+        image = read_image(bytes(content))
+        name = UPLOAD + hashlib.sha256(bytes(content)).hexdigest()[:10]
+        width, height = image.size
+        picture = Picture(
+            name, image, line="", note=f"{filename}, {width} × {height} pixels; nobody told its truth"
+        )
+        self.pictures[name] = picture
+        return picture
+
+    def seen(self, state: Selection) -> Picture:
+        """The picture as the model sees it: cropped and resized."""
+        picture = self.picture(state.image)
+        viewed = self.model(state.model).viewed([picture.image])[0]
+        return picture.with_image(viewed)
+
+    def find(self, state: Selection) -> Finding:
+        """The finding of a state; towers run only for what was not asked before."""
+        model, picture = self.model(state.model), self.picture(state.image)
+        held, scores = self._scored(state)
+        total = self._total_of(model, picture, state, scores) if state.effect == "total" else None
+        return find(held, scores, state, picture, total)
+
+    def is_ready(self, state: Selection) -> bool:
+        """Whether a finding of this state runs no image tower."""
+        if (state.model, state.image) not in self._runs:
+            return False
+        if state.effect == "direct":
+            return True
+        index = self._runs[state.model, state.image].index
+        return all(
+            not rows or self._total_key(state, rows) in self._totals for rows in _asked_rows(index, state)
+        )
+
+    def _run(self, name: str, image: str):
+        """The one pass of a picture through a model, kept."""
+        model, picture = self.model(name), self.picture(image)
+        return kept(
+            self._runs,
+            (name, image),
+            lambda: run(model, model.preprocess([picture.image]), tokens=True),
+            RUNS_KEPT,
+        )
+
+    def _dirs(self, state: Selection):
+        return prompt_directions(self.model(state.model).encode_text(list(state.texts)), state.directions)
+
+    def _scored(self, state: Selection):
+        held = self._run(state.model, state.image)
+        key = state.model, state.image, state.texts, state.text, state.directions
+        means, why = self._means_of(state.model)
+        less_mean = state.directions == "reference"
+        make = lambda: part_scores(held, self._dirs(state), state.text, less_mean, means, why)  # noqa: E731
+        return held, kept(self._scores, key, make)
+
+    def provenance(self, state: Selection) -> str:
+        """Model, weights, picture and reference set of a state, in one line."""
+        picture = self.picture(state.image)
+        digest = hashlib.sha256(picture.image.tobytes()).hexdigest()[:12]
+        means = self._means_of(state.model)[0]
+        seed = None if state.image.startswith(UPLOAD) else self.seed
+        data, means = f"{state.image}, pixels {digest}", means and means.name
+        return provenance(self.model(state.model), data, seed, means=means)
+
+    def has_means(self, name: str) -> bool:
+        """Whether this model has mean parts of a reference set."""
+        return self._means_of(name)[0] is not None
+
+    def _means_of(self, name: str):
+        """The mean parts of a model's reference set and "", or None and why there are none."""
+        if name not in self._means:
+            try:
+                self._means[name] = load_means(self.model(name)), ""
+            except KitError as error:
+                self._means[name] = None, str(error)
+        return self._means[name]
+
+    def _total_of(self, model: Model, picture: Picture, state: Selection, scores: PartScores):
+        """From rows to scores [text] of the model with these parts replaced and later layers run again."""
+        dirs, means = self._dirs(state), self._means_of(state.model)[0]
+
+        def total(rows: list[int]) -> np.ndarray:
+            if not rows:
+                return scores.whole
+            key = self._total_key(state, rows)
+            held = self._run(state.model, state.image)
+            names = ", ".join(held.index["name"].iloc[rows])
+            run_again = lambda: ablate(model, held, names, state.replace, "total", means).embedding  # noqa: E731
+            embedding = kept(self._totals, key, run_again)
+            shift = scores.whole - _cosine(held.representation[0], dirs, held.norm[0])
+            return _cosine(embedding[0], dirs, held.norm[0]) + shift
+
+        return total
+
+    def _total_key(self, state: Selection, rows: list[int]):
+        return state.model, state.image, state.replace, tuple(rows)
+
+
+def _asked_rows(index, state: Selection) -> list[list[int]]:
+    off = select(index, state.off) if state.off else []
+    return [off, sorted({*off, *select(index, state.selector)})]
+
+
+def _cosine(embedding, dirs, norm) -> np.ndarray:
+    return array(dirs.to(embedding) @ embedding / norm)
+
+
+def kept(cache: OrderedDict, key, make, most: int = 64):
+    """The value of a key, made once; the oldest go."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > most:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]
+
+
+def _pictures(images: Images) -> list[Picture]:
+    if images is None or hasattr(images, "labels"):
+        return scene_pictures(gallery() if images is None else images)
+    images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
+    if not images:
+        raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")
+    return [Picture(f"picture {i}", read_image(image)) for i, image in enumerate(images)]

@@ -1,0 +1,57 @@
+"""Directions that scores are taken against: of prompts, and of a picture's own representation."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from kit.errors import KitError, nearest
+
+OWN, APART, CHANCE = "its own direction", "what sets it apart", "a random direction"
+DIRECTIONS = (OWN, APART, CHANCE)
+
+
+def prompt_directions(vectors: Tensor, how: str) -> Tensor:
+    """Unit directions of prompts, [text, embed], from their unit vectors.
+
+    `"contrast"`: each prompt minus the mean of the others, made unit again. Texts all lie in one cone,
+    and what they share says nothing about a picture. One prompt alone stays as it is.
+
+    Example:
+        >>> prompt_directions(torch.eye(2), "contrast")
+        tensor([[ 0.7071, -0.7071],
+                [-0.7071,  0.7071]])
+    """
+    n = len(vectors)
+    if how != "contrast" or n < 2:
+        return vectors
+    others = (vectors.sum(0, keepdim=True) - vectors) / (n - 1)  # [text, embed]
+    return normalize(vectors - others, dim=-1)
+
+
+def picture_direction(representation: Tensor, name: str, mean: Callable[[], Tensor]) -> Tensor:
+    """Unit direction of a picture without any text, [1, embed].
+
+    Args:
+        representation: of the picture, [1, embed].
+        name: of `DIRECTIONS`: that of the representation itself, of what is left of it without the mean of
+            other pictures, or a random one, the same each time.
+        mean: gives the mean representation of the other pictures, [embed]; called where it is needed.
+
+    Raises:
+        KitError: another name.
+
+    Example:
+        >>> picture_direction(torch.tensor([[3.0, 4.0]]), APART, lambda: torch.tensor([3.0, 0.0]))
+        tensor([[0., 1.]])
+    """
+    if name not in DIRECTIONS:
+        known = ", ".join(DIRECTIONS)
+        raise KitError(f'no direction "{name}" here; there are {known}.{nearest(name, DIRECTIONS)}')
+    z = representation
+    if name == CHANCE:
+        z = torch.randn(z.shape, generator=torch.Generator().manual_seed(0)).to(z)
+    if name == APART:
+        z = z - mean()
+    return normalize(z, dim=-1)

@@ -1,0 +1,163 @@
+"""Mutants of what chooses: means, images, rows, parts, ties, sets, routes, records, keepers, halves, signs.
+
+No test is named yet: each has the area where one should notice it.
+"""
+
+from tests.mutants import Mutant
+
+ANSWERS, ABLATION, CUES = (f"kit/edits/{name}.py" for name in ("answers", "ablation", "cues"))
+PASSES, REGISTRY = "kit/data/passes.py", "kit/data/registry.py"
+SETS, IMAGENET = "kit/data/sets.py", "kit/data/imagenet.py"
+FAULTS, COLLECT = "kit/parts/faults.py", "kit/parts/collect.py"
+MEANS, MOMENTS = "kit/parts/means.py", "kit/parts/moments.py"
+TABLES, RECONSTRUCT = "kit/retrieval/tables.py", "kit/projections/reconstruct.py"
+CLASSES, STAMP = "kit/maps/classes.py", "kit/models/stamp.py"
+
+UNRUN: list[Mutant] = [
+    # which means stand in a part's place
+    Mutant(
+        "means of what picked images read at the class token are those of the whole store",
+        MEANS,
+        'read, heads = view.means(images).float(), tuple(view.index["name"])',
+        'read, heads = view.means().float(), tuple(view.index["name"])',
+        (),  # means of a store
+    ),
+    Mutant(
+        "a total effect with zeros puts the means in place where means were given too",
+        ABLATION,
+        'hook_points = _Replace(run, chosen, means if replace == "mean" else None)',
+        "hook_points = _Replace(run, chosen, means)",
+        (),  # ablation, total effect
+    ),
+    Mutant(
+        "parts that are ablated beside a reconstruction get the mean of the asked images, not of the store",
+        RECONSTRUCT,
+        "means = store.means(selector=ablated).sum(0)",
+        "means = store.means(images, ablated).sum(0)",
+        (),  # reconstruction from texts
+    ),
+    # which images and rows
+    Mutant(
+        "own means of a question put to some images of a store are over the store's first ones",
+        ANSWERS,
+        'means = Means.of(self.store, self.images.numpy()[picked], f"{which}: {self.name}")',
+        'means = Means.of(self.store, np.flatnonzero(picked), f"{which}: {self.name}")',
+        (),  # answers of a store
+    ),
+    Mutant(
+        "attributes that equally many images have are asked of the images of the first of them",
+        TABLES,
+        "having.setdefault((values >= 0).tobytes(), []).append(name)",
+        "having.setdefault((values >= 0).sum(), []).append(name)",
+        (),  # retrieval, precision by attribute
+    ),
+    Mutant(
+        "a pass that goes on with fewer processes counts again what the others had done",
+        PASSES,
+        "range(batches(images, batch)) if number not in all_done.done]",
+        "range(batches(images, batch)) if number not in own.done]",
+        (),  # passes that were killed
+    ),
+    # which data set, and what it is taken for
+    Mutant(
+        "of every split that the experiments ask for the default one is read",
+        REGISTRY,
+        "images = one.reader(where, split) if one.splits else one.reader(where)",
+        "images = one.reader(where)",
+        (),  # sets by name
+    ),
+    Mutant(
+        "training images in class folders pass for validation images",
+        IMAGENET,
+        'if other.fullmatch(name.rpartition("/")[2])), None)',
+        "if other.fullmatch(name)), None)",
+        (),  # reading of ImageNet
+    ),
+    Mutant(
+        "one file that cannot be read ends the pass where some of the images are in memory",
+        SETS,
+        "self.damaged = {} if one_by_one and any(map(_is_path, self.images)) else None",
+        "self.damaged = {} if one_by_one and all(map(_is_path, self.images)) else None",
+        (),  # sets of images
+    ),
+    Mutant(
+        "a merge keeps but the first set of the other moments, so the rest of them may count twice",
+        MOMENTS,
+        "data=(*self.data, *other.data))",
+        "data=(*self.data, *other.data[:1]))",
+        (),  # moments, merging
+    ),
+    # which keeper, and which record
+    Mutant(
+        "means that are asked for the class token are collected without it and without a word",
+        COLLECT,
+        'if tokens is not None and (tokens != "cls" or keep != "store"):',
+        'if tokens is not None and (tokens != "cls" and keep != "store"):',
+        (),  # collect, what is refused
+    ),
+    Mutant(
+        "of a tower with hooks later runs are not asked whether their parts sum to the whole",
+        FAULTS,
+        "error = max(error, distance(run.representation, truth))",
+        "error = distance(run.representation, truth)",
+        (),  # check of runs with hooks
+    ),
+    Mutant(
+        "weights that were written past torch count as the same while their first values are",
+        STAMP,
+        "t.detach().flatten()[:: max(1, t.numel() // size)].float()",
+        "t.detach().flatten()[:size].float()",
+        (),  # stamps of weights
+    ),
+    # which half, and which head is strongest
+    Mutant(
+        "the best head of an attribute is chosen on the half on which it is measured",
+        TABLES,
+        "head = best_head(gallery, codes, half, how, k)",
+        "head = best_head(gallery, codes, chosen, how, k)",
+        (),  # retrieval, the head that is chosen
+    ),
+    Mutant(
+        "the head of a role is the one with the largest share, whatever else it writes more of",
+        TABLES,
+        'own = strongest.loc[strongest.groupby("attribute")["share"].idxmax()]',
+        'own = table.loc[table.groupby("attribute")["share"].idxmax()]',
+        (),  # retrieval, heads of roles
+    ),
+    Mutant(
+        "heads that carry more of the class than of the cue are removed too",
+        CUES,
+        'effects["significant"] & (effects["score"] > 0)]',
+        'effects["significant"] & (effects["cue"] > 0)]',
+        (),  # cues, ranking of heads
+    ),
+    # which sign, which ties, which texts of a class
+    Mutant(
+        "the smaller a head is, the more it counts as alike to a chosen one",
+        CUES,
+        "away = {n: abs(np.log(max(sizes[n], 1e-30) / max(sizes[row], 1e-30))) for n in pool}",
+        "away = {n: np.log(max(sizes[n], 1e-30) / max(sizes[row], 1e-30)) for n in pool}",
+        (),  # cues, random sets of heads
+    ),
+    Mutant(
+        "a tie between classes goes to the first of them",
+        ANSWERS,
+        "return hits(self.best(cosines), self.truth).numpy()",
+        "return (self.best(cosines).argmax(1) == self.truth).numpy()",
+        (),  # answers, ties
+    ),
+    Mutant(
+        "the difference of two classes is that of each part's best texts, not of their means",
+        ANSWERS,
+        "self.scores[:, :, self.owner == number].mean(2) for number in (1, 0))",
+        "self.scores[:, :, self.owner == number].amax(2) for number in (1, 0))",
+        (),  # answers, differences of classes
+    ),
+    Mutant(
+        "a class's direction is set apart from the classes that are asked for, not from all",
+        CLASSES,
+        "(directions.vectors[rows] - directions.vectors.mean(0))",
+        "(directions.vectors[rows] - directions.vectors[rows].mean(0))",
+        (),  # maps of classes
+    ),
+]
