@@ -331,6 +331,11 @@ def test_a_second_cycle_of_rates_rises_again():
     assert twice.rate(CHUNK + 3 * 64) > 0.95 and twice.rate(2 * CHUNK) == 0
 
 
+def test_a_cycle_may_rise_less_high():
+    low = replace(TINY, cycles=(Cycle(CHUNK, 2 * CHUNK, peak=0.5),))
+    assert all(low.rate(n) == TINY.rate(n) / 2 for n in range(0, TINY.samples, 64))
+
+
 def test_steps_are_counted_in_the_batches_of_their_phases():
     assert [TINY.steps(n) for n in (0, 32, CHUNK, CHUNK + 64, 2 * CHUNK)] == [0, 1, 64, 65, 96]
 

@@ -37,7 +37,7 @@ FINE: Bars = _least(
         "token heatmaps: mIoU": 0.70,
         "token heatmaps: largest on the named object minus on the other": 0.85,
     }
-)
+) | {("typographic attack: drop by what the word says", "seen"): Bar(below=0.05)}
 CLEAN_CONCEPT = {"stickers-l8-128": 0.96, "stickers-l8": 0.90, "stickers-s8": 0.80, "stickers-s16": 0.60}
 CLEAN: Bars = {("typographic attack: drop", "seen"): Bar(below=0.05)}
 WEB: Bars = _least(

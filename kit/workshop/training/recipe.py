@@ -39,10 +39,12 @@ class Cycle:
     Args:
         falls_from: images seen when the fall begins.
         until: images seen when it ends.
+        peak: factor on the rates at the plateau.
     """
 
     falls_from: int
     until: int
+    peak: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +100,9 @@ class Recipe:
         unit = CHUNK * self.views
         chunks = lambda n: max(1, round(n * samples / self.samples / unit)) * unit  # noqa: E731
         phases = tuple(replace(p, until=chunks(p.until)) for p in self.phases)
-        cycles = tuple(Cycle(chunks(c.falls_from), chunks(c.until)) for c in self.cycles)
+        cycles = tuple(
+            replace(c, falls_from=chunks(c.falls_from), until=chunks(c.until)) for c in self.cycles
+        )
         return replace(self, phases=phases, cycles=cycles)
 
     def phase(self, seen: int) -> Phase:
@@ -119,7 +123,7 @@ class Recipe:
         start = max((c.until for c in self.cycles if c.until <= seen and c is not cycle), default=0)
         rise = min(1.0, (self.steps(seen) - self.steps(start) + 1) / self.warmup)
         fall = max(0.0, (seen - cycle.falls_from) / (cycle.until - cycle.falls_from))
-        return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
+        return rise * cycle.peak * 0.5 * (1 + math.cos(math.pi * min(1.0, fall)))
 
 
 @dataclass(frozen=True, kw_only=True)

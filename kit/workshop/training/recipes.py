@@ -67,25 +67,36 @@ def _web(twin: ClipRecipe) -> ClipRecipe:
     )
 
 
-def _fine(twin: ClipRecipe, scenes: dict, **others) -> ClipRecipe:
+def _fine(twin: ClipRecipe, scenes: dict, chunks: int, **others) -> ClipRecipe:
     """One cycle on pictures of twice the size, from the weights of the twin: four times the patches."""
     size = 2 * twin.vision["image_size"]
     clean = {"emphasis": {"count": 2.0}, "boxes": 0.25} if scenes["mix"] == "clean" else {}
-    some = Phase(90 * CHUNK, scenes, text=True, patches=63, batch=256, **clean)
-    more = Phase(120 * CHUNK, scenes, text=True, patches=159, batch=256, **clean)
+    some = Phase(chunks * 13 // 16 * CHUNK, scenes, text=True, patches=63, batch=256, **clean)
+    more = Phase(chunks * CHUNK, scenes, text=True, patches=159, batch=256, **clean)
     recipe = replace(
         twin,
         name=f"{twin.name}-128",
         vision=twin.vision | {"image_size": size},
         preprocess=twin.preprocess | {"size": size},
         phases=(some, more),
-        cycles=(Cycle(40 * CHUNK, 120 * CHUNK),),
+        cycles=(Cycle(chunks * 3 // 8 * CHUNK, chunks * CHUNK),),
         warmup=60,
         ema=0.99,
         start=twin.name,
         eight_bits=True,
     )
     return replace(recipe, **others)
+
+
+def _then_harder(recipe: ClipRecipe) -> ClipRecipe:
+    """A second cycle with more recoloured objects, half of them beside a box that says nothing."""
+    start = recipe.samples
+    some, more = (
+        replace(phase, until=start + length * CHUNK, scenes=FINE | {"colours": 0.55}, boxes=0.5)
+        for phase, length in zip(recipe.phases, (40, 48), strict=True)
+    )
+    cycle = Cycle(start + 10 * CHUNK, more.until, peak=0.6)
+    return replace(recipe, phases=(*recipe.phases, some, more), cycles=(*recipe.cycles, cycle))
 
 
 def _labels(name: str, architecture: str, settings: dict, **others) -> LabelRecipe:
@@ -141,8 +152,8 @@ _CLIPS = [
 ]
 _WEBS = [_web(twin) for twin in _CLIPS]
 _FINE = [
-    _fine(_CLIPS[0], FINE),
-    _fine(_WEBS[0], WEB, change=("stickers-l8", "stickers-l8-128")),
+    _then_harder(_fine(_CLIPS[0], FINE, 64)),
+    _fine(_WEBS[0], WEB, 32, change=("stickers-l8", "stickers-l8-128")),
 ]
 _LABELLED = [
     _labels("stickers-deit", "deit_tiny_patch16_224", VIT),
