@@ -13,7 +13,7 @@ MUTANTS = [
         "kit/data/passes.py",
         "if number not in all_done.done][",
         "if number not in set()][",
-        (f"{TESTS}::test_a_pass_that_stopped_goes_on[moments]",),
+        (f"{TESTS}::test_a_pass_goes_over_what_no_process_has_done",),
     ),
     Mutant(
         "every process takes the first one's batches",
@@ -27,7 +27,7 @@ MUTANTS = [
         "kit/data/passes.py",
         "own.done[number] = keeper.add(",
         "own.done[number] = own.done[number + 1] = keeper.add(",
-        (f"{TESTS}::test_a_pass_that_stopped_goes_on[moments]",),
+        (f"{TESTS}::test_a_pass_goes_over_what_no_process_has_done",),
     ),
     Mutant(
         "means of two batches are joined with the wrong weight",
