@@ -10,7 +10,7 @@ from kit.errors import KitError
 from kit.measures import GroupBootstrap
 from kit.measures.groups import AVERAGE, WORST
 from kit.models.model import Model
-from kit.panels.layout import GridLayout, grid_layout
+from kit.parts.layout import GridLayout, grid_layout
 from kit.parts.roles import roles
 
 DRAWS = 1000  # of images, for intervals

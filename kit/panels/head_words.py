@@ -9,7 +9,7 @@ from traitlets import Enum, HasTraits, Int, Unicode
 from kit.errors import KitError, nearest
 from kit.measures import Agreement, agreement
 from kit.models.model import Model
-from kit.panels.layout import GridLayout, grid_layout
+from kit.parts.layout import GridLayout, grid_layout
 from kit.parts import roles
 from kit.parts.stores import Store
 from kit.projections import Bank, TextSpan, textspan

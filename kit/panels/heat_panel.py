@@ -93,7 +93,7 @@ class HeadGrid(HeatPanel):
     kind = traitlets.Enum(("map", "grid"), default_value="grid").tag(sync=True)
 
     def set_layout(self, layout) -> None:
-        """Name and place the cells (`kit.panels.layout.grid_layout`)."""
+        """Name and place the cells (`kit.parts.layout.grid_layout`)."""
         with self.hold_trait_notifications():
             self.rows, self.cols, self.spans = layout.rows, layout.cols, layout.spans
             self.labels, self.row_names, self.col_names = layout.labels, layout.row_names, layout.col_names

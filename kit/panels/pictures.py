@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kit.errors import KitError
 from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colours
 from kit.panels.heat_panel import png_bytes
-from kit.panels.layout import grid_layout
+from kit.parts.layout import grid_layout
 
 if TYPE_CHECKING:
     from torch import Tensor

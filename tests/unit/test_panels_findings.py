@@ -9,7 +9,7 @@ from kit.errors import KitError
 from kit.panels import findings
 from kit.panels.drawing import colours, panel_png
 from kit.panels.findings import find
-from kit.panels.layout import grid_layout
+from kit.parts.layout import grid_layout
 from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import scene_pictures, truth_line
 from kit.panels.words import holding_tokens, signed

@@ -1,0 +1,129 @@
+"""Tables: words and numbers in rows, shares as bars too."""
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from kit.errors import KitError
+from kit.figures import look as looks
+from kit.figures.figure import Figure
+from kit.figures.numbers import number
+
+TOP, STEP = 0.36, 0.23  # inches
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Figure):
+    """Rows of words and numbers, in the order given; all numbers of a column have the same digits.
+
+    Attributes:
+        frame: what is shown, column by column; its index is not.
+        bar: a column of shares, 0-1, that are drawn as bars too; "" = none.
+        chip: a column of properties that have a colour, see `look.colour_of`; "" = none.
+        picked: the value in the first column whose row is marked; "" = none.
+
+    Raises:
+        KitError: `bar` or `chip` is no column.
+
+    Example:
+        >>> Table(pd.DataFrame({"text": ["a cat"], "share": [0.25]}), bar="share", title="Texts").alt
+        'Texts. a cat 25 %.'
+    """
+
+    frame: pd.DataFrame
+    bar: str = ""
+    chip: str = ""
+    picked: str = ""
+
+    def __post_init__(self):
+        object.__setattr__(self, "frame", self.frame.reset_index(drop=True).copy())
+        for name in (self.bar, self.chip):
+            if name and name not in self.frame.columns:
+                raise KitError(f'no column "{name}"; there are {", ".join(map(str, self.frame.columns))}.')
+
+    def rows(self) -> pd.DataFrame:
+        return self.frame.copy()
+
+    def cells(self) -> list[list[str]]:
+        """What stands in each cell, row by row."""
+        columns = []
+        for name, column in self.frame.items():
+            if column.dtype.kind == "f":
+                limit = float(np.nanmax(np.abs(column))) if column.notna().any() else 1.0
+                percent = name == self.bar
+                columns.append([f"{number(100 * v, digits=0)} %" if percent and v == v else number(v, limit) for v in column])  # fmt: skip
+            else:
+                columns.append(
+                    ["" if pd.isna(v) else f"{v:,}" if isinstance(v, int) else str(v) for v in column]
+                )
+        return [list(row) for row in zip(*columns)]
+
+    def _seen(self) -> str:
+        return "; ".join(" ".join(filter(None, row)) for row in self.cells()) or "no rows"
+
+    def html(self) -> str:
+        """The table for a page; what stands in cells cannot carry markup."""
+        heads = "".join(f'<th scope="col">{html.escape(str(n))}</th>' for n in self.frame.columns)
+        lines = []
+        for n, row in enumerate(self.cells()):
+            cells = []
+            for name, told in zip(self.frame.columns, row):
+                told = html.escape(told)
+                if name == self.chip and told:
+                    told = f'<i style="background:{looks.colour_of(html.unescape(told))}"></i>{told}'
+                if name == self.bar:
+                    share = float(np.clip(np.nan_to_num(self.frame[name][n]), 0, 1))
+                    told = f'<b style="width:{60 * share:.0f}px"></b>{told}'
+                number_like = self.frame[name].dtype.kind in "fiu" and name != self.bar
+                cells.append(f"<td{' class=loupe-number' if number_like else ''}>{told}</td>")
+            this = ' class="loupe-this" aria-current="true"' if self.picked and row[0] == self.picked else ""
+            lines.append(f"<tr{this}>{''.join(cells)}</tr>")
+        label = html.escape(self.title or "table")
+        head, body = f"<thead><tr>{heads}</tr></thead>", f"<tbody>{''.join(lines)}</tbody>"
+        return f'<div class="loupe-wide"><table class="loupe-table" aria-label="{label}">{head}{body}</table></div>'
+
+    @property
+    def _wide(self) -> list[float]:
+        """Inches of each column."""
+        texts = [[str(n), *column] for n, column in zip(self.frame.columns, zip(*self.cells()))]
+        texts = texts or [[str(n)] for n in self.frame.columns]
+        wide = [0.2 + 0.074 * min(48, max(map(len, column))) for column in texts]
+        return [w + (0.75 if n == self.bar else 0) for n, w in zip(self.frame.columns, wide)]
+
+    def _size(self) -> tuple[float, float]:
+        return max(2.6, sum(self._wide) + 0.1), TOP + STEP * (len(self.frame) + 1) + 0.1
+
+    def _draw(self, sheet, look: dict) -> None:
+        from matplotlib.patches import Rectangle
+
+        (wide, high), cells = self._size(), self.cells()
+        axes = sheet.axes(
+            0, TOP, wide, high - TOP, xlim=(0, wide), ylim=(high - TOP, 0), xticks=[], yticks=[]
+        )
+        x = 0.08
+        for c, (name, w) in enumerate(zip(self.frame.columns, self._wide)):
+            axes.text(x, STEP / 2, str(name), size=8.5, color=look["faint"], va="center")
+            for n, row in enumerate(cells):
+                y = STEP * (n + 1.5)
+                told = row[c] if len(row[c]) <= 48 else row[c][:47] + "…"
+                strong = "bold" if self.picked and row[0] == self.picked else "normal"
+                left = x
+                if name == self.bar:
+                    share = float(np.clip(np.nan_to_num(self.frame[name][n]), 0, 1))
+                    box = Rectangle((x, y - 0.06), 0.7 * share, 0.12, color=looks.ACCENT, gid=f"bar-{n}")
+                    axes.add_patch(box)
+                    left = x + 0.7 * share + 0.06
+                words = told.replace("$", r"\$")
+                axes.text(
+                    left,
+                    y,
+                    words,
+                    size=8.5,
+                    color=look["ink"],
+                    va="center",
+                    weight=strong,
+                    gid=f"cell-{n}-{c}",
+                )
+            x += w
