@@ -89,7 +89,7 @@ class Figure:
 
     def png(self, paper: bool = False) -> bytes:
         """The still picture as PNG."""
-        return _written(self.still(paper), ".png")
+        return written(self.still(paper), ".png")
 
     def save(self, path: str | Path) -> Path:
         """Write the still picture, black on white, first under a temporary name.
@@ -102,7 +102,7 @@ class Figure:
             raise KitError(
                 f'no picture "{path.name}" can be saved; end the name in one of {", ".join(FORMATS)}.'
             )
-        write_file(path, _written(self.still(paper=True), path.suffix.lower()))
+        write_file(path, written(self.still(paper=True), path.suffix.lower()))
         return path
 
     def outputs(self) -> list[tuple[dict, dict]]:
@@ -209,7 +209,7 @@ def plotly_figure(traces: list[dict], title: str, layout: dict):
     return made
 
 
-def _written(still: Still, suffix: str) -> bytes:
+def written(still: Still, suffix: str) -> bytes:
     import matplotlib as mpl
 
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}

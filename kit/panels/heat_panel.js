@@ -1,8 +1,8 @@
 // Draws signed numbers on one canvas: tokens over a picture ("map"), or layers by heads ("grid").
 // Python sends the numbers and the words; this file only draws, and reports which cells are picked.
 
-const LIGHT = { zero: [247, 247, 247], plus: [[244, 165, 130], [178, 24, 43]], minus: [[146, 197, 222], [33, 102, 172]] };
-const DARK = { zero: [52, 54, 58], plus: [[176, 84, 66], [255, 128, 100]], minus: [[52, 108, 158], [110, 182, 255]] };
+const LIGHT = { zero: [247, 247, 247], plus: [[244, 165, 130], [178, 24, 43]], minus: [[146, 197, 222], [33, 102, 172]], share: [[128, 205, 193], [1, 102, 94]] };
+const DARK = { zero: [52, 54, 58], plus: [[176, 84, 66], [255, 128, 100]], minus: [[52, 108, 158], [110, 182, 255]], share: [[38, 120, 112], [110, 220, 205]] };
 const LEFT = 30, TOP = 18, BAR = 34, GAP = 2;
 
 export function theme(el) {
@@ -24,16 +24,11 @@ export function theme(el) {
   };
 }
 
-function colour(z, vmax, scale) {
+function colour(z, vmax, scale, signed) {
   const t = Math.min(1, Math.abs(z) / (vmax || 1));
-  const [half, full] = z < 0 ? scale.minus : scale.plus;
+  const [half, full] = !signed ? scale.share : z < 0 ? scale.minus : scale.plus;
   const [from, to, s] = t < 0.5 ? [scale.zero, half, 2 * t] : [half, full, 2 * t - 1];
   return from.map((v, i) => Math.round(v + s * (to[i] - v)));
-}
-
-function signed(z, digits) {
-  const text = Math.abs(z).toFixed(digits);
-  return Number(text) === 0 ? text : (z < 0 ? "−" : "+") + text;
 }
 
 function render({ model, el }) {
@@ -41,8 +36,11 @@ function render({ model, el }) {
   root.className = "loupe-heat";
   const canvas = document.createElement("canvas");
   canvas.tabIndex = 0;
-  canvas.setAttribute("role", "img");
+  canvas.setAttribute("role", "application");  // it takes keys, which a reader hands to no picture
   root.appendChild(canvas);
+  const live = root.appendChild(document.createElement("div"));
+  live.className = "loupe-hidden";
+  live.setAttribute("aria-live", "polite");
   el.appendChild(root);
   const ctx = canvas.getContext("2d", { willReadFrequently: true });
   const picture = new Image();
@@ -135,16 +133,35 @@ function render({ model, el }) {
     return "";
   }
 
-  // The number where it fits; the name too where no row has it.
-  function numberAndName(i, label, number, look) {
-    const [x, y, w, h] = boxes[i], named = !get("row_names")[Math.floor(i / get("cols"))], low = h < 26;
-    ctx.font = `${w < 36 ? 9 : 10}px ${look.font}`;
-    const room = w - 2 - (named && low ? ctx.measureText(label).width + 8 : 0);
-    ctx.textAlign = named && low ? "left" : "center";
-    if (named) ctx.fillText(fitted(label, w - 6), low ? x + 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + 11);
-    if (ctx.measureText("−" + number.replace(/^[+−]/, "").replace(/\d/g, "0")).width > room || h < 15) return;  // in all cells of a size or in none
-    ctx.textAlign = named && low ? "right" : "center";
-    ctx.fillText(number, named && low ? x + w - 4 : x + w / 2, low ? y + h / 2 + 3.5 : y + h - 4);
+  // What a cell says: its word and a word below, or its number; its name too where no row has it.
+  function cellText(i, label, look) {
+    const [x, y, w, h] = boxes[i], named = !get("row_names")[Math.floor(i / get("cols"))];
+    const word = get("words")[i], mark = get("marks")[i] || "", middle = y + h / 2 + 3.5;
+    ctx.font = `${w < 36 ? 9 : word !== undefined ? 11 : 10}px ${look.font}`;
+    ctx.textAlign = "center";
+    if (word !== undefined) {
+      const lines = mark && h >= 27 ? [word, mark] : [word];
+      return lines.forEach((line, k) => put(fitted(line, w - 10), x + w / 2 + 2, middle + (k - (lines.length - 1) / 2) * 13));
+    }
+    const number = get("texts")[i] || "", fits = ctx.measureText("−" + number.replace(/^[+−]/, "").replace(/\d/g, "0")).width;
+    if (!named) return fits <= w - 2 && h >= 12 ? put(number, x + w / 2, middle) : undefined;  // in all cells of a size or in none
+    const name = fitted(label, w - 14 - fits);
+    ctx.textAlign = "left";
+    put(name, x + 4, middle);
+    ctx.textAlign = "right";
+    if (name) put(number, x + w - 4, middle);
+  }
+
+  // Words on their own ground where lines cross the cell.
+  let ground = null;
+  function put(text, x, y) {
+    if (ground) {
+      ctx.strokeStyle = ground;
+      ctx.lineWidth = 4;
+      ctx.lineJoin = "round";
+      ctx.strokeText(text, x, y);
+    }
+    ctx.fillText(text, x, y);
   }
 
   function drawCell(i, look, map) {
@@ -160,19 +177,22 @@ function render({ model, el }) {
       ctx.setLineDash([]);
     } else if (map) {
       ctx.globalAlpha = 0.85 * Math.pow(Math.min(1, Math.abs(value) / (vmax || 1)), 0.75);
-      ctx.fillStyle = `rgb(${colour(value < 0 ? -vmax * 0.85 : vmax * 0.85, vmax, look.scale)})`;
+      ctx.fillStyle = `rgb(${colour(value < 0 ? -vmax * 0.85 : vmax * 0.85, vmax, look.scale, get("signed"))})`;
       const [left, top] = [Math.round(x), Math.round(y)];  // whole pixels: no seams between neighbours
       ctx.fillRect(left, top, Math.round(x + w) - left, Math.round(y + h) - top);
       ctx.globalAlpha = 1;
     } else {
-      const rgb = colour(value, vmax, look.scale);
+      const rgb = colour(value, vmax, look.scale, get("signed")), off = get("off").includes(i);
       ctx.fillStyle = `rgb(${rgb})`;
       ctx.fillRect(x, y, w, h);
-      const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140;
-      ctx.fillStyle = light ? "#1b1b1b" : "#f5f5f5";
-      numberAndName(i, label, signed(value, vmax < 0.02 ? 4 : 3).replace("0.", "."), look);
+      if (off) hatch(boxes[i], look.ink);
+      if (get("edges")[i]) { ctx.fillStyle = get("edges")[i]; ctx.fillRect(x, y, 5, h); }
+      ground = off ? `rgb(${rgb})` : null;
+      ctx.fillStyle = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140 ? "#1b1b1b" : "#f5f5f5";
+      cellText(i, label, look);
+      ground = null;
     }
-    if (get("off").includes(i)) hatch(boxes[i], look.ink);
+    if ((missing || map) && get("off").includes(i)) hatch(boxes[i], look.ink);
   }
 
   function frames(look) {
@@ -192,7 +212,7 @@ function render({ model, el }) {
       ctx.strokeStyle = look.accent;
       ctx.lineWidth = 2;
       ctx.setLineDash(dash);
-      ctx.strokeRect(x + 3, y + 3, w - 6, h - 6);
+      ctx.strokeRect(x + 1, y + 1, w - 2, h - 2);
       ctx.setLineDash([]);
     };
     ring(hover, [3, 2]);
@@ -234,11 +254,17 @@ function render({ model, el }) {
     ctx.lineWidth = 1.2; ctx.strokeStyle = look.scale === DARK ? "#fff" : "#000"; ctx.stroke(path);
   }
 
+  function describe(i) {
+    const said = [get("labels")[i], get("words")[i], get("marks")[i], Number.isNaN(z[i]) ? get("missing") : get("texts")[i]];
+    return said.filter(Boolean).join("  ") + (get("off").includes(i) ? "  (off)" : "");
+  }
+
   function colourBar(area, width, look) {
-    const y = area.top + area.h + 8, vmax = get("vmax"), end = String(Number(vmax.toPrecision(2)));
+    const y = area.top + area.h + 8, vmax = get("vmax"), [low, high] = get("ends"), both = get("signed");
     const w = Math.min(150, width * 0.42), x = isMap() ? area.left : room;
     for (let i = 0; i < w; i++) {
-      ctx.fillStyle = `rgb(${colour(((i + 0.5) / w * 2 - 1) * vmax, vmax, look.scale)})`;
+      const share = (i + 0.5) / w;
+      ctx.fillStyle = `rgb(${colour((both ? 2 * share - 1 : share) * vmax, vmax, look.scale, both)})`;
       ctx.fillRect(x + i, y, 1.5, 8);
     }
     ctx.strokeStyle = look.line;
@@ -247,18 +273,16 @@ function render({ model, el }) {
     ctx.fillStyle = look.faint;
     ctx.font = `11px ${look.font}`;
     ctx.textAlign = "left";
-    ctx.fillText(`−${end}`, x, y + 21);
+    ctx.fillText(low ?? "", x, y + 21);
     ctx.textAlign = "center";
-    ctx.fillText("0", x + w / 2, y + 21);
+    if (both) ctx.fillText("0", x + w / 2, y + 21);
     ctx.textAlign = "right";
-    ctx.fillText(`+${end}`, x + w, y + 21);
+    ctx.fillText(high ?? "", x + w, y + 21);
     ctx.textAlign = "left";
     const i = hover >= 0 ? hover : (document.activeElement === canvas ? focus : -1);
     const known = i >= 0 && get("labels")[i];
     ctx.fillStyle = known ? look.ink : look.faint;
-    const text = known
-      ? `${get("labels")[i]}  ${Number.isNaN(z[i]) ? get("missing") : signed(z[i], 4)}${get("off").includes(i) ? "  (off)" : ""}`
-      : get("unit");
+    const text = known ? describe(i) : get("unit");
     const from = x + w + 12, free = width - from;
     const words = text.split(" "), lines = [""];
     for (const word of words) {
@@ -293,7 +317,7 @@ function render({ model, el }) {
     if (isMap()) outline(area, look);
     frames(look);
     colourBar(area, width, look);
-    canvas.setAttribute("aria-label", get("alt"));
+    canvas.setAttribute("aria-label", `${get("alt")} Arrow keys move, space picks.`);
     canvas.dataset.boxes = JSON.stringify(boxes.map((b) => b.map((v) => Math.round(v * 10) / 10)));
   }
 
@@ -339,7 +363,7 @@ function render({ model, el }) {
     if (move) {
       hover = -1;
       const to = step(...move);
-      if (e.shiftKey || get("switches")) { focus = to; draw(); } else pick(to, false);
+      if (e.shiftKey || get("switches")) { focus = to; live.textContent = describe(to); draw(); } else pick(to, false);
     } else if (e.key === " " || e.key === "Enter") pick(focus, true);
     else if (e.key === "Escape" && isMap()) { model.set("picked", []); model.save_changes(); draw(); }
     else return;
@@ -349,7 +373,7 @@ function render({ model, el }) {
 
   model.on("change:picture", readPicture);
   model.on("change:picked", () => { const p = get("picked"); if (p.length === 1) focus = p[0]; });
-  for (const name of ["z", "vmax", "rows", "cols", "labels", "spans", "row_names", "col_names", "picked", "off", "alt", "unit", "kind", "mask", "outline", "busy"])
+  for (const name of ["z", "vmax", "rows", "cols", "labels", "spans", "row_names", "col_names", "picked", "off", "alt", "unit", "kind", "mask", "outline", "busy", "signed", "texts", "words", "marks", "edges"])
     model.on(`change:${name}`, draw);
   const sizes = new ResizeObserver(draw);
   sizes.observe(root);

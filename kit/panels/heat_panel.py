@@ -8,6 +8,8 @@ import numpy as np
 import traitlets
 from PIL import Image
 
+from kit.figures.numbers import number
+
 _HERE = Path(__file__).parent
 _BIGGEST = 640  # pixels of the longer side of a picture that is sent to the browser
 
@@ -23,6 +25,9 @@ class HeatPanel(anywidget.AnyWidget):
     Traits:
         z: float32 numbers, row by row, as bytes (`set_numbers` takes an array).
         labels: what each cell is called, `""` where there is none.
+        texts, ends: the numbers, and the ends of the scale, as they are written; made of `z` and `vmax`.
+        words, marks, edges: of each cell: a word in place of its number, a word below, a colour at its edge.
+        signed: False for what cannot be negative: one colour from 0.
         picked, off: numbers of cells.
         switches: a click adds a cell to the picked ones or takes it away, arrow keys only move.
         alt: the drawing in words, for a reader who does not see it.
@@ -42,6 +47,12 @@ class HeatPanel(anywidget.AnyWidget):
     rows = traitlets.Int(0).tag(sync=True)
     cols = traitlets.Int(0).tag(sync=True)
     vmax = traitlets.Float(1.0).tag(sync=True)
+    signed = traitlets.Bool(True).tag(sync=True)
+    texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    ends = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    words = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    marks = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    edges = traitlets.List(traitlets.Unicode()).tag(sync=True)
     picture = traitlets.Bytes(b"").tag(sync=True)
     mask = traitlets.Bytes(b"").tag(sync=True)
     mask_shape = traitlets.List([0, 0]).tag(sync=True)
@@ -58,6 +69,12 @@ class HeatPanel(anywidget.AnyWidget):
     alt = traitlets.Unicode("").tag(sync=True)
     busy = traitlets.Bool(False).tag(sync=True)
     switches = traitlets.Bool(False).tag(sync=True)
+
+    @traitlets.observe("z", "vmax", "signed")
+    def _write_numbers(self, _=None) -> None:
+        limit, sign = self.vmax, self.signed
+        self.texts = [number(v, limit, sign=sign, short=True) for v in np.frombuffer(self.z, np.float32)]
+        self.ends = [number(-limit, limit) if sign else "0", number(limit, limit, sign=sign)]
 
     @property
     def numbers(self) -> np.ndarray:
@@ -97,6 +114,11 @@ class HeadGrid(HeatPanel):
         with self.hold_trait_notifications():
             self.rows, self.cols, self.spans = layout.rows, layout.cols, layout.spans
             self.labels, self.row_names, self.col_names = layout.labels, layout.row_names, layout.col_names
+
+    def set_words(self, layout, words, marks=(), edges=()) -> None:
+        """Write a word, one below it and a colour at the edge of each part; () = numbers are written."""
+        for name, each in (("words", words), ("marks", marks), ("edges", edges)):
+            setattr(self, name, [each[p] if p >= 0 else "" for p in layout.parts] if len(each) else [])
 
 
 class BarPanel(anywidget.AnyWidget):

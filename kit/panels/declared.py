@@ -1,0 +1,393 @@
+"""Panels that are declared: fields, rows, and one pure function from a state to what is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from urllib.parse import quote, unquote
+
+import ipywidgets as w
+import pandas as pd
+
+from kit.errors import KitError, nearest
+from kit.figures import Figure, together
+from kit.models.model import Model
+from kit.panels.fields import READABLE, Action, Field, Number, Pick, State, Upload, names_of
+from kit.panels.panel import Panel, Sentence
+from kit.panels.saving import provenance
+from kit.panels.upload import UploadButton
+from kit.panels.views import view_of
+
+WAIT_SECONDS = 0.05  # a slow state waits for the next change: a held arrow key repeats faster than this
+BUSY = "computing…"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a panel shows of one state.
+
+    Attributes:
+        caption: the finding, in a sentence or two.
+        figures: name -> figure; always the same names, and each always of the same kind.
+        truth, note: further lines, such as what is true of the picture.
+        about: what the finding is about beside the model, such as the picture.
+        images: the images, in words; `facts`: more that the numbers depend on (for files that are saved).
+        table: the numbers, where they are more than those of the figures.
+    """
+
+    caption: str
+    figures: dict[str, Figure]
+    truth: str = ""
+    note: str = ""
+    about: str = ""
+    images: str = ""
+    facts: dict = field(default_factory=dict)
+    table: pd.DataFrame | None = None
+
+
+class DeclaredPanel(Panel):
+    """Base of panels. A subclass names its fields and rows, and gives `show`, `code`, and where needed the rest.
+
+    Attributes of a subclass:
+        fields of `kit.panels.fields`: in the order in which a state string has them.
+        rows: names of fields and figures, row by row from top to bottom.
+        positional: fields that a state string always has, in this order; others only where they are not as
+            at the beginning, as `name=value`.
+
+    Attributes:
+        model: what is looked at; `selection`: the state, which can be observed; `shown`: what is shown of it.
+    """
+
+    rows: Sequence[str | Sequence[str]] = ()
+    positional: Sequence[str] = ()
+    seed: int | None = None  # of what was drawn for the panel
+
+    def __init_subclass__(cls):
+        declared = {name: each for base in reversed(cls.__mro__) for name, each in vars(base).items()}
+        cls.fields = {name: each for name, each in declared.items() if isinstance(each, Field)}
+        cls.buttons = {n: each for n, each in declared.items() if isinstance(each, (Action, Upload))}
+        cls.State = type("State", (State,), {**cls.fields, "fields": tuple(cls.fields)})
+
+    def __init__(self, model: Model, state: str | None = None, **first: Any):
+        super().__init__()
+        self.model, self.selection = model, self.State()
+        self.selection.panel, self._writing, self._timer = self, False, None
+        self.selection.model = self.model.label
+        self._first = {}
+        for name, each in self.fields.items():
+            value = first.get(name, each.default_value)
+            known = names_of(self.options(name))
+            self._first[name] = known[0] if value is None and known else value
+        with self._quietly():
+            self._change(self._first if state is None else self.parsed(state), draw=False)
+        self._build()
+        self._draw(self.shown)
+        self._sync()
+        self.selection.observe(self._selected)
+
+    # --- what a subclass says
+
+    def options(self, name: str) -> list:
+        """What a field can be: names, or pairs of what is shown and the name."""
+        return []
+
+    def show(self, state: State) -> Shown:
+        """What is shown of a state, and nothing else happens.
+
+        Raises:
+            KitError: the state cannot be.
+        """
+        raise NotImplementedError
+
+    def also(self, fields: dict) -> dict:
+        """The fields that a change of fields comes to; a panel adds what a hand means by it."""
+        return fields
+
+    def slow(self, state: State) -> bool:
+        """Whether `show` would take longer than a click may: then it waits for a pause, and says so."""
+        return False
+
+    def uploaded(self, content: bytes, name: str, note: str) -> dict:
+        """Take an uploaded picture; gives the fields that change."""
+        raise NotImplementedError
+
+    # --- from hands to state to screen
+
+    @property
+    def caption(self) -> str:
+        """The finding in a sentence or two."""
+        return self.shown.caption
+
+    @property
+    def state(self) -> dict:
+        """What is looked at, as plain data; `panel.string` is the same as one string."""
+        return self.selection.as_dict()
+
+    @property
+    def string(self) -> str:
+        """The state as one string, which the panel's own field and its argument `state` take."""
+        return str(self.selection)
+
+    def choose(self, **fields: Any) -> None:
+        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
+        if self._writing:
+            return
+        self._stop_waiting()
+        slow: list[bool] = []
+        if not self.guarded(lambda: slow.append(self._is_slow(fields)), self._undo):
+            return self._sync()
+        change = partial(self._choose, fields)
+        if slow[0] and (loop := _running_loop()):
+            self._busy.text = BUSY
+            self._timer = loop.call_later(WAIT_SECONDS, change)
+        else:
+            change()
+
+    def _is_slow(self, fields: dict) -> bool:
+        """Whether the state that a change comes to takes its time; nothing is shown of it yet."""
+        before = self.selection.as_dict()
+        try:
+            self._set(self._checked(fields))
+            return self.slow(self.selection)
+        finally:
+            self._set(before)
+
+    def _choose(self, fields: dict) -> None:
+        self._timer = None
+        try:
+            self.guarded(partial(self._change, fields), self._undo)
+        finally:
+            self._busy.text = ""
+        self._sync()
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._busy.text = None, ""
+
+    def _checked(self, fields: dict) -> dict:
+        """All fields of the state that a change comes to, each checked."""
+        if unknown := [name for name in fields if name not in self.fields]:
+            known = list(self.fields)
+            raise KitError(
+                f'no field "{unknown[0]}"; there are {", ".join(known)}.{nearest(unknown[0], known)}'
+            )
+        new = {**self._values(), **self.also(fields)}
+        return {name: each.checked(new[name], self.options(name)) for name, each in self.fields.items()}
+
+    def _values(self) -> dict:
+        return {name: getattr(self.selection, name) for name in self.fields}
+
+    def _change(self, fields: dict, draw: bool = True) -> None:
+        """Find what a change shows; only what could be shown and drawn is a state to come back to."""
+        self._set(self._checked(fields))
+        shown = self.show(self.selection)
+        if draw:
+            self._draw(shown)
+        self.shown, self._good = shown, self._values()
+
+    def _set(self, values: dict) -> None:
+        with self._quietly(), self.selection.hold_trait_notifications():
+            for name, value in values.items():
+                setattr(self.selection, name, value)
+
+    def _undo(self) -> None:
+        """Back to the last state that could be shown, figures included."""
+        self._set(self._good)
+        self._draw(self.shown)
+
+    def _selected(self, change) -> None:
+        """The selection was changed from outside the panel."""
+        if not self._writing and self._values() != self._good:
+            new, now = self._values(), self._good
+            self.choose(**{name: value for name, value in new.items() if value != now[name]})
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Changes of state or controls that are no hand's."""
+        before, self._writing = self._writing, True
+        try:
+            yield
+        finally:
+            self._writing = before
+
+    # --- state strings
+
+    def written(self, state: dict) -> str:
+        """A state as a string."""
+        texts = {n: quote(each.written(state[n]), safe=READABLE) for n, each in self.fields.items()}
+        kept = [texts[name] for name in self.positional]
+        named = [n for n in self.fields if n not in self.positional and state[n] != self._first[n]]
+        return "|".join([quote(state["model"], safe=READABLE), *kept, *(f"{n}={texts[n]}" for n in named)])
+
+    def parsed(self, text: str) -> dict:
+        """The fields that a state string stands for.
+
+        Raises:
+            KitError: too few fields, a field that is not there, or the state of another model.
+        """
+        model, *pieces = str(text).strip().split("|")
+        count, rest = len(self.positional), list(set(self.fields) - set(self.positional))
+        if len(pieces) < count:
+            shape = "|".join(["model", *self.positional, *(f"{name}=…" for name in rest)])
+            raise KitError(f'"{text}" is not a state: {1 + len(pieces)} fields; write "{shape}".')
+        if "model" not in self.fields and unquote(model) not in (self.model.label, self.model.name):
+            raise KitError(
+                f'this panel has the model "{self.model.label}", and the state is of "{unquote(model)}"; '
+                "make another panel."
+            )
+        values = dict(zip(self.positional, (piece.strip() for piece in pieces)))
+        for piece in pieces[count:]:
+            name, equals, value = piece.partition("=")
+            if not equals or name not in rest:
+                raise KitError(
+                    f'"{piece}" is no field of this state; known: {", ".join(rest)}.{nearest(name, rest)}'
+                )
+            values[name] = value
+        return {**self._first, **{name: unquote(value) for name, value in values.items()}}
+
+    def _restore(self, text: str) -> None:
+        """The field with the state string was written."""
+        fields: dict = {}
+        if self._writing or text == self.string:
+            return
+        if self.guarded(lambda: fields.update(self.parsed(text)), self._undo):
+            self.choose(**fields)
+        else:
+            self._sync()
+
+    # --- widgets: built once, and only assigned to
+
+    def _build(self) -> None:
+        self.controls = {}
+        for name, each in self.fields.items():
+            if (control := each.control(self.options(name))) is not None:
+                control.description, control.layout.width = each.label, each.width
+                control.tooltip = each.tip or each.label
+                control.style.description_width = "initial"
+                control.observe(partial(self._moved, name), names="value")
+                self.controls[name] = control
+        for name, each in self.buttons.items():
+            self.controls[name] = self._button(each)
+        self.line = w.Text(description="state", continuous_update=False, layout=w.Layout(width="100%"))
+        self.line.tooltip = "what is looked at, as a string: copy it, or paste one"
+        self.line.style.description_width = "initial"
+        self.line.observe(lambda change: self._restore(change.new), names="value")
+        self.said, self._busy = Sentence(look="caption", live=True), Sentence(look="busy", live=True)
+        self.truth, self.note = Sentence(look="truth"), Sentence(look="note", live=True)
+        self.views = {name: view_of(figure) for name, figure in self.shown.figures.items()}
+        for name, each in self.fields.items():
+            if isinstance(each, Pick) and each.figure in self.views:
+                self.views[each.figure].when_picked(partial(self._picked, name))
+        self.box.children = self._arranged()
+
+    def _button(self, each: Action | Upload) -> w.Widget:
+        if isinstance(each, Upload):
+            button = UploadButton(label=each.label)
+            button.on_file(self._uploaded)
+            button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
+            return button
+        button = w.Button(description=each.label, tooltip=each.tip)
+        button.on_click(lambda _: self._act(each.does))
+        return button
+
+    def _act(self, does: str) -> None:
+        fields: dict = {}
+        if self.guarded(lambda: fields.update(getattr(self, does)() or {}), self._undo) and fields:
+            self.choose(**fields)
+
+    def _uploaded(self, content: bytes, name: str, note: str) -> None:
+        fields: dict = {}
+        if self.guarded(lambda: fields.update(self.uploaded(content, name, note)), self._undo):
+            self.choose(**fields)
+
+    def _arranged(self) -> list[w.Widget]:
+        """Rows of controls, what is said, rows of figures, the state."""
+        above, below = [], []
+        for row in self.rows:
+            names = [row] if isinstance(row, str) else row
+            figures = any(name in self.views for name in names)
+            box = w.HBox([self._placed(name) for name in names])
+            box.add_class("loupe-columns" if figures else "loupe-row")
+            (below if figures or below else above).append(box)
+        if above:
+            above[-1].children = (*above[-1].children, self._busy)
+        return [*above, self._say, self.said, self.truth, self.note, *below, self.line, *self._foot()]
+
+    def _placed(self, name: str) -> w.Widget:
+        if name in self.controls:
+            return self.controls[name]
+        view = self.views[name]
+        box = w.VBox([view.head, view.widget])
+        box.add_class("loupe-column")
+        box.add_class(f"loupe-{type(self.shown.figures[name]).__name__.lower()}")
+        return box
+
+    def _draw(self, shown: Shown) -> None:
+        """Show what was found; the sentence comes last, so that who waits for it finds the rest in place."""
+        for name, figure in shown.figures.items():
+            self.views[name].show(figure)
+        self.truth.text, self.note.text, self.said.text = shown.truth, shown.note, shown.caption
+
+    def _sync(self) -> None:
+        """Make every control show the state."""
+        with self._quietly():
+            for name in self.fields.keys() & self.controls.keys():
+                control, options = self.controls[name], self.options(name)
+                if options and list(control.options) != options:
+                    control.options = options
+                control.value = getattr(self.selection, name)
+            for name, each in self.fields.items():
+                if isinstance(each, Pick) and each.figure in self.views:
+                    self.views[each.figure].sync()
+            self.line.value = self.string
+
+    def _moved(self, name: str, change) -> None:
+        self.choose(**{name: change.new})
+
+    def _picked(self, name: str, now: Iterable[str]) -> None:
+        if self._writing:
+            return
+        value = self.fields[name].chosen(list(now), getattr(self.selection, name))
+        if value != getattr(self.selection, name):
+            self.choose(**{name: value})
+        else:
+            self._sync()
+
+    # --- what leaves a panel: all of it from the same figures
+
+    def finding(self) -> str:
+        about = f", {self.shown.about}" if self.shown.about else ""
+        return f"{self.model.label}{about}: {self.caption}"
+
+    def png(self, paper: bool = False) -> bytes:
+        from kit.figures.figure import written
+
+        rows = [[row] if isinstance(row, str) else row for row in self.rows]
+        figures = [[self.shown.figures[n] for n in row if n in self.shown.figures] for row in rows]
+        title = " · ".join(filter(None, [self.model.label, self.shown.about]))
+        return written(together([r for r in figures if r], title, self.caption, paper), ".png")
+
+    def table(self) -> pd.DataFrame:
+        if self.shown.table is not None:
+            return self.shown.table
+        parts = [figure.rows().assign(figure=name) for name, figure in self.shown.figures.items()]
+        return pd.concat(parts, ignore_index=True)
+
+    def provenance(self) -> str:
+        return provenance(self.model, self.shown.images, self.seed, **self.shown.facts)
+
+    def close(self) -> None:
+        self._stop_waiting()
+        super().close()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,176 @@
+"""What can be chosen in a panel: each field is its check, its control, and its piece of the state string."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any as Anything
+
+import ipywidgets as w
+from traitlets import Any, HasTraits, Unicode
+
+from kit.errors import KitError, nearest
+
+MANY = 12  # names that an error lists
+# These stay readable in a state string; `|` separates fields, so it never does.
+READABLE = " ,.*!-_'~():;"
+
+
+class Field(Any):
+    """Something that can be chosen; a trait of the panel's selection.
+
+    Args:
+        default: value to begin with; None = the first of the options.
+        label: of its control.
+        tip: what the control is for, shown beside the mouse.
+        width: of the control.
+    """
+
+    def __init__(self, default: Anything = "", label: str = "", tip: str = "", width: str = "230px"):
+        super().__init__(default)
+        self.label, self.tip, self.width = label, tip, width
+
+    def control(self, options: list) -> w.Widget | None:
+        """A control that has a `value`; None = the field is chosen in a figure."""
+        return None
+
+    def checked(self, value: Anything, options: list) -> Anything:
+        """The value as it is kept.
+
+        Raises:
+            KitError: it cannot be.
+        """
+        return value
+
+    def written(self, value: Anything) -> str:
+        """The value in a state string."""
+        return str(value)
+
+
+class Menu(Field):
+    """One of some options: names, or pairs of what is shown and the name."""
+
+    make: Callable = w.Dropdown
+
+    def checked(self, value: Anything, options: list) -> Anything:
+        known = names_of(options)
+        if value not in known:
+            told = ", ".join(map(str, known)) if len(known) <= MANY else f"{len(known)}, from {known[0]}"
+            raise KitError(f'no {self.label} "{value}" here; there are {told}.{nearest(str(value), known)}')
+        return value
+
+    def control(self, options: list) -> w.Widget | None:
+        return self.make(options=options)
+
+
+class Toggle(Menu):
+    """One of a few options, all of them seen."""
+
+    make = w.ToggleButtons
+
+
+class Pick(Menu):
+    """A part or a mark that is clicked in a figure: the figure's name."""
+
+    def __init__(self, figure: str, default: Anything = None, label: str = "head"):
+        super().__init__(default, label)
+        self.figure = figure
+
+    def control(self, options: list) -> None:
+        return None
+
+    def chosen(self, now: list[str], before: Anything) -> Anything:
+        """The value after a click; `now` are the names that are picked in the figure."""
+        return now[-1] if now else before
+
+
+class Parts(Pick):
+    """Parts that are picked in a figure, as a selector: `"L2.H3, L5.MLP"`, or `"none"`."""
+
+    def __init__(self, figure: str, default: str = "none", label: str = "parts"):
+        super().__init__(figure, default, label)
+
+    def checked(self, value: Anything, options: list) -> str:
+        if not isinstance(value, str):
+            raise KitError(f"{self.label} should be written as in kit.parts.select, but are {value!r}.")
+        return ", ".join(term.strip() for term in value.split(",") if term.strip()) or "none"
+
+    def chosen(self, now: list[str], before: Anything) -> str:
+        return ", ".join(now) or "none"
+
+
+class Tokens(Parts):
+    """Tokens that are picked in a map: `"r3c5, cls"`; `"none"` = all of them."""
+
+    def __init__(self, figure: str, label: str = "tokens"):
+        super().__init__(figure, "none", label)
+
+
+class Number(Field):
+    """A whole number from `low` to `high`."""
+
+    def __init__(self, default: int, label: str, low: int, high: int, tip: str = "", width: str = "330px"):
+        super().__init__(default, label, tip, width)
+        self.low, self.high = low, high
+
+    def checked(self, value: Anything, options: list) -> int:
+        text = str(value)
+        if not text.isdecimal() or not self.low <= int(text) <= self.high:
+            raise KitError(f"{self.label} {text} cannot be; give a whole number from {self.low} to {self.high}.")
+        return int(text)
+
+    def control(self, options: list) -> w.Widget:
+        return w.IntSlider(min=self.low, max=self.high)
+
+
+class Words(Field):
+    """Words that are typed; Enter, or leaving the field, chooses them. `tip` stands in the empty field."""
+
+    def checked(self, value: Anything, options: list) -> str:
+        if not isinstance(value, str):
+            raise KitError(f"{self.label} should be words, but are {value!r}.")
+        return value
+
+    def control(self, options: list) -> w.Widget:
+        return w.Text(continuous_update=False, placeholder=self.tip)
+
+
+class Action:
+    """A button; `does` is the panel's method, which gives the fields that change.
+
+    Args:
+        label: of the button.
+        does: name of a method without arguments; it returns a dictionary of fields, or None.
+        tip: shown beside the mouse.
+    """
+
+    def __init__(self, label: str, does: str, tip: str = ""):
+        self.label, self.does, self.tip = label, does, tip
+
+
+class Upload:
+    """A button that takes picture files; each goes to the panel's `uploaded(content, name)`.
+
+    Args:
+        label: of the button.
+    """
+
+    def __init__(self, label: str = "upload"):
+        self.label = label
+
+
+class State(HasTraits):
+    """What is looked at; every view of a notebook can observe it. Prints as a state string."""
+
+    model = Unicode("")
+
+    def as_dict(self) -> dict:
+        """All fields as plain data."""
+        return {name: getattr(self, name) for name in ("model", *self.fields) if name in self.trait_names()}
+
+    def __str__(self) -> str:
+        return self.panel.written(self.as_dict())
+
+
+def names_of(options: list) -> list:
+    """Names of options, which can be pairs of what is shown and the name."""
+    return [option[1] if isinstance(option, tuple) else option for option in options]

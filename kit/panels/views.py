@@ -1,0 +1,117 @@
+"""How a figure is seen in a panel: a thin view for each kind, built once and only assigned to."""
+
+from collections.abc import Callable, Iterable
+
+import ipywidgets as w
+
+from kit.figures import Bars, Curves, Figure, Grid, Maps, Scatter, Strip, Table
+from kit.figures.look import PROPERTIES, colour_of
+from kit.panels.chart import ChartPanel
+from kit.panels.heat_panel import HeadGrid, HeatPanel
+from kit.panels.panel import Sentence
+
+
+class View:
+    """A widget and the heading above it. What did not change is not sent."""
+
+    def __init__(self, widget: w.Widget):
+        self.widget, self.head, self.figure = widget, Sentence(look="head"), None
+        self._told: Callable[[Iterable[str]], None] = lambda names: None
+
+    def when_picked(self, tell: Callable[[Iterable[str]], None]) -> None:
+        """Call this with the names that a hand has picked."""
+        self._told = tell
+
+    def show(self, figure: Figure) -> None:
+        """Show a figure of the same kind."""
+        if figure == self.figure:
+            return
+        self.head.text, self.head.strong = figure.title, figure.title.split(":")[0]
+        before, self.figure = self.figure, figure
+        try:
+            self._show(figure)
+        except BaseException:
+            self.figure = before
+            raise
+
+    def _show(self, figure: Figure) -> None:
+        raise NotImplementedError
+
+    def sync(self) -> None:
+        """Mark again what the figure says is picked, whatever a hand did."""
+
+
+class CanvasView(View):
+    """Signed numbers on a canvas that takes keys."""
+
+    def __init__(self, widget: HeatPanel):
+        super().__init__(widget)
+        widget.observe(self._clicked, names="picked")
+
+    def _clicked(self, change) -> None:
+        self._told([label for cell in change.new if (label := self.widget.labels[cell])])
+
+    def sync(self) -> None:
+        known = {label: cell for cell, label in enumerate(self.widget.labels) if label}
+        self.widget.picked = [known[name] for name in self.figure.picked if name in known]
+
+
+class GridView(CanvasView):
+    def __init__(self):
+        super().__init__(HeadGrid(missing="no number"))
+
+    def _show(self, figure: Grid) -> None:
+        places, canvas = figure.layout, self.widget
+        with canvas.hold_sync():
+            canvas.set_layout(places)
+            canvas.set_numbers(places.spread(figure.values).reshape(places.rows, places.cols))
+            known = [colour_of(word) if word in PROPERTIES else "" for word in figure.words]
+            canvas.set_words(places, figure.words, figure.marks, known)
+            canvas.off = [places.labels.index(name) for name in figure.off]
+            canvas.vmax, canvas.signed = figure.limit, figure.signed
+            canvas.unit, canvas.alt = figure.unit, figure.alt
+
+
+class MapView(CanvasView):
+    def __init__(self):
+        super().__init__(HeatPanel(kind="map"))
+        self._drawn: tuple = ()
+
+    def _show(self, figure: Maps) -> None:
+        canvas, mask = self.widget, None if figure.masks is None else figure.masks[0]
+        with canvas.hold_sync():
+            canvas.set_numbers(figure.values[0])
+            drawn = figure.pictures[0], None if mask is None else mask.tobytes()
+            if drawn != self._drawn:
+                canvas.set_picture(figure.pictures[0], None if mask is None else mask[None])
+                canvas.outline, self._drawn = mask is not None, drawn
+            canvas.vmax, canvas.signed = figure.limit, figure.signed
+            canvas.unit, canvas.alt = figure.unit, figure.alt
+
+
+class ChartView(View):
+    def __init__(self, still: bytes):
+        super().__init__(ChartPanel(still=still))
+        self.widget.on_picked(lambda name: self._told([name]))
+
+    def _show(self, figure: Bars | Curves | Scatter) -> None:
+        self.widget.show(figure.plotly().to_json(), figure.alt)
+
+
+class PageView(View):
+    """Tables and pictures, as a piece of the page."""
+
+    def __init__(self):
+        super().__init__(w.HTML())
+
+    def _show(self, figure: Table | Strip) -> None:
+        self.widget.value = figure.html()
+
+
+def view_of(figure: Figure) -> View:
+    """A view for figures of this one's kind."""
+    if isinstance(figure, Grid):
+        return GridView()
+    if isinstance(figure, Maps):
+        return MapView()
+    return PageView() if hasattr(figure, "html") else ChartView(figure.png())
