@@ -6,9 +6,11 @@ from kit.data.imagenet import read_imagenet
 from kit.data.images import Upload, read_folder, read_upload
 from kit.data.segmentation import SegmentationFile, read_imagenet_segmentation
 from kit.data.sets import ImageFolder, ImageSet, PaperSet, Pictures, as_set
+from kit.data.subsets import EVERY, subsets
 from kit.data.waterbirds import WATERBIRDS_SIZES, read_waterbirds
 
 __all__ = [
+    "EVERY",
     "WATERBIRDS_SIZES",
     "ImageFolder",
     "ImageSet",
@@ -28,5 +30,6 @@ __all__ = [
     "read_upload",
     "read_waterbirds",
     "readable",
+    "subsets",
     "training_shares",
 ]

@@ -9,7 +9,7 @@ from kit.figures.charts import Bars, Curves, Scatter
 from kit.figures.figure import Figure, together
 from kit.figures.grid import Grid
 from kit.figures.maps import Maps
-from kit.figures.numbers import nice, number
+from kit.figures.numbers import interval, nice, number
 from kit.figures.strip import Strip
 from kit.figures.table import Table
 
@@ -22,6 +22,7 @@ __all__ = [
     "Scatter",
     "Strip",
     "Table",
+    "interval",
     "nice",
     "number",
     "together",

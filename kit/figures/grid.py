@@ -9,8 +9,8 @@ import pandas as pd
 from kit.errors import KitError
 from kit.figures import look as looks
 from kit.figures.figure import Figure, plotly_figure
-from kit.parts.layout import GridLayout, grid_layout
 from kit.figures.numbers import array, largest, number
+from kit.parts.layout import GridLayout, grid_layout
 
 CELL, WORDED, LEFT, TOP = (0.78, 0.36), (1.16, 0.4), 0.46, 0.56  # inches
 
@@ -188,5 +188,6 @@ def colour_bar(sheet, look: dict, at: tuple[float, float], limit: float, unit: s
     ends = [low, 0.0, limit] if signed else [0.0, limit]
     axes.set_xticks(ends, [number(e, limit, sign=signed) if e else "0" for e in ends])
     axes.set_yticks([])
+    axes.spines[:].set(visible=True, color=look["line"], linewidth=0.8)
     axes.tick_params(colors=look["faint"], labelsize=8, pad=2)
     sheet.text(at[0] + 1.95, at[1] - 0.03, unit, size=8.5, color=look["faint"], va="top")

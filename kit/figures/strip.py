@@ -87,15 +87,19 @@ class Strip(Figure):
         return f'<div class="loupe-strip{" loupe-large" if self.large else ""}">{"".join(pieces)}</div>{key}'
 
     @property
+    def _top(self) -> float:
+        return 0.36 if self.title else 0.04
+
+    @property
     def _tile(self) -> float:
         return 2.56 if self.large else TILE
 
     def _size(self) -> tuple[float, float]:
         below = 0.22 * bool(self.labels) + 0.24 * bool(self.heads) + 0.2 * len(self.key)
-        return max(2.6, 0.1 + len(self.pictures) * (self._tile + 0.08)), 0.36 + self._tile + below + 0.1
+        return max(2.6, 0.1 + len(self.pictures) * (self._tile + 0.08)), self._top + self._tile + below + 0.1
 
     def _draw(self, sheet, look: dict) -> None:
-        top = 0.36 + 0.24 * bool(self.heads)
+        top = self._top + 0.24 * bool(self.heads)
         for k, (image, (new, head, label)) in enumerate(zip(self.pictures, self._titled())):
             left = 0.08 + k * (self._tile + 0.08)
             axes = sheet.axes(left, top, self._tile, self._tile, xticks=[], yticks=[])
@@ -103,7 +107,7 @@ class Strip(Figure):
             if self.framed and self.framed[k]:
                 axes.spines[:].set(visible=True, color="#D55E00", linewidth=2.5)
             if new:
-                sheet.text(left, 0.38, head, size=8.5, color=look["faint"], va="top")
+                sheet.text(left, self._top + 0.02, head, size=8.5, color=look["faint"], va="top")
             sheet.text(left, top + self._tile + 0.04, label[:22], size=8, color=look["ink"], va="top")
         for n, (_, colour, words) in enumerate(self.key):
             y = top + self._tile + 0.08 + 0.22 * bool(self.labels) + 0.2 * n

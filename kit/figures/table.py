@@ -21,25 +21,27 @@ class Table(Figure):
     Attributes:
         frame: what is shown, column by column; its index is not.
         bar: a column of shares, 0-1, that are drawn as bars too; "" = none.
+        percent: columns of shares that are written in percent.
         chip: a column of properties that have a colour, see `look.colour_of`; "" = none.
         picked: the value in the first column whose row is marked; "" = none.
 
     Raises:
-        KitError: `bar` or `chip` is no column.
+        KitError: a name that is no column.
 
     Example:
-        >>> Table(pd.DataFrame({"text": ["a cat"], "share": [0.25]}), bar="share", title="Texts").alt
+        >>> Table(pd.DataFrame({"text": ["a cat"], "share": [0.25]}), percent=["share"], title="Texts").alt
         'Texts. a cat 25 %.'
     """
 
     frame: pd.DataFrame
     bar: str = ""
+    percent: tuple[str, ...] = ()
     chip: str = ""
     picked: str = ""
 
     def __post_init__(self):
         object.__setattr__(self, "frame", self.frame.reset_index(drop=True).copy())
-        for name in (self.bar, self.chip):
+        for name in (self.bar, self.chip, *self.percent):
             if name and name not in self.frame.columns:
                 raise KitError(f'no column "{name}"; there are {", ".join(map(str, self.frame.columns))}.')
 
@@ -52,8 +54,9 @@ class Table(Figure):
         for name, column in self.frame.items():
             if column.dtype.kind == "f":
                 limit = float(np.nanmax(np.abs(column))) if column.notna().any() else 1.0
-                percent = name == self.bar
-                columns.append([f"{number(100 * v, digits=0)} %" if percent and v == v else number(v, limit) for v in column])  # fmt: skip
+                percent = name in self.percent
+                told = (f"{number(100 * v, digits=0)} %" if percent else number(v, limit) for v in column)
+                columns.append([t.replace("– %", "–") for t in told])
             else:
                 columns.append(
                     ["" if pd.isna(v) else f"{v:,}" if isinstance(v, int) else str(v) for v in column]

@@ -16,7 +16,7 @@ import pandas as pd
 from kit.errors import KitError, nearest
 from kit.figures import Figure, together
 from kit.models.model import Model
-from kit.panels.fields import READABLE, Action, Field, Number, Pick, State, Upload, names_of
+from kit.panels.fields import READABLE, Action, Field, Pick, State, Upload, names_of
 from kit.panels.panel import Panel, Sentence
 from kit.panels.saving import provenance
 from kit.panels.upload import UploadButton
@@ -101,6 +101,10 @@ class DeclaredPanel(Panel):
         Raises:
             KitError: the state cannot be.
         """
+        raise NotImplementedError
+
+    def lines(self) -> str:
+        """Lines of Python that compute what is shown, without a panel."""
         raise NotImplementedError
 
     def also(self, fields: dict) -> dict:
@@ -377,6 +381,10 @@ class DeclaredPanel(Panel):
             return self.shown.table
         parts = [figure.rows().assign(figure=name) for name, figure in self.shown.figures.items()]
         return pd.concat(parts, ignore_index=True)
+
+    def code(self) -> str:
+        again = f"kit.panels.{type(self).__name__}(..., state={self.string!r})"
+        return f"{self.lines()}\n# the panel as it stands: {again}"
 
     def provenance(self) -> str:
         return provenance(self.model, self.shown.images, self.seed, **self.shown.facts)

@@ -7,10 +7,10 @@ import numpy as np
 
 from kit.errors import KitError
 from kit.panels import words
-from kit.parts.layout import GridLayout, grid_layout
 from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import Picture
 from kit.parts import select
+from kit.parts.layout import GridLayout, grid_layout
 from kit.parts.means import replaced
 from kit.parts.part_scores import PartScores
 

@@ -12,8 +12,8 @@ from traitlets import Enum, HasTraits, Int, Unicode
 from kit.errors import KitError, nearest
 from kit.measures import chance_precision
 from kit.models.images import read_image
-from kit.parts.layout import GridLayout, grid_layout
 from kit.parts.galleries import FULL, HOWS, Gallery, Query
+from kit.parts.layout import GridLayout, grid_layout
 from kit.parts.stores import Store
 from kit.retrieval import others_of_layer
 from kit.retrieval.tables import nearest_in_each, precision_by_attribute

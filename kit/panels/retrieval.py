@@ -12,9 +12,8 @@ from kit.models.model import Model
 from kit.panels.heat_panel import HeadGrid
 from kit.panels.nearest_images import IMAGE, NearestImages, RetrievalFound, RetrievalState
 from kit.panels.panel import Sentence
-from kit.panels.retrieval_drawing import face, precision_svg, retrieval_png, strip
+from kit.panels.retrieval_drawing import face, precision_svg, retrieval_png, strip, thumb
 from kit.panels.saving import provenance
-from kit.panels.span_drawing import thumb
 from kit.panels.state_panel import StatePanel
 from kit.panels.stored import stored
 from kit.panels.truth import truth_line

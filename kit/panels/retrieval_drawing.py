@@ -4,12 +4,13 @@ import html
 
 from PIL import Image, ImageDraw
 
+from kit.figures.maps import picture
+from kit.figures.strip import data_url
 from kit.panels.charts import Svg
 from kit.panels.drawing import ACCENT, FAINT, GROUND, INK, colour_bar, colours, write
 from kit.panels.heat_panel import png_bytes
 from kit.panels.nearest_images import RetrievalFound, RetrievalState, Row
 from kit.panels.pictures import LINE, SERIES, Sheet
-from kit.panels.span_drawing import thumb
 
 FILLS = {"head": ACCENT, "random head": SERIES[1], "layer": FAINT, "full model": INK}
 CHART, LEFT, RIGHT, TOP = 430, 84, 44, 12
@@ -20,6 +21,13 @@ MARK = (213, 94, 0)  # Okabe and Ito's vermilion: the attribute is shared
 def titles(row: Row) -> tuple[str, str]:
     """What a row of pictures is called: its kind, and its space."""
     return {"full model": "full model"}.get(row.space, row.space), "" if row.space == row.part else row.part
+
+
+def thumb(image, side: int = 64) -> str:
+    """A small picture as base64 of WebP."""
+    small = picture(image)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return data_url(small).partition(",")[2]
 
 
 def strip(row: Row, thumbs: list[str], attribute: str) -> str:

@@ -1,23 +1,23 @@
 """Notebook 15's panel: a picture, a class, a method; its map, its mask, and how well that fits."""
 
-from dataclasses import replace
-
-import ipywidgets as w
 import numpy as np
 import pandas as pd
 
-from kit.maps import Segmented
+from kit.errors import KitError, nearest
+from kit.figures import Maps, Strip, Table, interval
+from kit.figures.maps import KEY, masked
+from kit.maps import METHODS, Segmented, seen_mask
+from kit.maps.classes import fits, maps_of_classes
 from kit.models.directions import Directions
 from kit.models.model import Model
-from kit.panels.heat_panel import HeatPanel
-from kit.panels.made_masks import MadeMasks, SegmentFound, SegmentState
-from kit.panels.panel import Sentence
-from kit.panels.saving import provenance
-from kit.panels.segment_drawing import mask_html, methods_html, segment_png
-from kit.panels.state_panel import StatePanel
+from kit.panels.declared import DeclaredPanel, Shown
+from kit.panels.fields import Menu, State
+from kit.panels.truth import Picture, scene_pictures
+
+MOST = 12  # pictures, and classes: every one is asked of every other
 
 
-class Segmenter(StatePanel):
+class Segmenter(DeclaredPanel):
     """One picture asked for one class by one method: map, mask with the true outline, IoU of all methods.
 
     All maps are made when the panel is made; no tower runs on a click. A class that is not in the picture can
@@ -41,148 +41,100 @@ class Segmenter(StatePanel):
         'rollout, asked for ‘cat’: 41% of the picture, IoU 0.30 with the cat. …'
     """
 
+    image = Menu(None, "picture", width="330px")
+    text = Menu(None, "class", "what the map is asked for")
+    method = Menu(None, "method", "how the map is made", "270px")
+    positional = ("image", "text", "method")
+    rows = (("image", "text", "method"), ("map", "mask", "methods"))
+
     def __init__(
-        self,
-        model: Model,
-        scenes,
-        directions: Directions,
-        asked: list[str] | None = None,
-        overall: Segmented | None = None,
-        state: str | None = None,
-    ):
-        super().__init__()
-        self.cases = MadeMasks(model, scenes, directions, asked, overall)
-        self.selection = self.cases.first_state() if state is None else SegmentState.parse(state)
-        self.found: SegmentFound
-        self._drawn: tuple[str, str] | None = None  # picture and truth that the canvas has
-        self._begin()
+        self, model: Model, scenes, directions: Directions, asked: list[str] | None = None,
+        overall: Segmented | None = None, state: str | None = None,
+    ):  # fmt: skip
+        seen = model.viewed(scenes.images)
+        self.pictures = {p.name: p.with_image(i) for p, i in zip(scene_pictures(scenes), seen)}
+        self.classes = list(dict.fromkeys(asked or [t for p in self.pictures.values() for t in p.things]))
+        for what, count in (("pictures", len(self.pictures)), ("classes", len(self.classes))):
+            if not 1 <= count <= MOST:
+                raise KitError(f"{count} {what} cannot be prepared for every method; give 1 to {MOST}.")
+        if unknown := [name for name in self.classes if name not in directions.names]:
+            near = nearest(unknown[0], directions.names)
+            raise KitError(f'the class "{unknown[0]}" has no direction among the {len(directions)}.{near}')
+        self.methods = list(METHODS if overall is None else overall.results)
+        if unknown := [name for name in self.methods if name not in METHODS]:
+            raise KitError(f'the panel knows no method "{unknown[0]}"; it has {", ".join(METHODS)}.')
+        self.overall, self.seed = overall, scenes.seed
+        pixels = model.preprocess(scenes.images)
+        self.maps, self.refused = maps_of_classes(model, pixels, directions, self.classes, self.methods)
+        self.drawn = [name for name in self.methods if name not in self.refused]
+        if not self.drawn:
+            raise KitError(next(iter(self.refused.values())))
+        own = [t for t in next(iter(self.pictures.values())).things if t in self.classes]
+        super().__init__(model, state, method=self.drawn[0], text=(own or self.classes)[0])
 
-    def finding(self) -> str:
-        return f"{self.cases.model.label}, {self.selection.image}: {self.caption}"
+    def options(self, name: str) -> list:
+        pictures = [(f"{p.name}: {' and '.join(p.things)}", p.name) for p in self.pictures.values()]
+        return {"image": pictures, "text": self.classes, "method": self.methods}[name]
 
-    def png(self) -> bytes:
-        return segment_png(self.found, self.selection, self.cases.images)
-
-    def table(self) -> pd.DataFrame:
-        """IoU of each method in this picture, and its figures over all images."""
-        fits = self.found.fits
-        here = pd.DataFrame(
-            {"method": list(fits), "image": self.selection.image, "class": self.selection.text}
-        )
-        here["IoU"] = list(fits.values())
-        return here if self.found.overall is None else here.join(self.found.overall, on="method")
-
-    def code(self) -> str:
-        state, cases = self.selection, self.cases
-        return "\n".join(
-            [
-                "import kit",
-                "from kit.maps import METHODS, seen_mask, spread",
-                "from kit.measures import Segmentation",
-                "",
-                "# scenes and directions (all classes) as the panel was given them",
-                f"model = kit.load({cases.model.name!r})",
-                f"number = {int(state.image.split()[-1])}  # {self.found.picture.line}",
-                f"row = directions.names.index({state.text!r})",
-                "own = directions.vectors[row] - directions.vectors.mean(0)",
-                "pixels = model.preprocess(scenes.images[number : number + 1])",
-                f"maps = METHODS[{state.method!r}](model, pixels, own[None])",
-                f"objects = {self._objects()}  # {self.found.whose}",
-                "true = seen_mask(model, scenes.masks[number, objects].any(0))[None]",
-                "print(Segmentation().add(*spread(maps, model.image_size), true).iou())",
-            ]
-        )
-
-    def provenance(self) -> str:
-        more = {"class": self.selection.text, "method": self.selection.method}
-        return provenance(self.cases.model, self.selection.image, self.cases.seed, **more)
-
-    def _objects(self) -> list[int]:
-        """Numbers of the objects whose mask is the truth."""
-        things = self.found.picture.things
-        own = [n for n, thing in enumerate(things) if thing == self.selection.text]
-        return own or list(range(len(things)))
-
-    # --- from hands to state
-
-    def _change(self, fields: dict) -> None:
-        self.selection = replace(self.selection, **fields)
-        self._show()
-
-    def _undo(self) -> None:
-        self.selection = SegmentState(**self._good)
-
-    def _picked(self, change) -> None:
+    def also(self, fields: dict) -> dict:
         """Another picture is first asked for its own object."""
-        picture = next(p for p in self.cases.pictures if p.name == change.new)
-        own = [thing for thing in picture.things if thing in self.cases.asked]
-        self.choose(image=change.new, **({"text": own[0]} if own else {}))
+        picture = self.pictures.get(fields.get("image"))
+        own = [thing for thing in picture.things if thing in self.classes] if picture else []
+        return {"text": own[0], **fields} if own else fields
 
-    # --- from state to screen
+    def truth_of(self, picture: Picture, text: str) -> tuple[list[int], str]:
+        """Numbers of the objects whose mask is the truth, and their name: those asked for, or all there are."""
+        own = [n for n, thing in enumerate(picture.things) if thing == text]
+        return (own, text) if own else (list(range(len(picture.things))), " and ".join(picture.things))
 
-    def _find_and_draw(self) -> None:
-        self.found = found = self.cases.find(self.selection)
-        state = self.selection
-        with self.heat.hold_sync():
-            self.heat.vmax, self.heat.alt = float(np.abs(found.heat).max()) or 1.0, found.alt
-            self.heat.set_numbers(found.heat)
-            if (drawn := (found.picture.name, found.whose)) != self._drawn:
-                self.heat.set_picture(found.picture.image, found.true[None])
-                self._drawn = drawn
-        self.mask.value = mask_html(found, state)
-        self.methods.value = methods_html(found, state, self.cases.images)
-        self.truth.text, self.said.text = f"truth: {found.picture.line}", found.caption
+    def show(self, state: State) -> Shown:
+        if state.method in self.refused:
+            raise KitError(self.refused[state.method])
+        picture, which = self.pictures[state.image], self.drawn.index(state.method)
+        objects, whose = self.truth_of(picture, state.text)
+        true = seen_mask(self.model, picture.masks[objects].any(0))
+        place = list(self.pictures).index(state.image)
+        maps = [self.maps[state.text, method][place] for method in self.drawn]  # [row, col] each
+        found, ious = fits(maps, true)
+        fit, best = ious[which], int(np.nan_to_num(ious).argmax())
+        told = f"the {whose}" if state.text in picture.things else f"what is there, the {whose}"
+        caption = f"{state.method}, asked for ‘{state.text}’: {found[which].float().mean():.0%} of the picture, "
+        caption += f"IoU {fit:.2f} with {told}. Best of {len(ious)} methods here: {self.drawn[best]}, {ious[best]:.2f}."
+        if self.refused:
+            caption += f" Without {', '.join(self.refused)}: {next(iter(self.refused.values()))}"
+        table = pd.DataFrame({"method": self.drawn, "image": state.image, "class": state.text, "IoU": ious})
+        seen, over = table[["method", "IoU"]].rename(columns={"IoU": "IoU here"}), ""
+        if self.overall is not None:
+            table = table.join(self.overall.table(), on="method")
+            ends = [interval(*e, 1.0) for e in zip(table["mIoU_low"], table["mIoU_high"])]
+            seen = seen.assign(mIoU=table["mIoU"], **{"95 %": ends}, mAP=table["mAP"])
+            over = f"; mIoU and mAP over {len(self.overall.classes):,} images"
+        heat = Maps(
+            maps[which][None], (picture.image,), "in the method's own units", masks=true[None].numpy(),
+            title="The map: red speaks for the class, blue against it",
+        )  # fmt: skip
+        mask = masked(picture.image, found[which].numpy(), true.numpy())
+        mask = Strip((mask,), key=KEY, large=True, title="What it finds: the map, clipped at 0, above its mean")
+        fitted = Table(seen, "IoU here", picked=state.method, title=f"How well it fits: the same for every method{over}")
+        return Shown(
+            caption, {"map": heat, "mask": mask, "methods": fitted}, truth=f"truth: {picture.line}",
+            about=state.image, images=state.image, facts={"class": state.text, "method": state.method}, table=table,
+        )  # fmt: skip
 
-    def _sync(self) -> None:
-        """Make every control show the state."""
-        state = self.selection
-        with self._quietly():
-            self.image.value, self.text.value, self.method.value = state.image, state.text, state.method
-            self.line.value = str(state)
+    def lines(self) -> str:
+        s, picture = self.selection, self.pictures[self.selection.image]
+        objects, whose = self.truth_of(picture, s.text)
+        return f"""import kit
+from kit.maps import METHODS, seen_mask, spread
+from kit.measures import Segmentation
 
-    def _build_controls(self) -> None:
-        def menu(name: str, options: list, width: str) -> w.Dropdown:
-            made = w.Dropdown(description=name, options=options, layout=w.Layout(width=width))
-            made.style.description_width = "initial"
-            return made
-
-        pictures = [(f"{p.name}: {' and '.join(p.things)}", p.name) for p in self.cases.pictures]
-        self.image = menu("picture", pictures, "330px")
-        self.text = menu("class", self.cases.asked, "230px")
-        self.method = menu("method", self.cases.methods, "270px")
-        self.line = w.Text(description="state", continuous_update=False, layout=w.Layout(width="100%"))
-        self.line.style.description_width = "initial"
-        self.heat = HeatPanel(kind="map", unit="in the method's own units", outline=True)
-        self.mask, self.methods = w.HTML(), w.HTML()
-        self.said, self.truth = Sentence(look="caption", live=True), Sentence(look="truth")
-        self.box.children = self._arranged()
-
-    def _arranged(self) -> list[w.Widget]:
-        """The rows of the panel from top to bottom."""
-        heads = [
-            Sentence(
-                look="head", strong="The map", text="The map: red speaks for the class, blue against it"
-            ),
-            Sentence(
-                look="head",
-                strong="What it finds",
-                text="What it finds: the map, clipped at 0, above its mean",
-            ),
-            Sentence(
-                look="head", strong="How well it fits", text="How well it fits: the same for every method"
-            ),
-        ]
-        columns = [w.VBox(pair) for pair in zip(heads, (self.heat, self.mask, self.methods))]
-        columns[2].layout = w.Layout(flex="2 1 345px", max_width="460px")
-        for column in columns[:2]:
-            column.layout = w.Layout(flex="1 1 210px", max_width="270px")
-        rows = [w.HBox([self.image, self.text, self.method]), w.HBox(columns)]
-        for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
-            box.add_class(f"loupe-{look}")
-        return [rows[0], self._say, self.said, self.truth, rows[1], self.line, *self._foot()]
-
-    def _connect(self) -> None:
-        self.image.observe(lambda change: None if self._writing else self._picked(change), names="value")
-        self.text.observe(lambda change: self.choose(text=change.new), names="value")
-        self.method.observe(lambda change: self.choose(method=change.new), names="value")
-        self.line.observe(lambda change: self._restore(change.new), names="value")
+# scenes and directions (all classes) as the panel was given them
+model = kit.load({self.model.name!r})
+number = {int(s.image.split()[-1])}  # {picture.line}
+row = directions.names.index({s.text!r})
+own = directions.vectors[row] - directions.vectors.mean(0)
+pixels = model.preprocess(scenes.images[number : number + 1])
+maps = METHODS[{s.method!r}](model, pixels, own[None])
+objects = {objects}  # {whose}
+true = seen_mask(model, scenes.masks[number, objects].any(0))[None]
+print(Segmentation().add(*spread(maps, model.image_size), true).iou())"""

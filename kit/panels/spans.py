@@ -1,24 +1,26 @@
 """Notebook 12's panel: what each head says, for a bank of texts, and whether that is so."""
 
-from functools import partial
-
-import ipywidgets as w
-import pandas as pd
+import numpy as np
 
 from kit.data.sets import Images
+from kit.data.subsets import EVERY, subsets
+from kit.errors import KitError
+from kit.figures import Grid, Strip, Table, number
+from kit.measures import agreement
 from kit.models.model import Model
-from kit.panels.head_words import MOST_TEXTS, OWN, HeadWords, SpanFound, SpanState
-from kit.panels.heat_panel import HeadGrid
-from kit.panels.panel import Sentence
-from kit.panels.saving import provenance
-from kit.panels.span_drawing import head_map, span_png, strip, text_list
-from kit.panels.state_panel import StatePanel
+from kit.panels.declared import DeclaredPanel, Shown
+from kit.panels.fields import Menu, Number, Pick, State, Toggle, Words
 from kit.panels.stored import stored
+from kit.parts.roles import ALSO, fits_role, strongest_roles
+from kit.projections import Bank, TextSpan, textspan
+from kit.projections.banks import OWN
+from kit.retrieval.tables import extremes
 
 SEED = 81_001  # of scenes where no images are given
+MOST_TEXTS, ENDS, KEPT = 32, 4, 32  # texts of a head; pictures at each end; lists of texts that are kept
 
 
-class Spans(StatePanel):
+class Spans(DeclaredPanel):
     """Layers by heads with the property that each head's first text tells, and the texts of one head.
 
     Args:
@@ -39,166 +41,103 @@ class Spans(StatePanel):
         '10 texts of “stickers grammar” explain 63% of what L5.H0 varies over 312 images. …'
     """
 
+    bank = Menu(None, "bank", "the texts that describe heads", "300px")
+    texts = Number(5, "texts a head", 1, MOST_TEXTS, "how many texts describe a head")
+    score = Toggle(None, "score", "which text is taken next")
+    images = Menu(None, "images", "the images over which a head varies", "300px")
+    part = Pick("heads")
+    own = Words("", "own texts", "a cat; a red thing", "100%")
+    positional = ("bank", "texts", "score", "images", "part", "own")
+    rows = (("bank", "texts", "images", "score"), "own", ("heads", "listed"), "ends")
+
     def __init__(
-        self,
-        model: Model | str = "stickers-l8",
-        images: Images | None = None,
-        store=None,
-        banks=None,
+        self, model: Model | str = "stickers-l8", images: Images | None = None, store=None, banks=None,
         state: str | None = None,
-    ):
-        super().__init__()
-        model, self.images, store, self.seed = stored(model, images, store, "L*.H*", SEED)
-        self.cases = HeadWords(model, store, banks)
-        self.selection = self.cases.first_state() if state is None else SpanState.parse(state)
-        self._begin()
+    ):  # fmt: skip
+        model, self.pictures, self.store, self.seed = stored(model, images, store, "L*.H*", SEED)
+        if banks is None:
+            grammar = Bank.stickers(model)
+            banks = [grammar, Bank.words(model), Bank.random(model, len(grammar.texts))]
+        self.banks, self.subsets = {bank.name: bank for bank in banks}, subsets(self.store.labels)
+        self.heads = self.store.index[self.store.index["kind"] == "head"].reset_index(drop=True)
+        if self.heads.empty:
+            raise KitError("the store keeps no heads; collect it with a selector that names some.")
+        self.roles = strongest_roles(model, list(self.heads["name"]))
+        self._typed, self._moments, self._spans = {}, {}, {}
+        one = self.spans(banks[0], EVERY, "released", 1).summary()["share"]
+        super().__init__(model, state, part=one.idxmax())
 
-    def finding(self) -> str:
-        return f"{self.selection.model}: {self.caption}"
+    def options(self, name: str) -> list:
+        heads, score = list(self.heads["name"]), ["released", "variance"]
+        return {"bank": [*self.banks, OWN], "score": score, "images": list(self.subsets), "part": heads}.get(name, [])
 
-    def png(self) -> bytes:
-        return span_png(self.found, self.selection)
+    def also(self, fields: dict) -> dict:
+        return {"bank": OWN, **fields} if fields.get("own") else fields
 
-    def table(self) -> pd.DataFrame:
-        """The texts of every head in the order they were taken, and the true role where it is known."""
-        truth = dict(zip(self.cases.index["name"], self.found.truth))
-        return self.found.table.assign(true_role=self.found.table["part"].map(truth))
+    def texts_of(self, state: State) -> Bank:
+        """The bank of a state; own texts are encoded once."""
+        if state.bank != OWN:
+            return self.banks[state.bank]
+        if state.own not in self._typed:
+            self._typed = {state.own: Bank.own(self.model, state.own)}
+        return self._typed[state.own]
 
-    def code(self) -> str:
-        return as_code(self.selection, self.cases)
+    def spans(self, bank: Bank, images: str, score: str, texts: int) -> TextSpan:
+        """The texts of every head. Those for a smaller number are the first of those for a larger one."""
+        key = id(bank), images, score
+        most, spans = self._spans.get(key, (0, None))
+        if most < texts:
+            if images not in self._moments:
+                self._moments[images] = self.store.moments(self.subsets[images], ", ".join(self.heads["name"]))
+            most = min(MOST_TEXTS, 1 << (texts - 1).bit_length())
+            spans = textspan(self._moments[images], bank, most, score)
+            self._spans = {**dict(list(self._spans.items())[-KEPT:]), key: (most, spans)}
+        return spans.first(texts)
 
-    def provenance(self) -> str:
-        store, state = self.cases.store, self.selection
-        data = f"{store.name} ({state.images}), digest {store.facts['data'][0][:12]}"
-        return provenance(self.cases.model, data, self.seed, bank=state.bank)
+    def show(self, state: State) -> Shown:
+        bank, inside = self.texts_of(state), self.subsets[state.images]
+        images = np.arange(len(self.store)) if inside is None else np.flatnonzero(inside)
+        spans = self.spans(bank, state.images, state.score, state.texts)
+        heads, mine = spans.summary(), spans.table[spans.table["part"] == state.part]
+        right = [fits_role(*pair) for pair in zip(heads["property"], self.roles)]
+        told = heads["property"].where(heads["property"] != "", heads["text"])
+        marks = ["" if r is None else "✓" if r else f"✗ {role}" for r, role in zip(right, self.roles)]
+        caption = f"{state.part} varies along none of these texts over {len(images):,} images."
+        if many := len(mine):
+            first, texts = mine["text"].iloc[0], f"text{'s' * (many > 1)} of “{bank.name}” explain{'s' * (many == 1)}"
+            caption = f"{many} {texts} {heads['share'][state.part]:.0%} of what {state.part} varies over "
+            caption += f"{len(images):,} images. {'Its first' if many > 1 else 'The'} text is ‘{first}’."
+        if both := [(s, t) for s, t, r in zip(heads["property"], self.roles, right) if r is not None]:
+            a = agreement(*zip(*both), seed=0, also=ALSO, draws=500)
+            caption += f" First texts tell the true role of {a.right.sum()} of {len(a.right)} heads "
+            caption += f"({a.share.value:.0%}, chance {a.chance.low:.0%} to {a.chance.high:.0%})."
+        grid = Grid(
+            self.heads, heads["share"].to_numpy(), "share of its variance that the texts explain", 1.0, False,
+            tuple(told), marks, (state.part,),
+            title=f"About what: what the first text of each head tells{'; ✓ its true role' * bool(both)}",
+        )  # fmt: skip
+        listed = mine.assign(text=[f"{r.text} (also: {', '.join(r.aliases)})" if r.aliases else r.text for r in mine.itertuples()])
+        listed = listed.filter(["rank", "text", "property", "share"]).rename(columns={"property": "tells", "share": "share of variance"})
+        table = Table(listed, "share of variance", ("share of variance",), "tells" if "tells" in listed else "", title=f"Which texts: those of {state.part}, in the order taken")
+        ends, values = extremes(self.store, bank.vectors[bank.texts.index(first)], state.part, images, ENDS) if many else ([], [])
+        strip = Strip(
+            [self.pictures[self.store.rows[i]] for i in ends], [number(v, digits=3, sign=True) for v in values],
+            [f"it adds most to ‘{first}’" if k < ENDS else "least" for k in range(len(ends))],
+        )  # fmt: skip
+        unknown = self.model.unknown_note if state.bank == OWN else lambda text: ""
+        return Shown(
+            caption, {"heads": grid, "listed": table, "ends": strip}, note=" ".join(filter(None, map(unknown, bank.texts))),
+            images=f"{self.store.name} ({state.images}), digest {self.store.facts['data'][0][:12]}", facts={"bank": state.bank},
+            table=spans.table.assign(true_role=spans.table["part"].map(dict(zip(heads.index, self.roles)))),
+        )  # fmt: skip
 
-    # --- from hands to state
-
-    def _change(self, fields: dict) -> None:
-        self.selection = self.selection.changed(**fields)
-        self._show()
-
-    def _undo(self) -> None:
-        self.selection = SpanState(**self._good)
-
-    # --- from state to screen
-
-    def _find_and_draw(self) -> None:
-        found: SpanFound = self.cases.find(self.selection)
-        self.found, state = found, self.selection
-        with self.grid.hold_sync():
-            self.grid.set_layout(found.grid)
-            cells = found.grid.spread(found.shares).reshape(found.grid.rows, found.grid.cols)
-            self.grid.set_numbers(cells)
-            self.grid.vmax, self.grid.alt = 1.0, found.alt
-        self.map.value = head_map(found, state.part)
-        self.list.value = text_list(found, state.part)
-        self.ends.value = strip([self.images[self.cases.store.rows[i]] for i in found.extremes], found)
-        self.unseen.text = self._unseen()
-        self.said.text = found.caption
-
-    def _unseen(self) -> str:
-        """Words of own texts that the model never saw."""
-        if self.selection.bank != OWN:
-            return ""
-        return " ".join(
-            note for t in self.selection.own.split(";") if (note := self.cases.model.unknown_note(t.strip()))
-        )
-
-    def _sync(self) -> None:
-        """Make every control show the state."""
-        state, found = self.selection, self.found
-        with self._quietly():
-            self.bank.value, self.texts.value, self.score.value = state.bank, state.texts, state.score
-            self.subset.value, self.own.value, self.line.value = state.images, state.own, str(state)
-            self.own.layout.display = "" if state.bank == OWN else "none"
-            self.grid.picked = [found.grid.labels.index(state.part)]
-
-    def _build_controls(self) -> None:
-        full = partial(w.Layout, width="100%")
-        self.bank = w.Dropdown(
-            description="bank", options=self.cases.bank_names, layout=w.Layout(width="300px")
-        )
-        self.texts = w.IntSlider(
-            description="texts a head", min=1, max=MOST_TEXTS, layout=w.Layout(width="330px")
-        )
-        self.subset = w.Dropdown(
-            description="images", options=list(self.cases.subsets), layout=w.Layout(width="300px")
-        )
-        self.score = w.ToggleButtons(
-            description="score", options=["released", "variance"], tooltip="which text is taken next"
-        )
-        self.own = w.Text(
-            description="own texts", placeholder="a cat; a red thing", continuous_update=False, layout=full()
-        )
-        self.line = w.Text(description="state", continuous_update=False, layout=full())
-        for control in (self.bank, self.texts, self.subset, self.score, self.own, self.line):
-            control.style.description_width = "initial"
-        self.score.style.button_width = "80px"
-        self.said = Sentence(look="caption", live=True)
-        self.unseen = Sentence(look="note", live=True)
-        self.grid = HeadGrid(unit="share explained", missing="no such head")
-        self.map, self.list, self.ends = w.HTML(), w.HTML(), w.HTML()
-        self.box.children = self._arranged()
-
-    def _arranged(self) -> list[w.Widget]:
-        """The rows of the panel from top to bottom."""
-        heads = [
-            Sentence(look="head", strong="How much", text="How much of a head its texts explain: pick one"),
-            Sentence(look="head", strong="About what", text="About what: what its first text tells"),
-            Sentence(look="head", strong="Which texts", text="Which texts, in the order they were taken"),
-        ]
-        columns = [w.VBox(pair) for pair in zip(heads, (self.grid, self.map, self.list))]
-        rows = [w.HBox([self.bank, self.texts, self.subset, self.score]), w.HBox(columns)]
-        columns[1].layout = w.Layout(flex="2 1 400px", max_width="660px")
-        for box, look in [*((c, "column") for c in columns), *zip(rows, ("row", "columns"))]:
-            box.add_class(f"loupe-{look}")
-        return [
-            rows[0], self.own, self._say, self.said, self.unseen, rows[1], self.ends, self.line,
-            *self._foot(),
-        ]  # fmt: skip
-
-    def _connect(self) -> None:
-        pairs = {"bank": self.bank, "texts": self.texts, "score": self.score, "images": self.subset}
-        for name, control in {**pairs, "own": self.own}.items():
-            control.observe(partial(self._set, name), names="value")
-        self.grid.observe(self._picked, names="picked")
-        self.line.observe(lambda change: self._restore(change.new), names="value")
-
-    def _set(self, name: str, change) -> None:
-        if name == "bank" and change.new == OWN and not self.selection.own and not self._writing:
-            self.own.layout.display = ""  # to be written first
-            return
-        bank = {"bank": OWN} if name == "own" and change.new else {}
-        self.choose(**bank, **{name: change.new})
-
-    def _picked(self, change) -> None:
-        labels = [self.found.grid.labels[i] for i in change.new if self.found.grid.labels[i]]
-        if labels and labels[-1] != self.selection.part:
-            self.choose(part=labels[-1])
-        elif not self._writing:
-            self._sync()
-
-
-def as_code(state: SpanState, cases: HeadWords) -> str:
-    """Lines that compute what a state shows, without a panel."""
-    bank = cases.bank(state)
-    made = {
-        "stickers grammar": "kit.projections.Bank.stickers(model)",
-        "words of the stickers grammar": "kit.projections.Bank.words(model)",
-        "random directions": f"kit.projections.Bank.random(model, {len(bank.texts)})",
-        OWN: f"kit.projections.Bank({bank.texts!r}, model.encode_text({bank.texts!r}))",
-    }
-    column, _, value = state.images.partition(": ")
-    rows = f'(store.labels["{column}"].astype(str) == {value!r}).to_numpy()' if value else "None"
-    return "\n".join(
-        [
-            "import kit",
-            f"model = kit.load({state.model!r})",
-            f"images = ...  # those of the store: {cases.store.name}",
-            f"store = kit.collect(model, images, 'store', {cases.store.name!r}, selector='L*.H*')",
-            f"moments = store.moments({rows}, 'L*.H*')",
-            f"bank = {made.get(state.bank, f'...  # {state.bank}')}",
-            f"kit.textspan(moments, bank, {state.texts}, {state.score!r}).table",
-        ]
-    )
+    def lines(self) -> str:
+        s, store, (column, _, value) = self.selection, self.store, self.selection.images.partition(": ")
+        rows = f'(store.labels["{column}"].astype(str) == {value!r}).to_numpy()' if value else "None"
+        return f"""import kit
+model = kit.load({s.model!r})
+images = ...  # those of the store: {store.name}
+store = kit.collect(model, images, 'store', {store.name!r}, selector='L*.H*')
+moments = store.moments({rows}, 'L*.H*')
+bank = {self.texts_of(s).line}
+kit.textspan(moments, bank, {s.texts}, {s.score!r}).table"""

@@ -11,6 +11,8 @@ from kit.models.names import SHIPPED
 
 FORMAT = "loupe-roles-1"
 ROLES_FILE = "roles.json"
+# Two attributes tell the same thing: the side of an object, alone in a scene or beside another.
+ALSO = {"arrangement": ("relation", "position")}
 FIGURES = ["share", "low", "high", "null", "bound"]
 
 
@@ -67,6 +69,30 @@ def roles(model: Model, strongest: bool = False) -> pd.DataFrame:
         return rows
     rows = rows[rows["significant"]]
     return rows.loc[rows.groupby("part")["share"].idxmax()]
+
+
+def strongest_roles(model: Model, parts: list[str]) -> list[str]:
+    """The attribute that explains most of each part; "" where none is above chance or nothing is known.
+
+    Args:
+        model: any; a shipped one has roles.
+        parts: names of parts.
+    """
+    try:
+        strongest = roles(model, strongest=True).set_index("part")["attribute"]
+    except KitError:
+        return [""] * len(parts)
+    return [strongest.get(name, "") for name in parts]
+
+
+def fits_role(said: str, role: str) -> bool | None:
+    """Whether a property tells a part's role; None where one of them is not known.
+
+    Example:
+        >>> fits_role("colour", "colour"), fits_role("relation", "arrangement"), fits_role("", "size")
+        (True, True, None)
+    """
+    return said == role or said in ALSO.get(role, ()) if said and role else None
 
 
 def table(found: dict) -> pd.DataFrame:

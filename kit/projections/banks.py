@@ -30,6 +30,8 @@ PROPERTIES = (
     "word",
 )
 
+OWN = "own texts"
+
 
 @dataclass(frozen=True)
 class Bank:
@@ -134,6 +136,34 @@ class Bank:
         """The single words of the stickers grammar: a control, for texts that tell nothing in a sentence."""
         words = {word for p in PROPERTIES for prompt in prompts(p) for word in prompt.split()}
         return cls._encoded(model, sorted(words), "words of the stickers grammar")
+
+    @classmethod
+    def own(cls, model: Model, words: str) -> "Bank":
+        """Texts that somebody typed, with `;` between them; what stands twice is kept once.
+
+        Args:
+            model: one that encodes texts.
+            words: such as `"a cat; a red thing"`.
+
+        Raises:
+            KitError: no text among them.
+        """
+        texts = list(dict.fromkeys(text for each in words.split(";") if (text := " ".join(each.split()))))
+        if not texts:
+            raise KitError("there are no own texts yet; write some, with ; between them.")
+        return cls._encoded(model, texts, OWN)
+
+    @property
+    def line(self) -> str:
+        """The line of code that makes the bank again, where it is one of the kit's."""
+        made = {
+            "stickers grammar": "kit.projections.Bank.stickers(model)",
+            "words of the stickers grammar": "kit.projections.Bank.words(model)",
+            "photographs": "kit.projections.Bank.photographs(model)",
+            "random directions": f"kit.projections.Bank.random(model, {len(self.texts)})",
+            OWN: f"kit.projections.Bank.own(model, {'; '.join(self.texts)!r})",
+        }
+        return made.get(self.name, f"...  # {self.name}")
 
     @classmethod
     def random(cls, model: Model, count: int, seed: int = 0) -> "Bank":

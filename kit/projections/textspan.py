@@ -45,6 +45,16 @@ class TextSpan:
         table = self.table[self.table["rank"] <= texts].reset_index(drop=True)
         return replace(self, table=table, directions=self.directions[:, :texts])
 
+    def summary(self) -> pd.DataFrame:
+        """One row for each part: `share` of its variance that its texts explain, its first `text`, `property`.
+
+        A part that varies along no text has the share 0 and no text; without tags there is no property.
+        """
+        shares = self.table.groupby("part")["share"].sum().reindex(self.parts).fillna(0.0)
+        first = self.table[self.table["rank"] == 1].set_index("part").reindex(self.parts)
+        tagged = first["property"] if "property" in first else pd.Series("", index=shares.index)
+        return pd.DataFrame({"share": shares, "text": first["text"].fillna(""), "property": tagged.fillna("")})
+
     def reconstruct(self, values: Tensor) -> Tensor:
         """The parts with nothing but what their texts span: mean + (value - mean) Q Qᵀ.
 
