@@ -8,6 +8,7 @@ from pathlib import Path
 from kit.errors import KitError, nearest
 
 FIRST = "00_start_here.ipynb"
+CONTENTS = "--ServerApp.contents_manager_class=kit.lab.contents.StillContents"  # saved panels
 USAGE = f"""usage: loupe [lab] [options of JupyterLab]
        loupe pass MODEL IMAGES --out PATH [options]
        loupe sweep MODEL --imagenet FOLDER --waterbirds FOLDER --segmentation FILE --out PATH [options]
@@ -93,6 +94,7 @@ def lab_arguments(options: list[str]) -> list[str]:
         f"--ServerApp.root_dir={folder}",
         f"--LabApp.default_url=/lab/tree/notebooks/{FIRST}",
         "--ServerApp.ip=127.0.0.1",
+        CONTENTS,
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")

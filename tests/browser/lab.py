@@ -14,6 +14,8 @@ from pathlib import Path
 
 import nbformat
 
+from kit.cli import CONTENTS
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 TOKEN = "loupe-test"
 # JupyterLab's own complaint about the versions of its parts; nothing of ours
@@ -61,7 +63,7 @@ def chromium() -> str | None:
 
 @contextmanager
 def server(folder: Path, notebooks: Path, theme: str = "JupyterLab Light", env: dict | None = None):
-    """A JupyterLab that shares nothing with the user's own; gives its address."""
+    """A JupyterLab as `loupe` starts it, that shares nothing with the user's own; gives its address."""
     settings = folder / "settings"
     themes = {"@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"theme": theme}}
     for name, value in (SETTINGS | themes).items():
@@ -81,7 +83,7 @@ def server(folder: Path, notebooks: Path, theme: str = "JupyterLab Light", env: 
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--expose-app-in-browser", f"--port={port}",
         "--ServerApp.ip=127.0.0.1", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}",
-        f"--ServerApp.root_dir={notebooks}", "--allow-root",
+        f"--ServerApp.root_dir={notebooks}", "--allow-root", CONTENTS,
     ]  # fmt: skip
     log = (folder / "server.log").open("w")
     started = subprocess.Popen(

@@ -107,7 +107,7 @@ def test_opens_the_first_notebook_on_this_machine_only(clone, monkeypatch):
     words = cli.lab_arguments(["--no-browser"])
     assert f"--LabApp.default_url=/lab/tree/notebooks/{cli.FIRST}" in words
     assert "--ServerApp.ip=127.0.0.1" in words and f"--ServerApp.root_dir={clone}" in words
-    assert words[-1] == "--no-browser"
+    assert words[-1] == "--no-browser" and cli.CONTENTS in words
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no root user")

@@ -1,0 +1,1 @@
+"""What JupyterLab is given by `loupe`: its settings, and how it reads notebooks."""

@@ -1,0 +1,83 @@
+"""A notebook that was run and saved is opened again: its panel lives with the kernel, and is a still without it."""
+
+import nbformat
+import pytest
+
+from kit.lab.contents import VIEW
+from tests.browser import lab
+from tests.browser.test_start_notebook import caption, wait_for
+
+NAME, FOLDER = "own.ipynb", "my notebooks"
+CELLS = (
+    'import kit\n\nmodel = kit.load("stickers-s8")',
+    'panel = kit.panels.Explorer(model, texts=["a cat", "a dog"])\npanel',
+)
+DEAD = "Error displaying widget"
+SHUT_DOWN = "async () => await window.jupyterapp.shell.currentWidget.sessionContext.shutdown()"
+SAVE = "() => void window.jupyterapp.shell.currentWidget.context.save()"
+
+
+@pytest.fixture(scope="module")
+def saved(browser, tmp_path_factory):
+    """The server's address, the saved file, and what opens a page on it and closes the one before."""
+    folder = tmp_path_factory.mktemp("saved")
+    file = folder / "notebooks" / FOLDER / NAME
+    file.parent.mkdir(parents=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS]), file)
+    pages = []
+
+    def opened():
+        while pages:
+            pages.pop().close()
+        pages.append(browser.new_page(viewport={"width": 1280, "height": 1000}))
+        pages[0].complaints = lab.open_notebook(pages[0], address, f"{FOLDER}/{NAME}")
+        return pages[0]
+
+    with lab.server(folder, folder / "notebooks") as address:
+        page = opened()
+        lab.run_all(page)
+        page.locator(".loupe").wait_for(timeout=240_000)
+        page.evaluate(SAVE)
+        wait_for(lambda: VIEW in file.read_text("utf-8"))
+        yield file, opened
+        pages.pop().close()
+
+
+def bundle(file) -> dict:
+    return nbformat.read(file, 4).cells[-1].outputs[0].data
+
+
+def test_with_its_kernel_the_panel_is_there_and_works(saved):
+    file, opened = saved
+    assert {VIEW, "image/png", "text/plain"} <= set(bundle(file))
+    page = opened()
+    page.locator(".loupe").wait_for()
+    before = caption(page)
+    lab.click_cell(page, page.locator(".loupe-heat canvas").nth(1), 3)
+    wait_for(lambda: caption(page) != before)
+    assert page.complaints == []
+
+
+def test_without_it_the_still_is_seen_and_the_file_holds_both(saved):
+    file, opened = saved
+    page, before = opened(), file.read_bytes()
+    page.evaluate(SHUT_DOWN)
+    for _ in range(2):  # the second page finds the kernel that the first one started, which has run nothing
+        page = opened()
+        still = page.locator(".jp-OutputArea-output img")
+        still.wait_for()
+        wait_for(lambda still=still: still.evaluate("i => i.naturalWidth") > 300 and still.is_visible())
+        assert DEAD not in page.locator(".jp-Notebook").inner_text() and not page.locator(".loupe").count()
+    assert page.complaints == []
+    assert file.read_bytes() == before and {VIEW, "image/png"} <= set(bundle(file))
+
+
+def test_running_the_cells_again_brings_the_panel_back(saved):
+    file, opened = saved
+    page = opened()
+    lab.run_all(page)
+    page.locator(".loupe").wait_for(timeout=240_000)
+    before = file.stat().st_mtime_ns
+    page.evaluate(SAVE)  # a file that somebody else wrote would be asked about, and not be written
+    wait_for(lambda: file.stat().st_mtime_ns > before)
+    assert {VIEW, "image/png"} <= set(bundle(file))
