@@ -63,5 +63,5 @@ def leave_stills(notebook: dict) -> None:
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            if "image/png" in data and VIEW in data and data[VIEW]["model_id"] not in states:
+            if "image/png" in data and VIEW in data and data[VIEW].get("model_id") not in states:
                 del data[VIEW]

@@ -1,4 +1,4 @@
-"""A notebook that was run and saved is opened again: its panel lives with the kernel, and is a still without it."""
+"""A notebook that was run and saved is opened again: its panel lives with its kernel, and is a still without."""
 
 import nbformat
 import pytest
