@@ -15,7 +15,8 @@ class StillContents(AsyncLargeFileManager):
     picture's place once that kernel is gone. So the view is left out then, and kept while
     a kernel of the notebook lives that had begun before the file was saved: a younger one,
     such as JupyterLab starts when a notebook is opened, cannot know the saved widgets. A
-    kernel that was restarted before the last save counts as young.
+    restart is a beginning, too. One case is missed: where a kernel is restarted and dead
+    panels are saved after that, they keep their error until their cells are run.
 
     Reading changes no file. A notebook that is opened with its stills and then saved is
     written without the views, which lead nowhere; the pictures stay, and running the cell

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import nbformat
@@ -52,8 +53,14 @@ def contents(tmp_path):
     return lambda *kernels: StillContents(parent=Server(*kernels), root_dir=str(tmp_path))
 
 
+def wait(coroutine):
+    """What a coroutine gives, also in a process in which the browser's tests left a loop running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 def read(manager, path=PATH, **options):
-    return asyncio.run(manager.get(path, **options))
+    return wait(manager.get(path, **options))
 
 
 def outputs(model) -> list[dict]:
@@ -109,10 +116,10 @@ def test_other_readings_are_the_servers_own(contents, file):
 
 def test_a_notebook_saved_with_its_stills_keeps_them_and_a_checkpoint_is_the_file(contents, file):
     manager, before = contents(), file.read_bytes()
-    checkpoint = asyncio.run(manager.create_checkpoint(PATH))
+    checkpoint = wait(manager.create_checkpoint(PATH))
     model = read(manager)
-    asyncio.run(manager.save({"type": "notebook", "content": model["content"]}, PATH))
+    wait(manager.save({"type": "notebook", "content": model["content"]}, PATH))
     data = [o.get("data") for o in nbformat.read(file, 4).cells[1].outputs]
     assert data == STILL
-    asyncio.run(manager.restore_checkpoint(checkpoint["id"], PATH))
+    wait(manager.restore_checkpoint(checkpoint["id"], PATH))
     assert file.read_bytes() == before
