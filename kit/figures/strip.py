@@ -72,14 +72,15 @@ class Strip(Figure):
 
     def html(self) -> str:
         """The pictures for a page."""
-        pieces, framed = [], self.framed or (False,) * len(self.pictures)
+        groups, framed = [], self.framed or (False,) * len(self.pictures)
         for image, (new, head, label), frame in zip(self.pictures, self._titled(), framed):
-            pieces += [f"<span>{html.escape(head)}</span>"] if new else []
+            if new or not groups:
+                groups.append([f"<span>{html.escape(head)}</span>" if head else ""])
             look, words = ' class="loupe-hit"' if frame else "", html.escape(label)
             below = f"<figcaption>{words}</figcaption>" if label else ""
-            pieces.append(
-                f'<figure{look}><img src="{data_url(image)}" alt="{words or "picture"}">{below}</figure>'
-            )
+            alt = words or html.escape(self.title) or "picture"
+            groups[-1].append(f'<figure{look}><img src="{data_url(image)}" alt="{alt}">{below}</figure>')
+        pieces = [f"<div>{head}<div>{''.join(tiles)}</div></div>" for head, *tiles in groups]
         keys = "".join(
             f'<span><i class="loupe-{p}"></i>{html.escape(words)}</span>' for p, _, words in self.key
         )

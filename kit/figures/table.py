@@ -12,6 +12,7 @@ from kit.figures.figure import Figure
 from kit.figures.numbers import number
 
 TOP, STEP = 0.36, 0.23  # inches
+SHORT = 24  # letters of a column that is not broken
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +22,7 @@ class Table(Figure):
     Attributes:
         frame: what is shown, column by column; its index is not.
         bar: a column of shares, 0-1, that are drawn as bars too; "" = none.
+        digits: decimals of numbers; None = three significant digits of the largest in a column.
         percent: columns of shares that are written in percent.
         chip: a column of properties that have a colour, see `look.colour_of`; "" = none.
         picked: the value in the first column whose row is marked; "" = none.
@@ -37,6 +39,7 @@ class Table(Figure):
     bar: str = ""
     percent: tuple[str, ...] = ()
     chip: str = ""
+    digits: int | None = None
     picked: str = ""
 
     def __post_init__(self):
@@ -55,7 +58,7 @@ class Table(Figure):
             if column.dtype.kind == "f":
                 limit = float(np.nanmax(np.abs(column))) if column.notna().any() else 1.0
                 percent = name in self.percent
-                told = (f"{number(100 * v, digits=0)} %" if percent else number(v, limit) for v in column)
+                told = (f"{number(100 * v, digits=0)} %" if percent else number(v, limit, digits=self.digits) for v in column)
                 columns.append([t.replace("– %", "–") for t in told])
             else:
                 columns.append(
@@ -68,19 +71,27 @@ class Table(Figure):
 
     def html(self) -> str:
         """The table for a page; what stands in cells cannot carry markup."""
-        heads = "".join(f'<th scope="col">{html.escape(str(n))}</th>' for n in self.frame.columns)
+        columns = list(zip(*self.cells())) or [()] * len(self.frame.columns)
+        looks_of = [
+            f' class="{" ".join(filter(None, ["loupe-number" * (kind in "fiu" and n != self.bar), "loupe-short" * short]))}"'
+            for n, kind, short in zip(
+                self.frame.columns,
+                (c.dtype.kind for _, c in self.frame.items()),
+                (max(map(len, column), default=0) <= SHORT for column in columns),
+            )
+        ]
+        heads = "".join(f'<th scope="col"{look}>{html.escape(str(n))}</th>' for n, look in zip(self.frame.columns, looks_of))
         lines = []
         for n, row in enumerate(self.cells()):
             cells = []
-            for name, told in zip(self.frame.columns, row):
+            for name, told, look in zip(self.frame.columns, row, looks_of):
                 told = html.escape(told)
                 if name == self.chip and told:
                     told = f'<i style="background:{looks.colour_of(html.unescape(told))}"></i>{told}'
                 if name == self.bar:
                     share = float(np.clip(np.nan_to_num(self.frame[name][n]), 0, 1))
-                    told = f'<b style="width:{60 * share:.0f}px"></b>{told}'
-                number_like = self.frame[name].dtype.kind in "fiu" and name != self.bar
-                cells.append(f"<td{' class=loupe-number' if number_like else ''}>{told}</td>")
+                    told = f'<b style="width:{44 * share:.0f}px"></b>{told}'
+                cells.append(f"<td{look}>{told}</td>")
             this = ' class="loupe-this" aria-current="true"' if self.picked and row[0] == self.picked else ""
             lines.append(f"<tr{this}>{''.join(cells)}</tr>")
         label = html.escape(self.title or "table")

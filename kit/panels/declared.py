@@ -16,7 +16,7 @@ import pandas as pd
 from kit.errors import KitError, nearest
 from kit.figures import Figure, together
 from kit.models.model import Model
-from kit.panels.fields import READABLE, Action, Field, Pick, State, Upload, names_of
+from kit.panels.fields import READABLE, Action, Field, Pick, State, Toggle, Upload, names_of
 from kit.panels.panel import Panel, Sentence
 from kit.panels.saving import provenance
 from kit.panels.upload import UploadButton
@@ -270,7 +270,8 @@ class DeclaredPanel(Panel):
         self.controls = {}
         for name, each in self.fields.items():
             if (control := each.control(self.options(name))) is not None:
-                control.description, control.layout.width = each.label, each.width
+                control.description = each.label
+                control.layout.width = "auto" if isinstance(each, Toggle) else each.width
                 control.tooltip = each.tip or each.label
                 control.style.description_width = "initial"
                 control.observe(partial(self._moved, name), names="value")
@@ -328,7 +329,7 @@ class DeclaredPanel(Panel):
         view = self.views[name]
         box = w.VBox([view.head, view.widget])
         box.add_class("loupe-column")
-        box.add_class(f"loupe-{type(self.shown.figures[name]).__name__.lower()}")
+        box.add_class(f"loupe-of-{type(self.shown.figures[name]).__name__.lower()}")
         return box
 
     def _draw(self, shown: Shown) -> None:

@@ -67,6 +67,11 @@ class Toggle(Menu):
 
     make = w.ToggleButtons
 
+    def control(self, options: list) -> w.Widget:
+        made = super().control(options)
+        made.style.button_width = "auto"
+        return made
+
 
 class Pick(Menu):
     """A part or a mark that is clicked in a figure: the figure's name."""

@@ -141,7 +141,12 @@ function render({ model, el }) {
     ctx.textAlign = "center";
     if (word !== undefined) {
       const lines = mark && h >= 27 ? [word, mark] : [word];
-      return lines.forEach((line, k) => put(fitted(line, w - 10), x + w / 2 + 2, middle + (k - (lines.length - 1) / 2) * 13));
+      return lines.forEach((line, k) => {
+        for (let size = 11; size >= 8.5 && ctx.measureText(line).width > w - 8; size -= 0.5) ctx.font = `${size}px ${look.font}`;
+        while (line.length > 1 && ctx.measureText(line).width > w - 8) line = line.replace(/.…?$/, "…");
+        put(line, x + w / 2 + 2, middle + (k - (lines.length - 1) / 2) * 13);
+        ctx.font = `11px ${look.font}`;
+      });
     }
     const number = get("texts")[i] || "", fits = ctx.measureText("−" + number.replace(/^[+−]/, "").replace(/\d/g, "0")).width;
     if (!named) return fits <= w - 2 && h >= 12 ? put(number, x + w / 2, middle) : undefined;  // in all cells of a size or in none

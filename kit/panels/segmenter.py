@@ -115,7 +115,7 @@ class Segmenter(DeclaredPanel):
         )  # fmt: skip
         mask = masked(picture.image, found[which].numpy(), true.numpy())
         mask = Strip((mask,), key=KEY, large=True, title="What it finds: the map, clipped at 0, above its mean")
-        fitted = Table(seen, "IoU here", picked=state.method, title=f"How well it fits: the same for every method{over}")
+        fitted = Table(seen, "IoU here", digits=2, picked=state.method, title=f"How well it fits: the same for every method{over}")
         return Shown(
             caption, {"map": heat, "mask": mask, "methods": fitted}, truth=f"truth: {picture.line}",
             about=state.image, images=state.image, facts={"class": state.text, "method": state.method}, table=table,
