@@ -75,7 +75,7 @@ function render({ model, el }) {
   said.setAttribute("role", "alert");
   said.hidden = true;
   still.alt = "";  // the words are the whole chart's
-  let plotly = null, waiting = false, wide = 0, drawn = false, gone = false, url = "";
+  let plotly = null, waiting = false, missed = false, wide = 0, drawn = false, gone = false, url = "";
 
   const tell = (words) => { said.textContent = words; said.hidden = !words; };
   const words = () => root.setAttribute("aria-label", model.get("alt"));
@@ -108,6 +108,8 @@ function render({ model, el }) {
       const { data, layout } = JSON.parse(text);
       root.style.minHeight = `${layout.height || HEIGHT}px`;  // nothing below moves when plotly comes
       wide = root.clientWidth;
+      if (!wide && !missed) draw();  // hidden for this frame alone, of which no observer tells (a change of theme)
+      missed = !wide;
       if (!plotly || !wide) return;
       await plotly.react(ground, data, themed(root, layout), CONFIG);
       if (gone) plotly.purge(ground);

@@ -45,7 +45,8 @@ class ChartPanel(anywidget.AnyWidget):
 
     Example:
         >>> chart = ChartPanel()
-        >>> chart.show('{"data": [{"y": [1, 2], "customdata": ["L0.H0", "L0.H1"]}], "layout": {}}', "two heads")
+        >>> figure = '{"data": [{"y": [1, 2], "customdata": ["L0.H0", "L0.H1"]}], "layout": {}}'
+        >>> chart.show(figure, "two heads")
         >>> chart.on_picked(lambda name: None)   # called with "L0.H1" when the second mark is clicked
         >>> chart.alt
         'two heads'

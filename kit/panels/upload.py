@@ -67,7 +67,7 @@ class UploadButton(anywidget.AnyWidget):
 
 
 def _plain(text: str, longest: int) -> str:
-    """Text on one line, without signs of HTML or what cannot be seen; its middle is left out where it is long.
+    """Text on one line, without signs of HTML and without what cannot be seen; cut in the middle.
 
     Example:
         >>> _plain("<b>cat</b>.jpg\\n", 80), _plain("a" * 90 + ".jpg", 20)

@@ -15,7 +15,7 @@ LIMIT = 20_000  # bytes
 
 def clicked(chart, message) -> None:
     """What the browser's message does in the kernel."""
-    chart._handle_msg({"content": {"data": {"method": "custom", "content": message}}})
+    chart._handle_msg({"content": {"data": {"method": "custom", "content": message}}, "buffers": []})
 
 
 def test_plotly_travels_once_and_a_chart_is_small():
@@ -67,8 +67,9 @@ def test_the_same_mark_twice_reports_twice():
 
 
 @pytest.mark.parametrize("message", ["L5.H3", {}, {"picked": 3}, {"picked": None}, None])
-def test_another_message_is_no_click(message):
+def test_another_message_is_no_click(message, caplog):
     chart, picked = ChartPanel(), []
     chart.on_picked(picked.append)
     clicked(chart, message)
-    assert picked == []
+    clicked(chart, {"picked": "L5.H3"})
+    assert picked == ["L5.H3"] and caplog.text == ""

@@ -86,4 +86,4 @@ def test_a_size_that_cannot_be_is_not_told(browser, shrunk):
 @pytest.mark.parametrize("message", [{}, {"name": 3}, {"name": "a.jpg"}, {"refused": 3}, None, "a.jpg"])
 def test_a_message_that_says_nothing_calls_nobody(browser, message):
     browser.sends(message)
-    assert browser.files == [] and browser.refused == []
+    assert browser.files == [] and browser.refused == [] and browser.answers == [{"done": None}]
