@@ -48,6 +48,7 @@ box = panel(second, upload)
 box""",
 )
 SAVE = "async () => await window.jupyterapp.commands.execute('docmanager:save')"
+CLEAR = "() => window.jupyterapp.shell.currentWidget.content.widgets[1].model.outputs.clear()"
 THEME = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
 COLOURS = """() => [...document.querySelectorAll(".loupe-plotly")].map((root) => {
   const of = (name, what) => getComputedStyle(root.querySelector(name))[what];
@@ -120,6 +121,12 @@ def write_png(path, size, colour):
     return path
 
 
+def change_theme(page, name: str) -> None:
+    page.evaluate(THEME, name)
+    page.wait_for_function("name => document.body.dataset.jpThemeName === name", arg=name)
+    page.locator("#jupyterlab-splash").wait_for(state="detached")  # JupyterLab errs where two overlap
+
+
 def test_two_charts_have_come_with_one_bundle(start_page):
     sizes = start_page[2]
     assert len([size for size in sizes if size > BUNDLE]) == 1
@@ -134,10 +141,11 @@ def test_a_mark_under_the_pointer_says_its_value(page):
 
 
 def test_a_click_on_a_mark_reports_its_name_each_time(page):
-    for number in (2, 2, 0):
-        page.mouse.click(*middle_of_bar(page, "three heads", number))
+    names = ["L0.H2", "L0.H2", "L0.H0"]
+    for number, bar in enumerate((2, 2, 0)):
         time.sleep(0.5)  # two clicks within 300 ms are a double click
-    wait_for(lambda: picked(page) == ["L0.H2", "L0.H2", "L0.H0"])
+        page.mouse.click(*middle_of_bar(page, "three heads", bar))
+        wait_for(lambda so_far=names[: number + 1]: picked(page) == so_far, seconds=20)
 
 
 def test_a_new_figure_is_drawn_and_said(page):
@@ -160,9 +168,9 @@ def test_the_colours_are_those_of_the_theme(page):
     dark = ["rgb(255, 255, 255)", "rgb(66, 66, 66)", "rgba(0, 0, 0, 0)"]
     for _ in range(4):  # charts are hidden for a frame at some changes, not at all
         wait_for(lambda: page.evaluate(COLOURS) == [light] * 2, seconds=10)
-        page.evaluate(THEME, "JupyterLab Dark")
+        change_theme(page, "JupyterLab Dark")
         wait_for(lambda: page.evaluate(COLOURS) == [dark] * 2, seconds=10)
-        page.evaluate(THEME, "JupyterLab Light")
+        change_theme(page, "JupyterLab Light")
 
 
 def test_what_is_too_large_is_shrunk_and_every_file_of_several_comes(page, tmp_path):
@@ -248,7 +256,6 @@ def test_where_plotly_cannot_load_the_still_stays_with_a_sentence(page):
     page.get_by_role("alert").filter(has_text="could not be loaded (no room)").wait_for()
     assert chart(page, "a still").locator("img").bounding_box()["width"] == 600
     page.evaluate("() => { globalThis.loupePlotly = globalThis.kept; }")
-    lab.ask(page, "box.children = box.children[:-1]; fourth.close()")
 
 
 def test_a_figure_that_cannot_be_drawn_is_said_and_the_next_one_is_drawn(page):
@@ -262,6 +269,7 @@ def test_a_figure_that_cannot_be_drawn_is_said_and_the_next_one_is_drawn(page):
 
 def test_a_page_that_is_loaded_again_has_its_charts(start_page):
     page, _, sizes = start_page
+    page.evaluate(CLEAR)  # JupyterLab complains of an output whose panel was closed
     page.evaluate(SAVE)
     sizes.clear()
     page.reload()
