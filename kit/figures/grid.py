@@ -30,7 +30,7 @@ class Grid(Figure):
         picked, off: names of parts that are framed, and hatched.
 
     Raises:
-        KitError: numbers, words or marks of another count than the index has rows, or a part that is not there.
+        KitError: numbers, words or marks of another count than there are parts, or a part that is not there.
 
     Example:
         >>> index = pd.DataFrame({"name": ["L0.H0", "L0.H1"], "kind": "head", "layer": 0, "head": [0, 1]})
@@ -154,10 +154,16 @@ class Grid(Figure):
     def plotly(self):
         """The grid as a plotly figure: hover names a part and its number, a click gives the name."""
         places = self.layout
-        cells, shape = places.parts, (places.rows, places.cols)
-        z = places.spread(self.values).reshape(shape)
-        names = np.array(places.labels, dtype=object).reshape(shape)
-        told = [[f"<b>{n}</b> {self._hover(p)}" if n else "" for n, p in zip(*row)] for row in zip(names, cells.reshape(shape))]  # fmt: skip
+        shape = places.rows, places.cols
+        z, names = (
+            places.spread(self.values).reshape(shape),
+            np.array(places.labels, dtype=object).reshape(shape),
+        )
+        said = [
+            f"<b>{label}</b> {self._hover(p)}" if label else ""
+            for label, p in zip(places.labels, places.parts)
+        ]
+        told = np.array(said, dtype=object).reshape(shape)
         trace = {
             "type": "heatmap", "z": z, "zmin": -self.limit if self.signed else 0, "zmax": self.limit,
             "colorscale": looks.plotly_scale(self.signed), "customdata": names, "text": told,

@@ -58,7 +58,10 @@ class Table(Figure):
             if column.dtype.kind == "f":
                 limit = float(np.nanmax(np.abs(column))) if column.notna().any() else 1.0
                 percent = name in self.percent
-                told = (f"{number(100 * v, digits=0)} %" if percent else number(v, limit, digits=self.digits) for v in column)
+                told = (
+                    f"{number(100 * v, digits=0)} %" if percent else number(v, limit, digits=self.digits)
+                    for v in column
+                )
                 columns.append([t.replace("– %", "–") for t in told])
             else:
                 columns.append(
@@ -71,32 +74,35 @@ class Table(Figure):
 
     def html(self) -> str:
         """The table for a page; what stands in cells cannot carry markup."""
-        columns = list(zip(*self.cells())) or [()] * len(self.frame.columns)
-        looks_of = [
-            f' class="{" ".join(filter(None, ["loupe-number" * (kind in "fiu" and n != self.bar), "loupe-short" * short]))}"'
-            for n, kind, short in zip(
-                self.frame.columns,
-                (c.dtype.kind for _, c in self.frame.items()),
-                (max(map(len, column), default=0) <= SHORT for column in columns),
-            )
-        ]
-        heads = "".join(f'<th scope="col"{look}>{html.escape(str(n))}</th>' for n, look in zip(self.frame.columns, looks_of))
-        lines = []
-        for n, row in enumerate(self.cells()):
-            cells = []
-            for name, told, look in zip(self.frame.columns, row, looks_of):
-                told = html.escape(told)
-                if name == self.chip and told:
-                    told = f'<i style="background:{looks.colour_of(html.unescape(told))}"></i>{told}'
-                if name == self.bar:
-                    share = float(np.clip(np.nan_to_num(self.frame[name][n]), 0, 1))
-                    told = f'<b style="width:{44 * share:.0f}px"></b>{told}'
-                cells.append(f"<td{look}>{told}</td>")
-            this = ' class="loupe-this" aria-current="true"' if self.picked and row[0] == self.picked else ""
-            lines.append(f"<tr{this}>{''.join(cells)}</tr>")
-        label = html.escape(self.title or "table")
-        head, body = f"<thead><tr>{heads}</tr></thead>", f"<tbody>{''.join(lines)}</tbody>"
-        return f'<div class="loupe-wide"><table class="loupe-table" aria-label="{label}">{head}{body}</table></div>'
+        names, cells = list(self.frame.columns), self.cells()
+        classes = {name: self._class(name, column) for name, column in zip(names, zip(*cells))}
+        lines = ["".join(f'<th scope="col"{classes.get(n, "")}>{html.escape(str(n))}</th>' for n in names)]
+        marked = [False, *(bool(self.picked) and row[0] == self.picked for row in cells)]
+        for n, row in enumerate(cells):
+            line = ""
+            for name, told in zip(names, row):
+                chip = (
+                    f'<i style="background:{looks.colour_of(told)}"></i>'
+                    if name == self.chip and told
+                    else ""
+                )
+                bar = f'<b style="width:{44 * self._share(name, n):.0f}px"></b>' if name == self.bar else ""
+                line += f"<td{classes[name]}>{chip}{bar}{html.escape(told)}</td>"
+            lines.append(line)
+        this = ' class="loupe-this" aria-current="true"'
+        rows = [f"<tr{this if mark else ''}>{line}</tr>" for line, mark in zip(lines, marked)]
+        table = f'<table class="loupe-table" aria-label="{html.escape(self.title or "table")}">'
+        body = f"<thead>{rows[0]}</thead><tbody>{''.join(rows[1:])}</tbody>"
+        return f'<div class="loupe-wide">{table}{body}</table></div>'
+
+    def _class(self, name: str, column: tuple[str, ...]) -> str:
+        """How the cells of a column are set: numbers to the right, what is short on one line."""
+        number_like = self.frame[name].dtype.kind in "fiu" and name != self.bar
+        held = ["loupe-number"] * number_like + ["loupe-short"] * (max(map(len, column)) <= SHORT)
+        return f' class="{" ".join(held)}"' if held else ""
+
+    def _share(self, name: str, row: int) -> float:
+        return float(np.clip(np.nan_to_num(self.frame[name][row]), 0, 1))
 
     @property
     def _wide(self) -> list[float]:
@@ -125,7 +131,7 @@ class Table(Figure):
                 strong = "bold" if self.picked and row[0] == self.picked else "normal"
                 left = x
                 if name == self.bar:
-                    share = float(np.clip(np.nan_to_num(self.frame[name][n]), 0, 1))
+                    share = self._share(name, n)
                     box = Rectangle((x, y - 0.06), 0.7 * share, 0.12, color=looks.ACCENT, gid=f"bar-{n}")
                     axes.add_patch(box)
                     left = x + 0.7 * share + 0.06

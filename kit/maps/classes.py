@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from kit.errors import KitError
+from kit.errors import KitError, nearest
 from kit.maps.masks import spread
 from kit.maps.methods import METHODS
 from kit.models.directions import Directions
@@ -27,7 +27,16 @@ def maps_of_classes(
 
     Returns:
         Class and method -> maps, [picture, row, col]; and method -> why it gives no map of this tower.
+
+    Raises:
+        KitError: a class without a direction, or no such method.
     """
+    if unknown := [name for name in classes if name not in directions.names]:
+        near = nearest(unknown[0], directions.names)
+        raise KitError(f'the class "{unknown[0]}" has no direction among the {len(directions)}.{near}')
+    if unknown := [name for name in methods if name not in METHODS]:
+        known = ", ".join(METHODS)
+        raise KitError(f'there is no method "{unknown[0]}"; there are {known}.{nearest(unknown[0], METHODS)}')
     rows = [directions.names.index(name) for name in classes]
     own = (directions.vectors[rows] - directions.vectors.mean(0)).repeat_interleave(len(pixels), 0)
     many, made, refused = pixels.repeat(len(rows), 1, 1, 1), {}, {}  # every picture for every class

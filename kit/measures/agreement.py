@@ -24,6 +24,17 @@ class Agreement(NamedTuple):
     chance: Interval
     p: float
 
+    def says(self, things: str) -> str:
+        """The finding in words.
+
+        Example:
+            >>> agreement(["colour", "size"], ["colour", "count"], seed=0).says("heads")
+            '1 of 2 heads (50%, chance 0% to 50%)'
+        """
+        share, low, high = self.share.value, self.chance.low, self.chance.high
+        chance = f"chance {low:.0%} to {high:.0%}"
+        return f"{self.right.sum()} of {len(self.right)} {things} ({share:.0%}, {chance})"
+
 
 def agreement(
     said: Sequence[str],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,7 @@ from kit.panels.views import view_of
 
 WAIT_SECONDS = 0.05  # a slow state waits for the next change: a held arrow key repeats faster than this
 BUSY = "computing…"
+KEPT = 64  # results that a panel keeps
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Shown:
 
 
 class DeclaredPanel(Panel):
-    """Base of panels. A subclass names its fields and rows, and gives `show`, `code`, and where needed the rest.
+    """Base of panels. A subclass names its fields and rows, and gives `show`, `lines`, and what else it needs.
 
     Attributes of a subclass:
         fields of `kit.panels.fields`: in the order in which a state string has them.
@@ -72,12 +73,13 @@ class DeclaredPanel(Panel):
         cls.buttons = {n: each for n, each in declared.items() if isinstance(each, (Action, Upload))}
         cls.State = type("State", (State,), {**cls.fields, "fields": tuple(cls.fields)})
 
-    def __init__(self, model: Model, state: str | None = None, **first: Any):
+    def __init__(self, model: Model, state: str | None = None):
         super().__init__()
+        self._kept: dict = {}
         self.model, self.selection = model, self.State()
         self.selection.panel, self._writing, self._timer = self, False, None
         self.selection.model = self.model.label
-        self._first = {}
+        self._first, first = {}, self.first()
         for name, each in self.fields.items():
             value = first.get(name, each.default_value)
             known = names_of(self.options(name))
@@ -94,6 +96,10 @@ class DeclaredPanel(Panel):
     def options(self, name: str) -> list:
         """What a field can be: names, or pairs of what is shown and the name."""
         return []
+
+    def first(self) -> dict:
+        """Fields that do not begin with their default."""
+        return {}
 
     def show(self, state: State) -> Shown:
         """What is shown of a state, and nothing else happens.
@@ -118,6 +124,14 @@ class DeclaredPanel(Panel):
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
         """Take an uploaded picture; gives the fields that change."""
         raise NotImplementedError
+
+    def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once for a key; the latest are kept."""
+        if key not in self._kept:
+            self._kept[key] = make()
+            while len(self._kept) > KEPT:
+                self._kept.pop(next(iter(self._kept)))
+        return self._kept[key]
 
     # --- from hands to state to screen
 

@@ -266,7 +266,7 @@ function render({ model, el }) {
 
   function colourBar(area, width, look) {
     const y = area.top + area.h + 8, vmax = get("vmax"), [low, high] = get("ends"), both = get("signed");
-    const w = Math.min(150, width * 0.42), x = isMap() ? area.left : room;
+    const w = Math.min(150, Math.max(118, width * 0.42)), x = isMap() ? area.left : room;
     for (let i = 0; i < w; i++) {
       const share = (i + 0.5) / w;
       ctx.fillStyle = `rgb(${colour((both ? 2 * share - 1 : share) * vmax, vmax, look.scale, both)})`;

@@ -1,9 +1,11 @@
 """Notebook 15's panel: a picture, a class, a method; its map, its mask, and how well that fits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from kit.errors import KitError, nearest
+from kit.errors import KitError
 from kit.figures import Maps, Strip, Table, interval
 from kit.figures.maps import KEY, masked
 from kit.maps import METHODS, Segmented, seen_mask
@@ -13,6 +15,7 @@ from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Menu, State
 from kit.panels.truth import Picture, scene_pictures
+from kit.world import Scenes
 
 MOST = 12  # pictures, and classes: every one is asked of every other
 
@@ -47,30 +50,24 @@ class Segmenter(DeclaredPanel):
     positional = ("image", "text", "method")
     rows = (("image", "text", "method"), ("map", "mask", "methods"))
 
-    def __init__(
-        self, model: Model, scenes, directions: Directions, asked: list[str] | None = None,
-        overall: Segmented | None = None, state: str | None = None,
-    ):  # fmt: skip
+    def __init__(self, model: Model, scenes: Scenes, directions: Directions, asked: list[str] | None = None,
+                 overall: Segmented | None = None, state: str | None = None):  # fmt: skip
         seen = model.viewed(scenes.images)
         self.pictures = {p.name: p.with_image(i) for p, i in zip(scene_pictures(scenes), seen)}
         self.classes = list(dict.fromkeys(asked or [t for p in self.pictures.values() for t in p.things]))
         for what, count in (("pictures", len(self.pictures)), ("classes", len(self.classes))):
             if not 1 <= count <= MOST:
                 raise KitError(f"{count} {what} cannot be prepared for every method; give 1 to {MOST}.")
-        if unknown := [name for name in self.classes if name not in directions.names]:
-            near = nearest(unknown[0], directions.names)
-            raise KitError(f'the class "{unknown[0]}" has no direction among the {len(directions)}.{near}')
         self.methods = list(METHODS if overall is None else overall.results)
-        if unknown := [name for name in self.methods if name not in METHODS]:
-            raise KitError(f'the panel knows no method "{unknown[0]}"; it has {", ".join(METHODS)}.')
-        self.overall, self.seed = overall, scenes.seed
-        pixels = model.preprocess(scenes.images)
+        self.overall, self.seed, pixels = overall, scenes.seed, model.preprocess(scenes.images)
         self.maps, self.refused = maps_of_classes(model, pixels, directions, self.classes, self.methods)
         self.drawn = [name for name in self.methods if name not in self.refused]
         if not self.drawn:
             raise KitError(next(iter(self.refused.values())))
-        own = [t for t in next(iter(self.pictures.values())).things if t in self.classes]
-        super().__init__(model, state, method=self.drawn[0], text=(own or self.classes)[0])
+        super().__init__(model, state)
+
+    def first(self) -> dict:
+        return {"method": self.drawn[0], **self.also({"image": next(iter(self.pictures))})}
 
     def options(self, name: str) -> list:
         pictures = [(f"{p.name}: {' and '.join(p.things)}", p.name) for p in self.pictures.values()]
@@ -83,42 +80,44 @@ class Segmenter(DeclaredPanel):
         return {"text": own[0], **fields} if own else fields
 
     def truth_of(self, picture: Picture, text: str) -> tuple[list[int], str]:
-        """Numbers of the objects whose mask is the truth, and their name: those asked for, or all there are."""
+        """Which objects' mask is the truth, by number, and their name: those asked for, or all."""
         own = [n for n, thing in enumerate(picture.things) if thing == text]
         return (own, text) if own else (list(range(len(picture.things))), " and ".join(picture.things))
 
-    def show(self, state: State) -> Shown:
-        if state.method in self.refused:
-            raise KitError(self.refused[state.method])
-        picture, which = self.pictures[state.image], self.drawn.index(state.method)
-        objects, whose = self.truth_of(picture, state.text)
+    def show(self, s: State) -> Shown:
+        if s.method in self.refused:
+            raise KitError(self.refused[s.method])
+        picture, n = self.pictures[s.image], self.drawn.index(s.method)
+        objects, whose = self.truth_of(picture, s.text)
         true = seen_mask(self.model, picture.masks[objects].any(0))
-        place = list(self.pictures).index(state.image)
-        maps = [self.maps[state.text, method][place] for method in self.drawn]  # [row, col] each
+        place = list(self.pictures).index(s.image)
+        maps = [self.maps[s.text, method][place] for method in self.drawn]  # [row, col] each
         found, ious = fits(maps, true)
-        fit, best = ious[which], int(np.nan_to_num(ious).argmax())
-        told = f"the {whose}" if state.text in picture.things else f"what is there, the {whose}"
-        caption = f"{state.method}, asked for ‘{state.text}’: {found[which].float().mean():.0%} of the picture, "
-        caption += f"IoU {fit:.2f} with {told}. Best of {len(ious)} methods here: {self.drawn[best]}, {ious[best]:.2f}."
+        best = int(np.nan_to_num(ious).argmax())
+        told = f"the {whose}" if s.text in picture.things else f"what is there, the {whose}"
+        caption = f"{s.method}, asked for ‘{s.text}’: {found[n].float().mean():.0%} of the picture, "
+        caption += f"IoU {ious[n]:.2f} with {told}. Best of {len(ious)} methods here: {self.drawn[best]}, {ious[best]:.2f}."
         if self.refused:
             caption += f" Without {', '.join(self.refused)}: {next(iter(self.refused.values()))}"
-        table = pd.DataFrame({"method": self.drawn, "image": state.image, "class": state.text, "IoU": ious})
+        table = pd.DataFrame({"method": self.drawn, "image": s.image, "class": s.text, "IoU": ious})
         seen, over = table[["method", "IoU"]].rename(columns={"IoU": "IoU here"}), ""
         if self.overall is not None:
             table = table.join(self.overall.table(), on="method")
             ends = [interval(*e, 1.0) for e in zip(table["mIoU_low"], table["mIoU_high"])]
             seen = seen.assign(mIoU=table["mIoU"], **{"95 %": ends}, mAP=table["mAP"])
             over = f"; mIoU and mAP over {len(self.overall.classes):,} images"
-        heat = Maps(
-            maps[which][None], (picture.image,), "in the method's own units", masks=true[None].numpy(),
-            title="The map: red speaks for the class, blue against it",
-        )  # fmt: skip
-        mask = masked(picture.image, found[which].numpy(), true.numpy())
-        mask = Strip((mask,), key=KEY, large=True, title="What it finds: the map, clipped at 0, above its mean")
-        fitted = Table(seen, "IoU here", digits=2, picked=state.method, title=f"How well it fits: the same for every method{over}")
+        heat = Maps([maps[n].numpy()], [picture.image], "in the method's own units", masks=true[None])
+        mask = Strip([masked(picture.image, found[n].numpy(), true.numpy())], key=KEY, large=True)
+        fit = Table(seen, "IoU here", digits=2, picked=s.method)
+        titles = (
+            "The map: red speaks for the class, blue against it",
+            "What it finds: the map, clipped at 0, above its mean",
+            f"How well it fits: the same for every method{over}",
+        )
+        figures = [replace(figure, title=title) for figure, title in zip((heat, mask, fit), titles)]
         return Shown(
-            caption, {"map": heat, "mask": mask, "methods": fitted}, truth=f"truth: {picture.line}",
-            about=state.image, images=state.image, facts={"class": state.text, "method": state.method}, table=table,
+            caption, dict(zip(("map", "mask", "methods"), figures)), truth=f"truth: {picture.line}",
+            about=s.image, images=s.image, facts={"class": s.text, "method": s.method}, table=table,
         )  # fmt: skip
 
     def lines(self) -> str:

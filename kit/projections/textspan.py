@@ -19,6 +19,8 @@ COLLINEAR = 1e-10  # of a text's squared length in the span: what is left of it 
 NO_VARIANCE = 1e-12  # of a part's second moment: a variance that is rounding
 AT_ONCE = 1 << 21  # numbers of projected texts that are held at once, few enough for a cache
 
+SHARE = "share of variance"
+
 
 @dataclass(frozen=True)
 class TextSpan:
@@ -45,15 +47,34 @@ class TextSpan:
         table = self.table[self.table["rank"] <= texts].reset_index(drop=True)
         return replace(self, table=table, directions=self.directions[:, :texts])
 
+    def listed(self, part: str) -> pd.DataFrame:
+        """One part's rows to be read: `rank`, `text` with its copies, `tells` (of tags), `share of variance`."""
+        mine = self.table[self.table["part"] == part]
+        copies = [f" (also: {', '.join(also)})" if also else "" for also in mine["aliases"]]
+        mine = mine.assign(text=mine["text"] + copies).filter(["rank", "text", "property", "share"])
+        return mine.rename(columns={"property": "tells", "share": SHARE})
+
+    def says(self, part: str, bank: str, images: int) -> str:
+        """What the texts of a part explain, in a sentence or two."""
+        mine = self.table[self.table["part"] == part]
+        if mine.empty:
+            return f"{part} varies along none of these texts over {images:,} images."
+        one, share = len(mine) == 1, mine["share"].sum()
+        texts = f"1 text of “{bank}” explains" if one else f"{len(mine)} texts of “{bank}” explain"
+        first = f"{'The' if one else 'Its first'} text is ‘{mine['text'].iloc[0]}’."
+        return f"{texts} {share:.0%} of what {part} varies over {images:,} images. {first}"
+
     def summary(self) -> pd.DataFrame:
-        """One row for each part: `share` of its variance that its texts explain, its first `text`, `property`.
+        """For each part the `share` of its variance that its texts explain, its first `text` and `property`.
 
         A part that varies along no text has the share 0 and no text; without tags there is no property.
         """
         shares = self.table.groupby("part")["share"].sum().reindex(self.parts).fillna(0.0)
         first = self.table[self.table["rank"] == 1].set_index("part").reindex(self.parts)
         tagged = first["property"] if "property" in first else pd.Series("", index=shares.index)
-        return pd.DataFrame({"share": shares, "text": first["text"].fillna(""), "property": tagged.fillna("")})
+        return pd.DataFrame(
+            {"share": shares, "text": first["text"].fillna(""), "property": tagged.fillna("")}
+        )
 
     def reconstruct(self, values: Tensor) -> Tensor:
         """The parts with nothing but what their texts span: mean + (value - mean) Q Qᵀ.
