@@ -94,6 +94,7 @@ def execute(path: Path):
 
     os.environ.setdefault("TQDM_DISABLE", "1")  # of the kernel: progress bars are never twice the same
     os.environ["KIT_REPORT"] = ""  # of the kernel: saved notebooks show what is true on every machine
+    os.environ["KIT_STILLS"] = "1"  # of the kernel: figures that live carry a still for pages without scripts
     notebook = nbformat.read(path, as_version=4)
     tidy(notebook)
     place = {"metadata": {"path": str(path.parent)}}

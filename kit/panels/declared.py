@@ -51,7 +51,7 @@ class Shown:
 
 
 class DeclaredPanel(Panel):
-    """Base of panels. A subclass names its fields and rows, and gives `show`, `lines`, and what else it needs.
+    """Base of panels. A subclass names its fields and rows, and gives `show` and `lines`.
 
     Attributes of a subclass:
         fields of `kit.panels.fields`: in the order in which a state string has them.
@@ -360,9 +360,8 @@ class DeclaredPanel(Panel):
                 if options and list(control.options) != options:
                     control.options = options
                 control.value = getattr(self.selection, name)
-            for name, each in self.fields.items():
-                if isinstance(each, Pick) and each.figure in self.views:
-                    self.views[each.figure].sync()
+            for view in self.views.values():
+                view.sync()
             self.line.value = self.string
 
     def _moved(self, name: str, change) -> None:

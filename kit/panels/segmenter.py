@@ -96,7 +96,8 @@ class Segmenter(DeclaredPanel):
         best = int(np.nan_to_num(ious).argmax())
         told = f"the {whose}" if s.text in picture.things else f"what is there, the {whose}"
         caption = f"{s.method}, asked for ‘{s.text}’: {found[n].float().mean():.0%} of the picture, "
-        caption += f"IoU {ious[n]:.2f} with {told}. Best of {len(ious)} methods here: {self.drawn[best]}, {ious[best]:.2f}."
+        caption += f"IoU {ious[n]:.2f} with {told}. "
+        caption += f"Best of {len(ious)} methods here: {self.drawn[best]}, {ious[best]:.2f}."
         if self.refused:
             caption += f" Without {', '.join(self.refused)}: {next(iter(self.refused.values()))}"
         table = pd.DataFrame({"method": self.drawn, "image": s.image, "class": s.text, "IoU": ious})

@@ -15,6 +15,12 @@ function render({ model, el }) {
       node.replaceChildren(text.slice(0, from), bold, text.slice(from + bold.textContent.length));
     }
   };
+  // One sentence, in place of clicks that do nothing: no widget hears of its kernel's end but in the browser.
+  if (model.get("look") === "say")
+    model.on("comm_live_update", () => {
+      node.hidden = false;
+      node.textContent = "The kernel of this panel has ended: run its cell again.";
+    });
   model.on("change:text", draw);
   model.on("change:strong", draw);
   draw();

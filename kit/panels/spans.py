@@ -52,8 +52,10 @@ class Spans(DeclaredPanel):
     positional = ("bank", "texts", "score", "images", "part", "own")
     rows = (("bank", "texts", "images", "score"), "own", ("heads", "listed"), "ends")
 
-    def __init__(self, model: Model | str = "stickers-l8", images: Images | None = None,
-                 store: Store | None = None, banks: list[Bank] | None = None, state: str | None = None):  # fmt: skip
+    def __init__(
+        self, model: Model | str = "stickers-l8", images: Images | None = None, store: Store | None = None,
+        banks: list[Bank] | None = None, state: str | None = None,
+    ):  # fmt: skip
         model, self.pictures, self.store, self.seed = stored(model, images, store, "L*.H*", SEED)
         if banks is None:
             grammar = Bank.stickers(model)

@@ -1,6 +1,7 @@
 """How a figure is seen in a panel: a thin view for each kind, built once and only assigned to."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import ipywidgets as w
 
@@ -95,7 +96,9 @@ class ChartView(View):
         self.widget.on_picked(lambda name: self._told([name]))
 
     def _show(self, figure: Bars | Curves | Scatter) -> None:
-        self.widget.show(figure.plotly().to_json(), figure.alt)
+        drawn = replace(figure, title="").plotly()  # the heading stands above
+        drawn.layout.font.color = None  # the page's own ink
+        self.widget.show(drawn.to_json(), figure.alt)
 
 
 class PageView(View):

@@ -48,7 +48,7 @@ class TextSpan:
         return replace(self, table=table, directions=self.directions[:, :texts])
 
     def listed(self, part: str) -> pd.DataFrame:
-        """One part's rows to be read: `rank`, `text` with its copies, `tells` (of tags), `share of variance`."""
+        """One part's rows to be read: `rank`, `text` with its copies, `tells`, `share of variance`."""
         mine = self.table[self.table["part"] == part]
         copies = [f" (also: {', '.join(also)})" if also else "" for also in mine["aliases"]]
         mine = mine.assign(text=mine["text"] + copies).filter(["rank", "text", "property", "share"])
