@@ -80,6 +80,8 @@ class Chart(Figure):
         for s in self.series:
             held = {"series": s.name, across: s.names, up: s.values, "low": s.low, "high": s.high}
             parts.append(pd.DataFrame(held))
+        if not parts:
+            return pd.DataFrame(columns=["series", across, up, "low", "high"])
         return pd.concat(parts, ignore_index=True)
 
     def _seen(self) -> str:
@@ -161,8 +163,10 @@ class Chart(Figure):
                     "marker": {"symbol": looks.SYMBOLS[k], "size": 8},
                 }
             trace["marker"] |= {"color": looks.SERIES[k], "line": {"color": "gray", "width": self._rings(s)}}
-            if np.isfinite(s.low).any():
-                ends = {"array": s.high - s.values, "arrayminus": s.values - s.low}
+            known = np.isfinite(s.low) & np.isfinite(s.high)
+            if known.any():
+                above, below = s.high - s.values, s.values - s.low
+                ends = {"array": np.where(known, above, np.nan), "arrayminus": np.where(known, below, np.nan)}
                 bar = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 4} | ends
                 trace["error_x" if across else "error_y"] = bar
             traces.append(trace)
@@ -249,7 +253,7 @@ class Bars(Chart):
         ]
 
     def _room(self) -> tuple[float, float, float]:
-        return 1.75, 5.0, len(self.labels) * (THICK * len(self.kinds) + 0.13)
+        return 1.75, 5.0, max(1, len(self.labels)) * (THICK * len(self.kinds) + 0.13)
 
     def _draw_bars(self, axes, look: dict, k: int, s: Series) -> None:
         thick = THICK / (THICK * len(self.kinds) + 0.13)
@@ -269,7 +273,7 @@ class Bars(Chart):
 
     def _finish(self, axes, look: dict) -> None:
         axes.axvline(0, color=look["ink"], linewidth=1)
-        axes.set_ylim(len(self.labels) - 0.5, -0.5)
+        axes.set_ylim(max(1, len(self.labels)) - 0.5, -0.5)
         axes.set_yticks(range(len(self.labels)), [label.replace("$", r"\$") for label in self.labels])
         for label, text in zip(self.labels, axes.get_yticklabels()):
             text.set(color=look["ink"], weight="bold" if label == self.picked else "normal")
@@ -344,7 +348,8 @@ class Curves(Chart):
 
     def plotly(self):
         made = super().plotly()
-        return made.update_yaxes(type="log") if self.log else made
+        ends = {"range": np.log10(self.limits)} if self.limits else {}  # plotly's are powers of ten
+        return made.update_yaxes(type="log", **ends) if self.log else made
 
 
 @dataclass(frozen=True, eq=False)
@@ -405,7 +410,7 @@ class Scatter(Chart):
         return made
 
     def rows(self) -> pd.DataFrame:
-        places = np.concatenate([s.places for s in self.series])
+        places = np.concatenate([[], *(s.places for s in self.series)])
         table = super().rows().rename(columns={self.across: "name"})
         return table.assign(**{self.across: places})
 

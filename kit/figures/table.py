@@ -65,7 +65,7 @@ class Table(Figure):
                 columns.append([t.replace("– %", "–") for t in told])
             else:
                 columns.append(
-                    ["" if pd.isna(v) else f"{v:,}" if isinstance(v, int) else str(v) for v in column]
+                    ["" if pd.isna(v) else number(v, digits=0) if type(v) is int else str(v) for v in column]
                 )
         return [list(row) for row in zip(*columns)]
 
