@@ -64,6 +64,7 @@ class Chart(Figure):
             for name in names:
                 if (held := getattr(self, name)) is not None:
                     object.__setattr__(self, name, array(held, [count] + [None] * (np.ndim(held) - 1), name))
+        object.__setattr__(self, "levels", {n: np.asarray(v, float).tolist() for n, v in self.levels.items()})
         known = {name for s in self.series for name in s.names}
         if self.picked and self.picked not in known:
             raise KitError(f'no "{self.picked}" in this figure; there are {", ".join(sorted(known))}.')

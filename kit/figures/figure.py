@@ -239,7 +239,7 @@ def _feed(hashed, value) -> None:
     elif isinstance(value, Image.Image):
         hashed.update(f"{value.mode}{value.size}".encode() + value.tobytes())
     elif isinstance(value, pd.DataFrame):
-        hashed.update(value.to_csv().encode())
+        hashed.update(f"{value.dtypes.tolist()}{value.to_csv()}".encode())
     elif isinstance(value, dict):
         _feed(hashed, [x for pair in value.items() for x in pair])
     elif isinstance(value, (list, tuple)):
@@ -247,5 +247,5 @@ def _feed(hashed, value) -> None:
         for each in value:
             _feed(hashed, each)
     else:
-        hashed.update(repr(value).encode())
+        hashed.update(repr(value.item() if isinstance(value, np.generic) else value).encode())
     hashed.update(b";")

@@ -50,6 +50,7 @@ class Grid(Figure):
 
     def __post_init__(self):
         put = object.__setattr__
+        put(self, "index", self.index.copy())
         put(self, "values", array(self.values, [len(self.index)], f"the numbers of a grid ({self.unit})"))
         put(self, "limit", float(self.limit or largest(self.values) or 1.0))
         for name in ("words", "marks", "picked", "off"):

@@ -81,7 +81,7 @@ def array(values, shape: Sequence[int | None], what: str) -> np.ndarray:
     Raises:
         KitError: another shape.
     """
-    held = values.detach().cpu().numpy() if hasattr(values, "detach") else values
+    held = values.detach().cpu().double().numpy() if hasattr(values, "detach") else values
     made = np.array(held, dtype=np.float64)  # a copy: a figure does not change when its source does
     if made.ndim != len(shape) or any(s is not None and s != n for s, n in zip(shape, made.shape)):
         wanted = ", ".join("any" if s is None else str(s) for s in shape)
