@@ -98,7 +98,7 @@ class Chart(Figure):
 
     def _draw(self, sheet, look: dict) -> None:
         left, wide, high = self._room()
-        axes, across = sheet.axes(left, TOP, wide, high), self.kind == "bars"
+        axes, across = sheet.axes(left, self._top, wide, high), self.kind == "bars"
         names = [name.replace("$", r"\$") for name in self._axes()]
         axes.set_xlabel(names[across], color=look["faint"], size=9)
         axes.set_ylabel("" if across else names[1], color=look["faint"], size=9)
@@ -131,9 +131,15 @@ class Chart(Figure):
         """Inches left of the axes, their width and their height."""
         return LEFT, 6.2, 2.7
 
+    @property
+    def _top(self) -> float:
+        """Inches above the axes: title and legend."""
+        named = sum(bool(s.name) for s in self.series) + len(self.levels)
+        return TOP + 0.19 * max(0, -(-named // int(self._room()[1] / 1.15)) - 1)
+
     def _size(self) -> tuple[float, float]:
         left, wide, high = self._room()
-        return left + wide + 0.7, TOP + high + BELOW
+        return left + wide + 0.7, self._top + high + BELOW
 
     def _finish(self, axes, look: dict) -> None:
         """Names of places, and what is picked."""
@@ -176,7 +182,7 @@ class Chart(Figure):
             down = {"autorange": "reversed", "showgrid": False, "type": "category"}
             axes = [axes[1], down]
         axes[not across] |= {"range": self.limits} if self.limits else {}
-        layout = {"xaxis": axes[0], "yaxis": axes[1], "height": round(100 * (TOP + self._room()[2] + BELOW))}
+        layout = {"xaxis": axes[0], "yaxis": axes[1], "height": round(100 * (self._top + self._room()[2] + BELOW))}
         layout |= {"shapes": self._lines("x" if across else "y"), "showlegend": len(traces) > 1}
         return plotly_figure(traces, self.title, layout)
 
