@@ -213,13 +213,13 @@ def written(still: Still, suffix: str) -> bytes:
     import matplotlib as mpl
 
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    for fine in (2, 1.5, 1):  # pictures for a cell stay small
+    for fine, colours in ((2, 256), (1.5, 256), (1, 256), (1, 64), (1, 16)):  # a cell stays small
         held, small = io.BytesIO(), io.BytesIO()
         with mpl.rc_context(SETTINGS):
             still.savefig(held, format=suffix[1:], dpi=fine * DPI, metadata=dates.get(suffix))
         if suffix != ".png":
             return held.getvalue()
-        image = Image.open(held).convert("RGBA").quantize(256, Image.Quantize.FASTOCTREE)
+        image = Image.open(held).convert("RGBA").quantize(colours, Image.Quantize.FASTOCTREE)
         image.save(small, "PNG", optimize=True)
         if small.tell() <= LARGEST:
             break
