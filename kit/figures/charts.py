@@ -8,7 +8,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.figures import look as looks
-from kit.figures.figure import Figure, plotly_figure
+from kit.figures.figure import Figure, marked, plain, plotly_figure
 from kit.figures.numbers import array, interval, largest, number
 
 LEFT, TOP, BELOW, THICK = 0.7, 0.62, 0.5, 0.15  # inches
@@ -99,7 +99,7 @@ class Chart(Figure):
     def _draw(self, sheet, look: dict) -> None:
         left, wide, high = self._room()
         axes, across = sheet.axes(left, self._top, wide, high), self.kind == "bars"
-        names = [name.replace("$", r"\$") for name in self._axes()]
+        names = [plain(name) for name in self._axes()]
         axes.set_xlabel(names[across], color=look["faint"], size=9)
         axes.set_ylabel("" if across else names[1], color=look["faint"], size=9)
         axes.tick_params(colors=look["faint"], labelsize=8.5)
@@ -113,7 +113,7 @@ class Chart(Figure):
                 step = (n - 0.5, n + 0.5) if np.size(value) > 1 else (0, 1)
                 line = axes.plot if np.size(value) > 1 else axes.axvline if across else axes.axhline
                 where = ([at, at], step) if np.size(value) > 1 else (at,)
-                line(*where, gid=f"level-{j}-{n}", label=name if not n else None, **style)
+                line(*where, gid=f"level-{j}-{n}", label=plain(name) if not n else None, **style)
         self._finish(axes, look)
         if across:
             axes.margins(x=0.14)
@@ -155,10 +155,12 @@ class Chart(Figure):
         traces, across = [], self.kind == "bars"
         for k, s in enumerate(self.series):
             k, place = k % 8, s.names if across or self._worded() else s.places
+            told = [f"{marked(name)}<br>{self.told(s, i)}" for i, name in enumerate(s.names)]
             trace = {
-                "x": s.values if across else place, "y": place if across else s.values, "name": s.name,
-                "customdata": s.names, "hovertext": [self.told(s, i) for i in range(len(s.names))],
-                "hovertemplate": "%{customdata}<br>%{hovertext}", "type": "bar" if across else "scatter",
+                "x": s.values if across else place, "y": place if across else s.values,
+                "name": marked(s.name),
+                "customdata": s.names, "hovertext": told,
+                "hovertemplate": "%{hovertext}", "type": "bar" if across else "scatter",
             }  # fmt: skip
             if across:
                 trace |= {"orientation": "h", "marker": {"pattern": {"shape": looks.PATTERNS[k]}}}
@@ -177,9 +179,10 @@ class Chart(Figure):
                 bar = {"type": "data", "symmetric": False, "thickness": 1.2, "width": 4} | ends
                 trace["error_x" if across else "error_y"] = bar
             traces.append(trace)
-        axes = [{"title": {"text": name.replace("<", "&lt;")}} for name in self._axes()]
+        axes = [{"title": {"text": marked(name)}} for name in self._axes()]
         if across:
             down = {"autorange": "reversed", "showgrid": False, "type": "category"}
+            down |= {"tickvals": self.labels, "ticktext": [marked(label) for label in self.labels]}
             axes = [axes[1], down]
         axes[not across] |= {"range": self.limits} if self.limits else {}
         layout = {"xaxis": axes[0], "yaxis": axes[1], "height": round(100 * (self._top + self._room()[2] + BELOW))}
@@ -195,7 +198,7 @@ class Chart(Figure):
                 ends = (n - 0.5, n + 0.5) if many else (0, 1)
                 line = {f"{axis}0": at, f"{axis}1": at, f"{other}0": ends[0], f"{other}1": ends[1]}
                 line |= {} if many else {f"{other}ref": "paper"}
-                line |= {"label": {"text": name, "textposition": "end"}} if not n else {}
+                line |= {"label": {"text": marked(name), "textposition": "end"}} if not n else {}
                 lines.append({"type": "line", "line": {"dash": "dot", "width": 1.5, "color": "gray"}} | line)
         return lines
 
@@ -266,7 +269,7 @@ class Bars(Chart):
         thick = THICK / (THICK * len(self.kinds) + 0.13)
         s = replace(s, places=s.places + thick * (k - (len(self.kinds) - 1) / 2))
         style = {"color": looks.SERIES[k % 8], "hatch": looks.HATCHES[k % 8], "edgecolor": look["ink"]}
-        drawn = axes.barh(s.places, s.values, thick * 0.86, linewidth=0, label=s.name or None, **style)
+        drawn = axes.barh(s.places, s.values, thick * 0.86, linewidth=0, label=plain(s.name) or None, **style)
         self._draw_whiskers(axes, k, s, look["ink"])
         for i, bar in enumerate(drawn):
             bar.set_gid(f"bar-{k}-{i}")
@@ -281,7 +284,7 @@ class Bars(Chart):
     def _finish(self, axes, look: dict) -> None:
         axes.axvline(0, color=look["ink"], linewidth=1)
         axes.set_ylim(max(1, len(self.labels)) - 0.5, -0.5)
-        axes.set_yticks(range(len(self.labels)), [label.replace("$", r"\$") for label in self.labels])
+        axes.set_yticks(range(len(self.labels)), map(plain, self.labels))
         for label, text in zip(self.labels, axes.get_yticklabels()):
             text.set(color=look["ink"], weight="bold" if label == self.picked else "normal")
 
@@ -340,12 +343,12 @@ class Curves(Chart):
     def _draw_lines(self, axes, look: dict, k: int, s: Series) -> None:
         colour, few = looks.SERIES[k % 8], len(s.places) < FEW
         style = {"linestyle": looks.STYLES[k % 8], "marker": looks.MARKS[k % 8] if few else "", "ms": 4}
-        axes.plot(s.places, s.values, color=colour, label=s.name, gid=f"curve-{k}", **style)
+        axes.plot(s.places, s.values, color=colour, label=plain(s.name), gid=f"curve-{k}", **style)
         self._draw_whiskers(axes, k, s, colour)
 
     def _finish(self, axes, look: dict) -> None:
         if self._worded():
-            axes.set_xticks(range(len(self.x)), self.x)
+            axes.set_xticks(range(len(self.x)), map(plain, self.x))
         if self.log:
             axes.set_yscale("log")
         for s in self.series:
@@ -428,12 +431,12 @@ class Scatter(Chart):
         style = {"color": looks.SERIES[k % 8], "marker": looks.MARKS[k % 8], "linestyle": "", "ms": 5}
         self._draw_whiskers(axes, k, s, style["color"])
         for i, name in enumerate(s.names):
-            label = s.name if s.name and not i else None
+            label = plain(s.name) if s.name and not i else None
             axes.plot(s.places[i], s.values[i], label=label, gid=f"point-{k}-{i}", **style)
             if name == self.picked:
                 axes.plot(s.places[i], s.values[i], "o", ms=11, mfc="none", mec=look["ink"], gid="picked")
                 where = (s.places[i], s.values[i]), (7, 7)
-                axes.annotate(name, *where, textcoords="offset points", color=look["ink"], size=9)
+                axes.annotate(plain(name), *where, textcoords="offset points", color=look["ink"], size=9)
 
     def _finish(self, axes, look: dict) -> None:
         if self.diagonal:

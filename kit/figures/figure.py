@@ -142,8 +142,9 @@ def together(rows: Sequence[Sequence[Figure]], title: str = "", says: str = "", 
     look, gap = PAPER if paper else SCREEN, 0.25
     sizes = [[f._size() for f in row] for row in rows]
     wide = max(sum(w for w, _ in row) + gap * (len(row) - 1) for row in sizes)
-    says = _wrapped(says, wide)
-    top, bottom = (0.36 if title else 0.0), (0.1 + 0.2 * (says.count("\n") + 1) if says else 0.0)
+    title, says = _wrapped(title, wide), _wrapped(says, wide)
+    top = 0.16 + 0.2 * (title.count("\n") + 1) if title else 0.0
+    bottom = 0.1 + 0.2 * (says.count("\n") + 1) if says else 0.0
     high = sum(max(h for _, h in row) for row in sizes) + top + bottom
     with mpl.rc_context(SETTINGS):
         sheet = Still(figsize=(wide, high), facecolor=look["ground"])
@@ -184,7 +185,17 @@ class _Part:
         """Words at a place of the part."""
         whole = self.sheet.get_size_inches()
         at = self.corner[0] + x / whole[0], self.corner[1] + (self.size[1] - y) / whole[1]
-        self.sheet.text(*at, words.replace("$", r"\$"), **options)
+        self.sheet.text(*at, plain(words), **options)
+
+
+def plain(words: object) -> str:
+    """Words in which matplotlib reads no formula."""
+    return str(words).replace("$", r"\$")
+
+
+def marked(words: object) -> str:
+    """Words in which plotly reads no markup."""
+    return html.escape(str(words), quote=False)
 
 
 def plotly_figure(traces: list[dict], title: str, layout: dict):
@@ -195,7 +206,7 @@ def plotly_figure(traces: list[dict], title: str, layout: dict):
     axis = {"gridcolor": "rgba(128,128,128,.3)", "zerolinecolor": "rgba(128,128,128,.8)", "automargin": True}
     base = {
         "template": "none",
-        "title": {"text": html.escape(title, quote=False), "font": {"size": 14}, "x": 0, "xref": "paper"},
+        "title": {"text": marked(title), "font": {"size": 14}, "x": 0, "xref": "paper"},
         "font": {"color": SCREEN["ink"], "size": 12},
         "paper_bgcolor": clear,
         "plot_bgcolor": clear,
@@ -229,7 +240,7 @@ def written(still: Still, suffix: str) -> bytes:
 def _wrapped(text: str, wide: float) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(text.replace("$", r"\$"), max(20, int(wide * 13.5))))
+    return "\n".join(textwrap.wrap(plain(text), max(20, int(wide * 13.5))))
 
 
 def _feed(hashed, value) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.figures import look as looks
-from kit.figures.figure import Figure, plotly_figure
+from kit.figures.figure import Figure, marked, plain, plotly_figure
 from kit.figures.numbers import array, largest, number
 from kit.parts.layout import GridLayout, grid_layout
 
@@ -155,21 +155,15 @@ class Grid(Figure):
     def plotly(self):
         """The grid as a plotly figure: hover names a part and its number, a click gives the name."""
         places = self.layout
-        shape = places.rows, places.cols
-        z, names = (
-            places.spread(self.values).reshape(shape),
-            np.array(places.labels, dtype=object).reshape(shape),
-        )
-        said = [
-            f"<b>{label}</b> {self._hover(p)}" if label else ""
-            for label, p in zip(places.labels, places.parts)
-        ]
+        shape, pairs = (places.rows, places.cols), zip(places.labels, places.parts)
+        z, names = (np.reshape(a, shape) for a in (places.spread(self.values), np.array(places.labels, object)))
+        said = [f"<b>{marked(label)}</b> {self._hover(p)}" if label else "" for label, p in pairs]
         told = np.array(said, dtype=object).reshape(shape)
         trace = {
             "type": "heatmap", "z": z, "zmin": -self.limit if self.signed else 0, "zmax": self.limit,
             "colorscale": looks.plotly_scale(self.signed), "customdata": names, "text": told,
             "hovertemplate": "%{text}<extra></extra>", "xgap": 2, "ygap": 2,
-            "colorbar": {"title": {"text": self.unit, "side": "right"}, "thickness": 10},
+            "colorbar": {"title": {"text": marked(self.unit), "side": "right"}, "thickness": 10},
         }  # fmt: skip
         across = {"tickvals": list(range(len(places.col_names))), "ticktext": places.col_names, "side": "top"}
         down = {"tickvals": list(range(places.rows)), "ticktext": places.row_names, "autorange": "reversed"}
@@ -179,11 +173,11 @@ class Grid(Figure):
 
     def _hover(self, part: int) -> str:
         said = [self.told(part), *(held[part] for held in (self.words, self.marks) if held)]
-        return " ".join(s for s in said if s).replace("<", "&lt;")
+        return marked(" ".join(filter(None, said)))
 
 
 def _cut(line: str, most: int) -> str:
-    return (line if len(line) <= most else line[: most - 1] + "…").replace("$", r"\$")
+    return plain(line if len(line) <= most else line[: most - 1] + "…")
 
 
 def colour_bar(sheet, look: dict, at: tuple[float, float], limit: float, unit: str, signed: bool) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.figures import look as looks
-from kit.figures.figure import Figure
+from kit.figures.figure import Figure, plain
 from kit.figures.numbers import number
 
 TOP, STEP = 0.36, 0.23  # inches
@@ -124,7 +124,7 @@ class Table(Figure):
         )
         x = 0.08
         for c, (name, w) in enumerate(zip(self.frame.columns, self._wide)):
-            axes.text(x, STEP / 2, str(name), size=8.5, color=look["faint"], va="center")
+            axes.text(x, STEP / 2, plain(name), size=8.5, color=look["faint"], va="center")
             for n, row in enumerate(cells):
                 y = STEP * (n + 1.5)
                 told = row[c] if len(row[c]) <= 48 else row[c][:47] + "…"
@@ -135,7 +135,7 @@ class Table(Figure):
                     box = Rectangle((x, y - 0.06), 0.7 * share, 0.12, color=looks.ACCENT, gid=f"bar-{n}")
                     axes.add_patch(box)
                     left = x + 0.7 * share + 0.06
-                words = told.replace("$", r"\$")
+                words = plain(told)
                 axes.text(
                     left,
                     y,
