@@ -168,11 +168,23 @@ class Grid(Figure):
         across = {"tickvals": list(range(len(places.col_names))), "ticktext": places.col_names, "side": "top"}
         down = {"tickvals": list(range(places.rows)), "ticktext": places.row_names, "autorange": "reversed"}
         plain = {"showgrid": False, "zeroline": False}
-        size = {"height": 90 + 34 * places.rows}
+        size = {"height": 90 + 34 * places.rows, "shapes": self._frames(names)}
         return plotly_figure([trace], self.title, {"xaxis": across | plain, "yaxis": down | plain, **size})
 
+    def _frames(self, names: np.ndarray) -> list[dict]:
+        """Frames for plotly: around what is picked, and dotted around what is off."""
+        lines = {"picked": {"color": looks.ACCENT}, "off": {"color": "gray", "dash": "dot"}}
+        frames = []
+        for kind, line in lines.items():
+            for (row, col), name in np.ndenumerate(names):
+                if name in getattr(self, kind):
+                    box = {"x0": col - 0.5, "x1": col + 0.5, "y0": row - 0.5, "y1": row + 0.5}
+                    frames.append({"type": "rect", "name": f"{kind}-{name}", "line": line | {"width": 3}} | box)
+        return frames
+
     def _hover(self, part: int) -> str:
-        said = [self.told(part), *(held[part] for held in (self.words, self.marks) if held)]
+        off = "switched off" if self.index["name"].iloc[part] in self.off else ""
+        said = [self.told(part), *(held[part] for held in (self.words, self.marks) if held), off]
         return marked(" ".join(filter(None, said)))
 
 
