@@ -180,10 +180,12 @@ class Chart(Figure):
                 trace["error_x" if across else "error_y"] = bar
             traces.append(trace)
         axes = [{"title": {"text": marked(name)}} for name in self._axes()]
+        names = self.series[0].names if self.series else ()
+        words = {"type": "category", "tickvals": names, "ticktext": [marked(name) for name in names]}
         if across:
-            down = {"autorange": "reversed", "showgrid": False, "type": "category"}
-            down |= {"tickvals": self.labels, "ticktext": [marked(label) for label in self.labels]}
-            axes = [axes[1], down]
+            axes = [axes[1], words | {"autorange": "reversed", "showgrid": False}]
+        elif self._worded():
+            axes[0] |= words
         axes[not across] |= {"range": self.limits} if self.limits else {}
         layout = {"xaxis": axes[0], "yaxis": axes[1], "height": round(100 * (self._top + self._room()[2] + BELOW))}
         layout |= {"shapes": self._lines("x" if across else "y"), "showlegend": len(traces) > 1}
@@ -444,7 +446,7 @@ class Scatter(Chart):
 
     def _lines(self, axis: str) -> list[dict]:
         lines = super()._lines(axis)
-        if self.diagonal:
+        if self.diagonal and len(self.names):
             ends = float(min(self.x.min(), self.y.min())), float(max(self.x.max(), self.y.max()))
             line = {"x0": ends[0], "y0": ends[0], "x1": ends[1], "y1": ends[1], "layer": "below"}
             lines.append({"type": "line", "line": {"dash": "dot", "width": 1, "color": "gray"}} | line)

@@ -142,7 +142,7 @@ def together(rows: Sequence[Sequence[Figure]], title: str = "", says: str = "", 
     look, gap = PAPER if paper else SCREEN, 0.25
     sizes = [[f._size() for f in row] for row in rows]
     wide = max(sum(w for w, _ in row) + gap * (len(row) - 1) for row in sizes)
-    title, says = _wrapped(title, wide), _wrapped(says, wide)
+    title, says = _wrapped(title, wide, 11), _wrapped(says, wide, 10)
     top = 0.16 + 0.2 * (title.count("\n") + 1) if title else 0.0
     bottom = 0.1 + 0.2 * (says.count("\n") + 1) if says else 0.0
     high = sum(max(h for _, h in row) for row in sizes) + top + bottom
@@ -224,23 +224,27 @@ def written(still: Still, suffix: str) -> bytes:
     import matplotlib as mpl
 
     dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    for fine, colours in ((2, 256), (1.5, 256), (1, 256), (1, 64), (1, 16)):  # a cell stays small
-        held, small = io.BytesIO(), io.BytesIO()
+    for fine in (2, 1.5, 1):  # pictures for a cell stay small
+        held = io.BytesIO()
         with mpl.rc_context(SETTINGS):
             still.savefig(held, format=suffix[1:], dpi=fine * DPI, metadata=dates.get(suffix))
         if suffix != ".png":
             return held.getvalue()
-        image = Image.open(held).convert("RGBA").quantize(colours, Image.Quantize.FASTOCTREE)
-        image.save(small, "PNG", optimize=True)
-        if small.tell() <= LARGEST:
-            break
+        image, way = Image.open(held).convert("RGBA"), Image.Quantize.FASTOCTREE
+        if image.getextrema()[3][0] == 255:  # it keeps white white, and knows no transparency
+            image, way = image.convert("RGB"), Image.Quantize.MEDIANCUT
+        for colours in (256,) if fine > 1 else (256, 64, 16):
+            small = io.BytesIO()
+            image.quantize(colours, way).save(small, "PNG", optimize=True)
+            if small.tell() <= LARGEST:
+                return small.getvalue()
     return small.getvalue()
 
 
-def _wrapped(text: str, wide: float) -> str:
+def _wrapped(text: str, wide: float, size: float) -> str:
     import textwrap
 
-    return "\n".join(textwrap.wrap(plain(text), max(20, int(wide * 13.5))))
+    return "\n".join(textwrap.wrap(plain(text), max(20, int(wide * 130 / size))))
 
 
 def _feed(hashed, value) -> None:

@@ -173,13 +173,13 @@ class Grid(Figure):
 
     def _frames(self, names: np.ndarray) -> list[dict]:
         """Frames for plotly: around what is picked, and dotted around what is off."""
-        lines = {"picked": {"color": looks.ACCENT}, "off": {"color": "gray", "dash": "dot"}}
+        lines = {"picked": {"color": looks.ACCENT, "width": 3}, "off": {"color": "gray", "dash": "dot"}}
         frames = []
         for kind, line in lines.items():
             for (row, col), name in np.ndenumerate(names):
                 if name in getattr(self, kind):
                     box = {"x0": col - 0.5, "x1": col + 0.5, "y0": row - 0.5, "y1": row + 0.5}
-                    frames.append({"type": "rect", "name": f"{kind}-{name}", "line": line | {"width": 3}} | box)
+                    frames.append({"type": "rect", "name": f"{kind}-{name}", "line": line} | box)
         return frames
 
     def _hover(self, part: int) -> str:

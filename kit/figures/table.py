@@ -44,6 +44,7 @@ class Table(Figure):
 
     def __post_init__(self):
         object.__setattr__(self, "frame", self.frame.reset_index(drop=True).copy())
+        object.__setattr__(self, "percent", tuple(self.percent))
         for name in (self.bar, self.chip, *self.percent):
             if name and name not in self.frame.columns:
                 raise KitError(f'no column "{name}"; there are {", ".join(map(str, self.frame.columns))}.')
