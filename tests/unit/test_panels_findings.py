@@ -9,10 +9,10 @@ from kit.errors import KitError
 from kit.panels import findings
 from kit.panels.drawing import colours, panel_png
 from kit.panels.findings import find
-from kit.parts.layout import grid_layout
 from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import scene_pictures, truth_line
 from kit.panels.words import holding_tokens, signed
+from kit.parts.layout import grid_layout
 from kit.parts.part_scores import part_scores
 from kit.projections import prompt_directions
 from tests.unit.panel_doubles import GRID, Model, Run, Scenes, index, means

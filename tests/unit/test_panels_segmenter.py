@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
+from kit.panels.segment_drawing import MISSED, RIGHT, WRONG, mask_image
 from PIL import Image
 
 import kit
@@ -13,7 +14,6 @@ from kit.maps.classes import maps_of_classes
 from kit.measures import Segmentation
 from kit.models.directions import Directions
 from kit.panels import Segmenter
-from kit.panels.segment_drawing import MISSED, RIGHT, WRONG, mask_image
 
 SOME = ["token heatmap", "rollout", "GradCAM"]
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from kit.panels.head_words import EVERY, OWN, HeadWords, SpanState, subsets
 
 import kit
 from kit.errors import KitError
 from kit.panels import Spans
-from kit.panels.head_words import EVERY, OWN, HeadWords, SpanState, subsets
 from kit.projections import Bank
 
 COUNT = 120
