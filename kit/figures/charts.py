@@ -187,7 +187,11 @@ class Chart(Figure):
         elif self._worded():
             axes[0] |= words
         axes[not across] |= {"range": self.limits} if self.limits else {}
-        layout = {"xaxis": axes[0], "yaxis": axes[1], "height": round(100 * (self._top + self._room()[2] + BELOW))}
+        layout = {
+            "xaxis": axes[0],
+            "yaxis": axes[1],
+            "height": round(100 * (self._top + self._room()[2] + BELOW)),
+        }
         layout |= {"shapes": self._lines("x" if across else "y"), "showlegend": len(traces) > 1}
         return plotly_figure(traces, self.title, layout)
 

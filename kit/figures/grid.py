@@ -156,7 +156,9 @@ class Grid(Figure):
         """The grid as a plotly figure: hover names a part and its number, a click gives the name."""
         places = self.layout
         shape, pairs = (places.rows, places.cols), zip(places.labels, places.parts)
-        z, names = (np.reshape(a, shape) for a in (places.spread(self.values), np.array(places.labels, object)))
+        z, names = (
+            np.reshape(a, shape) for a in (places.spread(self.values), np.array(places.labels, object))
+        )
         said = [f"<b>{marked(label)}</b> {self._hover(p)}" if label else "" for label, p in pairs]
         told = np.array(said, dtype=object).reshape(shape)
         trace = {

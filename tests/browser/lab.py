@@ -197,7 +197,7 @@ def click_cell(page, canvas, number: int, modifiers: tuple = ()) -> None:
 
 def pixel(canvas, number: int) -> list[int]:
     """Red, green, blue in a corner of a cell, where no number stands."""
-    left, top, width, height = boxes(canvas)[number]
+    left, top, *_ = boxes(canvas)[number]
     return canvas.evaluate(
         """(c, [x, y]) => {
           const ratio = c.width / c.getBoundingClientRect().width;

@@ -419,7 +419,7 @@ def test_rows_of_a_table_keep_their_order(drawn):
     assert bold == ["red", "50 %", "colour"]
     page = figure.html()
     assert page.index("a cat") < page.index(">red<") and page.count("aria-current") == 1
-    assert page.index("aria-current") > page.index("a cat") and 'style="width:15px"' in page
+    assert page.index("aria-current") > page.index("a cat") and 'style="width:11px"' in page
     assert f'style="background:{look.PROPERTIES["colour"]}"></i>colour' in page
 
 
