@@ -110,7 +110,7 @@ class Maps(Figure):
             if name:
                 sheet.text(left, 0.36, name, size=8.5, color=look["faint"], va="top")
         if np.isfinite(self.values).any():
-            colour_bar(sheet, look, (0.2, top + self._tall + 0.1), self.limit, self.unit, self.signed)
+            colour_bar(sheet, look, (0.32, top + self._tall + 0.1), self.limit, self.unit, self.signed)
 
 
 def picture(pixels) -> Image.Image:

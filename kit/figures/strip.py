@@ -100,20 +100,28 @@ class Strip(Figure):
         return max(2.6, 0.1 + len(self.pictures) * (self._tile + 0.08)), self._top + self._tile + below + 0.1
 
     def _draw(self, sheet, look: dict) -> None:
-        top = self._top + 0.24 * bool(self.heads)
+        top, step = self._top + 0.24 * bool(self.heads), self._tile + 0.08
+        starts = [*(k for k, (new, _, _) in enumerate(self._titled()) if new), len(self.pictures)]
         for k, (image, (new, head, label)) in enumerate(zip(self.pictures, self._titled())):
-            left = 0.08 + k * (self._tile + 0.08)
+            left = 0.08 + k * step
             axes = sheet.axes(left, top, self._tile, self._tile, xticks=[], yticks=[])
             axes.imshow(image, gid=f"picture-{k}")
             if self.framed and self.framed[k]:
                 axes.spines[:].set(visible=True, color="#D55E00", linewidth=2.5)
             if new:
-                sheet.text(left, self._top + 0.02, head, size=8.5, color=look["faint"], va="top")
-            sheet.text(left, top + self._tile + 0.04, label[:22], size=8, color=look["ink"], va="top")
+                run = starts[starts.index(k) + 1] - k  # pictures that it stands above
+                sheet.text(left, self._top + 0.02, _cut(head, run * step), size=8.5, color=look["faint"], va="top")
+            sheet.text(left, top + self._tile + 0.04, _cut(label, step), size=8, color=look["ink"], va="top")
         for n, (_, colour, words) in enumerate(self.key):
             y = top + self._tile + 0.08 + 0.22 * bool(self.labels) + 0.2 * n
             sheet.text(0.08, y, "■", size=9, color=colour, va="top")
             sheet.text(0.24, y, words, size=8.5, color=look["faint"], va="top")
+
+
+def _cut(words: str, wide: float) -> str:
+    """What fits into so many inches."""
+    most = int(13 * wide)
+    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def data_url(image: Image.Image) -> str:

@@ -212,6 +212,22 @@ def test_nothing_lies_on_the_title(name):
     assert all(_apart(each, title) for each in axes)
 
 
+def test_words_of_a_strip_lie_apart():
+    heads = ["a heading of several words"] * 2 + ["another of as many words"]
+    figure_ = Strip([square()] * 3, ["a label that is longer than its picture"] * 3, heads, title="T")
+    axes, texts = _boxes(figure_.still())
+    for n, one in enumerate(texts):
+        assert all(_apart(one, other) for other in [*axes, *texts[n + 1 :]])
+    assert figure_.still().texts[1].get_text().startswith("a heading of several") and len(texts) == 6
+
+
+@pytest.mark.parametrize("limit", [0.8, 0.03125, 12345])
+def test_the_ends_of_a_scale_lie_inside_the_picture(limit):
+    sheet = made("maps", limit=limit).still()
+    axes, _ = _boxes(sheet)
+    assert all(0 <= each.x0 and each.x1 <= sheet.bbox.width for each in axes)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_still_has_the_size_that_it_says(kind):
     sheet = made(kind).still()
