@@ -35,70 +35,45 @@ def samples() -> dict:
         ),
         "maps": (
             Maps,
-            {
-                "values": np.array([[[0.1, -0.4, 0.2], [0.3, 0.0, 0.8]]]),
-                "pictures": [square()],
-                "unit": "share",
-            }
-            | {"names": ["a cat"]}
-            | words,
+            {"values": np.array([[[0.1, -0.4, 0.2], [0.3, 0.0, 0.8]]]), "pictures": [square()]}
+            | {"unit": "share", "names": ["a cat"]} | words,
         ),
         "bars": (
             Bars,
-            {
-                "labels": ["colour", "size", "count"],
-                "values": np.array([[0.5, 0.25], [-0.375, NAN], [1.0, 0.75]]),
-            }
+            {"labels": ["colour", "size", "count"]}
+            | {"values": np.array([[0.5, 0.25], [-0.375, NAN], [1.0, 0.75]])}
             | {"unit": "accuracy", "kinds": ["kept", "cut"], "picked": "size", "levels": {"chance": 0.125}}
             | {"low": np.array([[0.375, 0.2], [-0.5, NAN], [NAN, 0.7]])}
-            | {"high": np.array([[0.75, 0.4], [-0.3, NAN], [NAN, 0.85]])}
-            | words,
+            | {"high": np.array([[0.75, 0.4], [-0.3, NAN], [NAN, 0.85]])} | words,
         ),
         "curves": (
             Curves,
-            {
-                "x": [1, 2, 4, 8],
-                "ys": {"kept": np.array([0.5, 0.75, NAN, 0.25]), "cut": np.array([0.1, 0.2, 0.3, 0.4])},
-            }
+            {"x": [1, 2, 4, 8]}
+            | {"ys": {"kept": np.array([0.5, 0.75, NAN, 0.25]), "cut": np.array([0.1, 0.2, 0.3, 0.4])}}
             | {"across": "heads", "up": "accuracy", "picked": "2", "levels": {"chance": 0.125}}
-            | {
-                "low": {"kept": np.array([0.4, 0.7, NAN, NAN])},
-                "high": {"kept": np.array([0.55, 0.9, NAN, NAN])},
-            }
-            | words,
+            | {"low": {"kept": np.array([0.4, 0.7, NAN, NAN])}}
+            | {"high": {"kept": np.array([0.55, 0.9, NAN, NAN])}} | words,
         ),
         "scatter": (
             Scatter,
-            {
-                "x": np.array([0.1, 0.9, 0.4]),
-                "y": np.array([0.5, 0.25, -0.5]),
-                "names": ["L0.H0", "L0.H1", "L0.MLP"],
-            }
+            {"x": np.array([0.1, 0.9, 0.4]), "y": np.array([0.5, 0.25, -0.5])}
+            | {"names": ["L0.H0", "L0.H1", "L0.MLP"]}
             | {"across": "attention", "up": "map", "kinds": ["head", "head", "mlp"], "picked": "L0.H1"}
-            | {"low": np.array([0.3, NAN, -0.6]), "high": np.array([0.6, NAN, -0.3])}
-            | words,
+            | {"low": np.array([0.3, NAN, -0.6]), "high": np.array([0.6, NAN, -0.3])} | words,
         ),
         "strip": (
             Strip,
             {"pictures": [square(), square(0, 90, 0), square(0, 0, 90)], "labels": ["one", "two", "three"]}
-            | {
-                "heads": ["near", "near", "far"],
-                "framed": [False, True, False],
-                "key": [("full", "#009e73", "found")],
-            }
-            | words,
+            | {"heads": ["near", "near", "far"], "framed": [False, True, False]}
+            | {"key": [("full", "#009e73", "found")]} | words,
         ),
         "table": (
             Table,
-            {
-                "frame": pd.DataFrame(
-                    {"text": ["a cat", "red"], "share": [0.25, 0.5], "kind": ["concept", "colour"]}
-                )
-            }
-            | {"bar": "share", "percent": ["share"], "chip": "kind", "picked": "red"}
-            | words,
+            {"frame": pd.DataFrame({"text": ["a cat", "red"], "share": [0.25, 0.5]})
+             .assign(kind=["concept", "colour"])}
+            | {"bar": "share", "percent": ["share"], "chip": "kind", "picked": "red"} | words,
         ),
-    }
+    }  # fmt: skip
 
 
 def made(kind: str, **other):
@@ -151,7 +126,7 @@ CHANGES = {
     },
     "table": {
         "digits": 1,
-        "frame": pd.DataFrame({"text": ["a cat", "red"], "share": [0.25, 0.75], "kind": ["concept", ""]}),
+        "frame": pd.DataFrame({"text": ["a cat", "red"], "share": [0.25, 0.75], "kind": ["concept", ""]})
     },
 }
 KINDS = tuple(CHANGES)
