@@ -225,7 +225,7 @@ def test_words_of_a_strip_lie_apart():
 def test_the_ends_of_a_scale_lie_inside_the_picture(limit):
     sheet = made("maps", limit=limit).still()
     axes, _ = _boxes(sheet)
-    assert all(0 <= each.x0 and each.x1 <= sheet.bbox.width for each in axes)
+    assert all(each.x0 >= 0 and each.x1 <= sheet.bbox.width for each in axes)
 
 
 @pytest.mark.parametrize("kind", KINDS)
