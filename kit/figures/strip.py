@@ -110,7 +110,9 @@ class Strip(Figure):
                 axes.spines[:].set(visible=True, color="#D55E00", linewidth=2.5)
             if new:
                 run = starts[starts.index(k) + 1] - k  # pictures that it stands above
-                sheet.text(left, self._top + 0.02, _cut(head, run * step), size=8.5, color=look["faint"], va="top")
+                sheet.text(
+                    left, self._top + 0.02, _cut(head, run * step), size=8.5, color=look["faint"], va="top"
+                )
             sheet.text(left, top + self._tile + 0.04, _cut(label, step), size=8, color=look["ink"], va="top")
         for n, (_, colour, words) in enumerate(self.key):
             y = top + self._tile + 0.08 + 0.22 * bool(self.labels) + 0.2 * n

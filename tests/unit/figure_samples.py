@@ -126,7 +126,7 @@ CHANGES = {
     },
     "table": {
         "digits": 1,
-        "frame": pd.DataFrame({"text": ["a cat", "red"], "share": [0.25, 0.75], "kind": ["concept", ""]})
+        "frame": pd.DataFrame({"text": ["a cat", "red"], "share": [0.25, 0.75], "kind": ["concept", ""]}),
     },
 }
 KINDS = tuple(CHANGES)

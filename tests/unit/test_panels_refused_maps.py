@@ -131,7 +131,7 @@ def test_the_segmenter_shows_the_other_methods(one, scenes):
         torch.randn(len(things), one.embed_dim, generator=torch.Generator().manual_seed(0)), dim=-1
     )
     panel = Segmenter(one, scenes, Directions(things, vectors))
-    assert panel.state["method"] == "raw attention" and "token heatmap" not in panel.found.fits
+    assert panel.state["method"] == "raw attention" and "token heatmap" not in list(panel.table()["method"])
     assert "Without token heatmap" in panel.caption and SAID in panel.caption
     before = panel.caption
     panel.choose(method="token heatmap")

@@ -1,7 +1,5 @@
 """The panel of notebook 15: what it shows is what the methods give, and no tower runs on a click."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
@@ -9,6 +7,7 @@ from kit.panels.segment_drawing import MISSED, RIGHT, WRONG, mask_image
 from PIL import Image
 
 import kit
+from kit.figures.maps import KEY, MISSED, RIGHT, WRONG, masked
 from kit.maps import METHODS, seen_mask, segment, spread
 from kit.maps.classes import maps_of_classes
 from kit.measures import Segmentation
@@ -44,6 +43,11 @@ def panel(made):
     return made
 
 
+def fits(panel) -> dict[str, float]:
+    """IoU of each method in the picture that is shown."""
+    return panel.table().set_index("method")["IoU"].to_dict()
+
+
 def test_map_mask_and_iou_are_those_of_the_method(panel, stickers, scenes, directions):
     for text, objects in (("dog", [1]), ("cat", [0])):
         panel.choose(image="scene 1", text=text, method="GradCAM")
@@ -51,11 +55,20 @@ def test_map_mask_and_iou_are_those_of_the_method(panel, stickers, scenes, direc
         maps = METHODS["GradCAM"](stickers, stickers.preprocess(scenes.images[1:]), own[None])
         heat, found = spread(maps, (64, 64))
         true = seen_mask(stickers, scenes.masks[1, objects].any(0))[None]
-        assert np.allclose(panel.heat.numbers, maps[0], atol=1e-6)
-        assert panel.found.fits["GradCAM"] == pytest.approx(
+        shown, mask = panel.shown.figures["map"], panel.shown.figures["mask"]
+        assert np.allclose(shown.values[0], maps[0], atol=1e-6)
+        assert np.allclose(panel.views["map"].widget.numbers, maps[0], atol=1e-6)
+        assert fits(panel)["GradCAM"] == pytest.approx(
             Segmentation().add(heat, found, true).iou()[0], abs=1e-3
         )
-        assert np.array_equal(panel.found.true, true[0])
+        assert np.array_equal(shown.masks[0], true[0])
+        image = stickers.viewed(scenes.images)[1]
+        assert shown.pictures == (image,) and mask.key == KEY and mask.large
+        assert mask.pictures == (masked(image, found[0].numpy(), true[0].numpy()),)
+        assert f"GradCAM, asked for ‘{text}’: {found[0].float().mean():.0%} of the picture" in panel.caption
+        assert f"IoU {fits(panel)['GradCAM']:.2f} with the {text}. Best of 3 methods here: " in panel.caption
+        best = max(fits(panel), key=fits(panel).get)
+        assert f"here: {best}, {fits(panel)[best]:.2f}." in panel.caption
 
 
 def test_a_class_is_set_apart_from_all_classes_whichever_are_asked(stickers, scenes, directions):
@@ -78,40 +91,35 @@ def test_no_tower_runs_on_a_click(panel, stickers):
 def test_a_picture_from_the_menu_is_asked_for_its_own_object(panel):
     panel.choose(text="dog")
     assert "with what is there, the cat. Best" in panel.caption
-    panel.image.value = "scene 1"
-    assert panel.text.value == "cat" and panel.state["image"] == "scene 1"
+    panel.controls["image"].value = "scene 1"
+    assert panel.controls["text"].value == "cat" and panel.state["image"] == "scene 1"
 
 
 def test_what_cannot_be_is_a_sentence_and_all_stays(panel):
-    before = str(panel.selection)
+    before = panel.string
     for fields, message in (
         ({"text": "blorb"}, 'no class "blorb" here'),
-        ({"image": "scene 9"}, "no picture"),
+        ({"image": "scene 9"}, 'no picture "scene 9" here; there are scene 0, scene 1.'),
+        ({"method": "rolout"}, 'no method "rolout" here'),
     ):
         panel.choose(**fields)
-        assert message in panel.message and str(panel.selection) == before
+        assert message in panel.message and panel.string == before
     panel.line.value = "nonsense"
     assert "is not a state" in panel.message and panel.line.value == before
-
-
-def test_a_state_string_brings_the_same_panel_back(panel):
-    panel.choose(image="scene 1", text="dog", method="rollout")
-    state, caption = panel.line.value, panel.caption
-    panel.choose(image="scene 0", text="cat", method="GradCAM")
-    panel.line.value = state
-    assert panel.caption == caption
 
 
 def test_d16_the_scale_is_that_of_the_map_that_is_shown(panel):
     for method in SOME:
         panel.choose(method=method)
-        assert panel.heat.vmax == pytest.approx(np.abs(panel.heat.numbers).max()) and panel.heat.vmax > 0
+        heat = panel.views["map"].widget
+        assert heat.vmax == pytest.approx(np.abs(heat.numbers).max()) and heat.vmax > 0
+        assert panel.shown.figures["map"].limit == heat.vmax and heat.outline
 
 
 def test_the_drawing_tells_right_wrong_and_missed_pixels_apart():
     found, true = np.zeros((2, 64, 64), dtype=bool)
     found[:, :32], true[:32] = True, True
-    drawn = np.asarray(mask_image(Image.new("RGB", (64, 64), "white"), found, true, side=64)).astype(int)
+    drawn = np.asarray(masked(Image.new("RGB", (64, 64), "white"), found, true, side=64)).astype(int)
     corners = {RIGHT: drawn[4:28, 4:28], WRONG: drawn[36:60, 4:28], MISSED: drawn[4:28, 36:60]}
     for ink, corner in corners.items():
         near = {other: np.abs(corner - np.array(other)).sum(-1).min() for other in corners}
@@ -119,16 +127,24 @@ def test_the_drawing_tells_right_wrong_and_missed_pixels_apart():
     assert np.ptp(corners[RIGHT][..., 2]) == 0 < np.ptp(corners[WRONG][..., 2])  # full, and stripes
 
 
-def test_what_is_saved_says_what_is_shown(panel, stickers, scenes, directions):
+def test_the_table_holds_every_method_here_and_over_all_images(panel):
     panel.choose(image="scene 1", text="dog", method="rollout")
-    table = panel.table().set_index("method")
-    assert list(table.index) == SOME and table.loc["rollout", "IoU"] == panel.found.fits["rollout"]
-    assert Image.open(io.BytesIO(panel.png())).size == (1080, 404)
-    printed = []
-    names = {"scenes": scenes, "directions": directions, "print": lambda value: printed.append(value)}
-    exec(panel.code(), names)
-    assert printed[0][0] == pytest.approx(panel.found.fits["rollout"], abs=1e-3)
-    assert "stickers-l8" in panel.provenance() and "class dog" in panel.provenance()
+    table, seen = panel.table().set_index("method"), panel.shown.figures["methods"]
+    over = panel.overall.table()
+    assert list(table.index) == SOME and set(table["class"]) == {"dog"} and set(table["image"]) == {"scene 1"}
+    assert list(table["mIoU"]) == list(over.loc[SOME, "mIoU"])
+    assert list(seen.frame["IoU here"]) == list(table["IoU"]) and seen.picked == "rollout"
+    assert list(seen.frame["mIoU"]) == list(table["mIoU"]) and "over 6 images" in seen.title
+
+
+def test_the_lines_compute_the_iou_that_is_shown(panel, scenes, directions):
+    for text, method in (("dog", "rollout"), ("cat", "GradCAM")):
+        panel.choose(image="scene 1", text=text, method=method)
+        printed: list = []
+        names = {"scenes": scenes, "directions": directions, "print": printed.append}
+        exec(panel.code(), names)
+        assert printed[0][0] == pytest.approx(fits(panel)[method], abs=1e-3)
+        assert "stickers-l8" in panel.provenance() and f"class {text}" in panel.provenance()
 
 
 def test_a_panel_that_cannot_be_made_is_named(stickers, scenes, directions):
@@ -141,5 +157,5 @@ def test_a_panel_that_cannot_be_made_is_named(stickers, scenes, directions):
 def test_maps_that_are_nothing_have_a_scale_too(stickers, scenes, directions):
     nothing = Directions(directions.names, torch.ones_like(directions.vectors))
     panel = Segmenter(stickers, scenes[:1], nothing)
-    assert panel.heat.vmax > 0 and panel.found.fits["token heatmap"] == 0
+    assert panel.views["map"].widget.vmax > 0 and fits(panel)["token heatmap"] == 0
     panel.close()

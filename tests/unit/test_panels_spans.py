@@ -1,6 +1,7 @@
 """Notebook 12's panel, without a browser: what it shows follows from its state, and no tower runs."""
 
-import numpy as np
+import re
+
 import pandas as pd
 import pytest
 import torch
@@ -8,8 +9,10 @@ from kit.panels.head_words import EVERY, OWN, HeadWords, SpanState, subsets
 
 import kit
 from kit.errors import KitError
+from kit.figures import Strip, number
 from kit.panels import Spans
 from kit.projections import Bank
+from kit.projections.banks import OWN
 
 COUNT = 120
 
@@ -36,25 +39,34 @@ def panel(stickers, scenes, store, grammar):
     made.close()
 
 
-def test_it_opens_on_the_head_of_which_one_text_explains_most(panel):
-    one = panel.cases.find(panel.selection.changed(texts=1))
-    assert panel.selection.part == panel.cases.index["name"][int(one.shares.argmax())]
+def seen(panel, column: str = "text") -> list:
+    """A column of the table of the head that is looked at."""
+    return list(panel.shown.figures["listed"].frame[column])
+
+
+def test_it_opens_on_the_head_of_which_one_text_explains_most(panel, store, grammar):
+    assert panel.selection.part == kit.textspan(store.moments(), grammar, 1).summary()["share"].idxmax()
     assert panel.caption.startswith("5 texts of “stickers grammar” explain ")
 
 
-def test_the_state_is_shown_whether_or_not_own_texts_are_asked(panel):
-    assert panel.own.layout.display == "none" and panel.line.layout.display is None
-    panel.choose(bank=OWN, own="a cat; a dog")
-    assert panel.own.layout.display == "" and panel.line.layout.display is None
+def test_own_texts_and_the_state_are_always_there(panel):
+    for _ in range(2):
+        assert panel.controls["own"].layout.display is None and panel.line.layout.display is None
+        assert panel.line.value == panel.string
+        panel.choose(own="a cat; a dog")
+    assert panel.selection.bank == OWN  # words that are typed are asked for
 
 
 def test_the_texts_are_those_of_the_kit(panel, store, grammar):
     table = kit.textspan(store.moments(), grammar, 5).table
     kept = ["part", "rank", "text", "share"]
-    pd.testing.assert_frame_equal(panel.found.table[kept], table[kept], rtol=1e-6)
+    pd.testing.assert_frame_equal(panel.shown.table[kept], table[kept], rtol=1e-6)
     mine = table[table["part"] == panel.selection.part]
-    assert list(panel.found.listed["text"]) == list(mine["text"])
-    assert all(text in panel.list.value for text in mine["text"])
+    assert seen(panel) == list(mine["text"]) and seen(panel, "rank") == [1, 2, 3, 4, 5]
+    assert seen(panel, "share of variance") == pytest.approx(list(mine["share"]), rel=1e-6)
+    assert all(text in panel.views["listed"].widget.value for text in mine["text"])
+    shares = table.groupby("part", sort=False)["share"].sum()
+    assert panel.shown.figures["heads"].values == pytest.approx(shares.to_numpy())
 
 
 @pytest.mark.parametrize("texts", [1, 4, 7, 32])
@@ -62,14 +74,14 @@ def test_fewer_texts_are_the_first_of_more(panel, store, grammar, texts):
     panel.choose(texts=20)
     panel.choose(texts=texts)
     expected = kit.textspan(store.moments(), grammar, texts).table
-    assert list(panel.found.table["text"]) == list(expected["text"])
+    assert list(panel.shown.table["text"]) == list(expected["text"])
 
 
 def test_a_subset_has_texts_of_its_own(panel, store, grammar, scenes):
     panel.choose(images="size: large")
     large = (scenes.labels["size"] == "large").to_numpy()
     expected = kit.textspan(store.moments(large), grammar, 5).table
-    assert list(panel.found.table["text"]) == list(expected["text"])
+    assert list(panel.shown.table["text"]) == list(expected["text"])
     assert f"over {large.sum()} images" in panel.caption
 
 
@@ -88,49 +100,76 @@ def test_no_tower_runs_on_any_change(panel, stickers, monkeypatch):
 def test_right_and_wrong_are_told_by_the_roles(panel, stickers):
     table = kit.roles(stickers)
     table = table[table["significant"] & (table["kind"] == "head")]
-    for name, says, truth, right in zip(
-        panel.cases.index["name"], panel.found.says, panel.found.truth, panel.found.right
-    ):
+    heads, told = panel.shown.figures["heads"], panel.shown.table.set_index("part")
+    for name, says, mark in zip(heads.index["name"], heads.words, heads.marks):
         mine = table[table["part"] == name]
+        assert says == told.loc[[name], "property"].iloc[0]
         if mine.empty:
-            assert truth == "" and right is None
+            assert mark == "" and set(told.loc[[name], "true_role"]) == {""}
             continue
-        assert truth == mine.loc[mine["share"].idxmax(), "attribute"]
+        truth = mine.loc[mine["share"].idxmax(), "attribute"]
+        assert set(told.loc[[name], "true_role"]) == {truth}
         same = says == truth or (truth == "arrangement" and says in ("relation", "position"))
-        assert right == same
-    assert panel.found.agrees.right.sum() == sum(r is True for r in panel.found.right)
+        assert mark == ("✓" if same else f"✗ {truth}")
+    right, count = (sum(m[:1] in of for m in heads.marks if m) for of in ("✓", "✓✗"))
+    assert f"tell the true role of {right} of {count} heads " in panel.caption and 0 < right < count
 
 
-def test_the_pictures_are_those_with_most_and_least(panel, store, grammar):
-    first = panel.found.listed["text"].iloc[0]
-    direction = grammar.vectors[grammar.texts.index(first)][None]
+def test_the_pictures_are_those_with_most_and_least(panel, store, grammar, scenes):
+    direction = grammar.vectors[grammar.texts.index(seen(panel)[0])][None]
     score = store.scores(direction, selector=panel.selection.part)[:, 0, 0]
-    assert panel.found.values[0] == pytest.approx(float(score.max()))
-    assert panel.found.extremes[0] == int(score.argmax()) and panel.found.extremes[-1] == int(score.argmin())
-    assert panel.ends.value.count("<img") == 8
+    order, ends = score.argsort(descending=True), panel.shown.figures["ends"]
+    most, least = order[:4].tolist(), order[-4:].tolist()
+    assert ends.pictures == Strip([scenes.images[i] for i in most + least]).pictures
+    assert ends.labels == tuple(number(score[i], digits=3, sign=True) for i in most + least)
+    assert ends.heads[:4] == (f"it adds most to ‘{seen(panel)[0]}’",) * 4 and ends.heads[4:] == ("least",) * 4
+    assert panel.views["ends"].widget.value.count("<img") == 8
 
 
 def test_a_bank_without_properties_has_no_truth_to_agree_with(panel):
+    assert "✗" in "".join(panel.shown.figures["heads"].marks)
     panel.choose(bank="random directions")
-    assert panel.found.agrees is None and set(panel.found.says) == {""} and "✗" not in panel.map.value
+    heads, table = panel.shown.figures["heads"], panel.shown.table
+    assert "true role" not in panel.caption + heads.title and set(heads.marks) == {""}
+    assert list(heads.words) == list(table.loc[table["rank"] == 1, "text"])
+    assert "tells" not in panel.shown.figures["listed"].frame
 
 
 def test_own_texts_are_read_and_unknown_words_named(panel):
-    panel.own.value = "a cat; a blorb"
-    assert panel.selection.bank == OWN and "blorb" in panel.unseen.text
-    assert set(panel.found.listed["text"]) <= {"a cat", "a blorb"}
+    panel.controls["own"].value = "a cat; a blorb"
+    assert panel.selection.bank == OWN and "blorb" in panel.note.text
+    assert set(seen(panel)) <= {"a cat", "a blorb"}
     panel.choose(bank="stickers grammar")
-    assert panel.unseen.text == ""
+    assert panel.note.text == ""
+
+
+def test_one_text_is_told_as_one(panel):
+    panel.choose(own="a cat; a cat")
+    assert (
+        panel.caption.startswith("1 text of “own texts” explains ")
+        and "The text is ‘a cat’." in panel.caption
+    )
+
+
+def test_a_head_that_varies_along_no_text_is_said_and_has_no_pictures(panel, store, grammar):
+    head = store.moments(None, "L5.H0")
+    beside = torch.linalg.svd(head.gain[0].double()).Vh[-1:].float()  # what the head cannot write
+    panel.banks["random directions"] = Bank(["nothing"], beside, name="random directions")
+    panel.choose(bank="random directions", part="L5.H0")
+    assert panel.caption == f"L5.H0 varies along none of these texts over {COUNT} images."
+    assert panel.shown.figures["ends"].pictures == () and panel.shown.figures["listed"].frame.empty
+    assert panel.png()[:4] == b"\x89PNG" and panel.message == ""
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"texts": 0}, "0 texts for each head cannot be listed; ask for 1 to 32."),
-        ({"texts": 99}, "99 texts for each head"),
-        ({"bank": "stikers grammar"}, 'no bank "stikers grammar"'),
-        ({"images": "size: lrge"}, 'no images "size: lrge"'),
-        ({"part": "L9.H0"}, 'no head "L9.H0" in the store'),
+        ({"texts": 0}, "texts a head 0 cannot be; give a whole number from 1 to 32."),
+        ({"texts": 99}, "texts a head 99 cannot be"),
+        ({"texts": "many"}, "texts a head many cannot be"),
+        ({"bank": "stikers grammar"}, 'no bank "stikers grammar" here; there are stickers grammar, '),
+        ({"images": "size: lrge"}, 'no images "size: lrge" here'),
+        ({"part": "L9.H0"}, 'no head "L9.H0" here; there are 36, from L0.H0.'),
         ({"bank": OWN, "own": " ; "}, "there are no own texts yet"),
         ({"score": "best"}, 'no score "best"'),
     ],
@@ -139,43 +178,44 @@ def test_what_cannot_be_is_a_sentence_and_the_last_state_stays(panel, fields, me
     before, caption = panel.state, panel.caption
     panel.choose(**fields)
     assert message in panel.message and panel.state == before and panel.caption == caption
-    assert panel.texts.value == before["texts"] and panel.last_error is None
+    assert panel.controls["texts"].value == before["texts"] and panel.last_error is None
     panel.choose(texts=6)
     assert panel.message == ""
 
 
-def test_a_state_string_brings_everything_back(panel, stickers, scenes, store):
-    panel.choose(texts=3, images="size: large", part="L3.H2", score="variance", own="a cat; a dog")
-    again = Spans(stickers, scenes, store, panel.cases.banks, state=str(panel.selection))
-    assert again.state == panel.state and again.caption == panel.caption
-    again.close()
+MANY = "stickers-l8|stickers grammar|many|released|all images|L5.H0|"
 
 
-@pytest.mark.parametrize(("state", "message"), [("x|y", "is not a state"), ("a|b|many|c|d|e|", "many texts")])
-def test_a_bad_state_string(panel, state, message):
-    with pytest.raises(KitError, match=message):
-        SpanState.parse(state)
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("x|y", "is not a state"),
+        (MANY, "texts a head many cannot be"),
+        (MANY.replace("stickers-l8", "a"), 'this panel has the model "stickers-l8", and the state is of "a"'),
+    ],
+)
+def test_a_bad_state_string(panel, stickers, scenes, store, state, message):
+    with pytest.raises(KitError, match=re.escape(message)):
+        Spans(stickers, scenes, store, list(panel.banks.values()), state=state)
     before = panel.state
     panel.line.value = state
-    assert message in panel.message and panel.state == before and panel.line.value == str(panel.selection)
+    assert message in panel.message and panel.state == before and panel.line.value == panel.string
 
 
 def test_clicks_pick_heads(panel):
-    cell = panel.found.grid.labels.index("L4.H4")
-    panel.grid.picked = [cell]
-    assert panel.selection.part == "L4.H4" and 'title="L4.H4: ' in panel.map.value
-    panel.grid.picked = []
-    assert panel.grid.picked == [cell]  # one head is always looked at
-
-
-def test_a_saved_notebook_shows_picture_and_sentence(panel):
-    bundle, _ = panel._repr_mimebundle_()
-    assert bundle["image/png"].startswith(b"\x89PNG") and panel.caption in bundle["text/plain"]
+    grid = panel.views["heads"].widget
+    cell = grid.labels.index("L4.H4")
+    grid.picked = [cell]
+    assert panel.selection.part == "L4.H4" and panel.shown.figures["heads"].picked == ("L4.H4",)
+    assert "L4.H4" in panel.shown.figures["listed"].title
+    grid.picked = []
+    assert grid.picked == [cell]  # one head is always looked at
 
 
 def test_texts_cannot_carry_markup(panel):
     panel.choose(bank=OWN, own="<b>a cat</b>; a dog")
-    assert "<b>a cat" not in panel.list.value and "&lt;b&gt;a cat" in panel.list.value
+    page = panel.views["listed"].widget.value
+    assert "<b>a cat" not in page and "&lt;b&gt;a cat" in page
 
 
 def test_other_images_than_those_of_the_store(stickers, store):
@@ -186,17 +226,4 @@ def test_other_images_than_those_of_the_store(stickers, store):
 def test_a_store_without_heads(stickers, scenes):
     store = kit.collect(stickers, scenes.images[:8], "store", "eight", selector="L*.MLP")
     with pytest.raises(KitError, match="keeps no heads"):
-        HeadWords(stickers, store)
-
-
-def test_subsets_leave_out_numbers_and_what_is_too_small():
-    labels = pd.DataFrame(
-        {
-            "size": ["small"] * 30 + ["large"] * 30,
-            "area": np.linspace(0, 1, 60),
-            "artist": ["a"] * 59 + ["b"],
-            "name": [str(i) for i in range(60)],
-        }
-    )
-    assert list(subsets(labels)) == [EVERY, "size: large", "size: small", "artist: a"]
-    assert torch.from_numpy(subsets(labels)["size: small"]).sum() == 30
+        Spans(stickers, scenes.images[:8], store)
