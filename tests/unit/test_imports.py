@@ -27,19 +27,49 @@ MAY_IMPORT = {
     "projections": BASE | {"world", "models", "data", "parts", "measures"},
     "maps": BASE | {"world", "models", "data", "parts", "measures"},
     "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
+    "figures": BASE | {"world", "models", "data", "parts", "measures"},
     "panels": BASE
-    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
+    | {
+        "world",
+        "models",
+        "data",
+        "parts",
+        "edits",
+        "projections",
+        "measures",
+        "maps",
+        "retrieval",
+        "figures",
+    },
     "sweep": BASE
-    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval"},
+    | {
+        "world",
+        "models",
+        "data",
+        "parts",
+        "edits",
+        "projections",
+        "measures",
+        "maps",
+        "retrieval",
+        "figures",
+    },
     "workshop": BASE
-    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval", "sweep"},
+    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval", "figures"}
+    | {"sweep"},
     "cli": BASE | {"pass_command", "sweep", "cache"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,
     "lab": set(),  # imported by the notebook server alone
 }
 # `kit/__init__.py` names everything and is imported by nothing.
-DRAWING = {"ipywidgets", "anywidget", "plotly", "IPython", "matplotlib"}
+DRAWING = {
+    "ipywidgets": {"panels"},
+    "anywidget": {"panels"},
+    "IPython": {"panels", "figures"},
+    "plotly": {"figures"},
+    "matplotlib": {"figures"},
+}
 NOTEBOOKS = {"kit", "torch", "numpy", "pandas", "plotly", "ipywidgets", "IPython.display"}
 
 
@@ -95,6 +125,14 @@ def needed(tree: ast.AST) -> set[str]:
     return imported(tree)
 
 
+def at_once(tree: ast.AST) -> set[str]:
+    """Libraries that are imported with a module: outside of functions, and not for annotations alone."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.body = []
+    return {name.split(".")[0] for name in needed(tree)}
+
+
 def needed_by(path: Path, modules: dict[str, Path]) -> set[str]:
     """The modules of the kit that a file imports, at any depth, but for those that annotations alone need."""
     imports = needed(ast.parse(path.read_text(encoding="utf-8")))
@@ -111,9 +149,12 @@ def test_imports_run_in_no_circle():
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))
-def test_only_panels_draw(path):
-    tops = {name.split(".")[0] for name in imported(ast.parse(path.read_text(encoding="utf-8")))}
-    assert part_of(path) == "panels" or not tops & DRAWING
+def test_libraries_that_draw_stay_where_they_belong(path):
+    tree, part = ast.parse(path.read_text(encoding="utf-8")), part_of(path)
+    tops = {name.split(".")[0] for name in imported(tree)} & DRAWING.keys()
+    assert not [name for name in tops if part not in DRAWING[name]]
+    if part == "figures":  # where they are first used, as importing them takes longer than most pictures
+        assert not at_once(tree) & DRAWING.keys()
 
 
 @pytest.mark.parametrize("path", sorted((KIT / "panels").rglob("*.py")), ids=lambda p: p.name)
@@ -132,6 +173,19 @@ def test_panels_compute_nothing_with_tensors(path):
 )
 def test_types_alone_are_no_import(source, found):
     assert needed(ast.parse(source)) == found
+
+
+@pytest.mark.parametrize(
+    "source, found",
+    [
+        ("import plotly.io", {"plotly"}),
+        ("class C:\n    import plotly", {"plotly"}),
+        ("class C:\n    def f(self):\n        import plotly", set()),
+        ("if TYPE_CHECKING:\n    import plotly", set()),
+    ],
+)
+def test_what_a_function_imports_waits(source, found):
+    assert at_once(ast.parse(source)) == found
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(ROOT)))

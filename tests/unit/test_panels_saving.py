@@ -139,8 +139,10 @@ def test_the_lines_of_notebook_12_compute_its_texts(panels, scenes):
     panel = panels["Spans"]
     panel.choose(images="size: large")
     lines = re.sub(r"images = \.\.\..*", "images = scenes", panel.code()).splitlines()
+    *lines, last, again = lines
+    assert again == f"# the panel as it stands: kit.panels.Spans(..., state={panel.string!r})"
     held = {"scenes": scenes}
-    exec("\n".join([*lines[:-1], f"table = {lines[-1]}"]), held)
+    exec("\n".join([*lines, f"table = {last}"]), held)
     expected = panel.table()
     panel.choose(images="all images")
     assert list(held["table"]["text"]) == list(expected["text"])
