@@ -87,7 +87,7 @@ MUTANTS = [
     ),
     Mutant(
         "the grid shows each layer one row too high",
-        f"{PANELS}/layout.py",
+        "kit/parts/layout.py",
         "parts[layers.index(int(part.layer)), columns.index(name)] = row",
         "parts[layers.index(int(part.layer)) - 1, columns.index(name)] = row",
         (f"{FINDINGS}::test_every_part_has_one_cell_and_wide_cells_do_not_overlap",),

@@ -75,9 +75,9 @@ MUTANTS = [
     ),
     Mutant(
         "the truth is every object, whatever is asked for",
-        "kit/panels/made_masks.py",
-        "some = masks[chosen].any(0) if chosen else masks.any(0)",
-        "some = masks.any(0)",
+        "kit/panels/segmenter.py",
+        "return (own, text) if own else",
+        "return (own, text) if False else",
         (f"{PANEL}::test_map_mask_and_iou_are_those_of_the_method",),
     ),
 ]

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 AGREEMENT, RESPAN = "kit/measures/agreement.py", "kit/projections/reconstruct.py"
-CASES, PANEL = "kit/panels/head_words.py", "kit/panels/spans.py"
+PANEL, BASE = "kit/panels/spans.py", "kit/panels/declared.py"
 
 MUTANTS = [
     Mutant(
@@ -43,22 +43,22 @@ MUTANTS = [
     ),
     Mutant(
         "a subset of images has the texts of all",
-        CASES,
-        "rows = None if images == EVERY else self.subsets[images]",
-        "rows = None",
+        PANEL,
+        "self.subsets[images]",
+        "None",
         ("tests/unit/test_panels_spans.py::test_a_subset_has_texts_of_its_own",),
     ),
     Mutant(
         "a bank's findings are shown for the next one",
-        CASES,
-        "key = id(bank), state.images, state.score",
-        "key = state.images, state.score",
+        PANEL,
+        "key = id(bank), images, score",
+        "key = images, score",
         ("tests/unit/test_panels_spans.py::test_a_bank_without_properties_has_no_truth_to_agree_with",),
     ),
     Mutant(
         "a shorter list keeps the length of the longer",
-        CASES,
-        "return spans.first(state.texts)",
+        PANEL,
+        "return spans.first(texts)",
         "return spans",
         ("tests/unit/test_panels_spans.py::test_fewer_texts_are_the_first_of_more[7]",),
     ),
@@ -81,9 +81,9 @@ MUTANTS = [
     ),
     Mutant(
         "a wrong wish loses the last state",
-        PANEL,
-        "        self.selection = SpanState(**self._good)",
-        "        pass",
+        BASE,
+        "        self._set(self._good)\n",
+        "        pass\n",
         ("tests/unit/test_panels_spans.py::test_what_cannot_be_is_a_sentence_and_the_last_state_stays",),
     ),
 ]

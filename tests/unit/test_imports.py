@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 KIT = ROOT / "kit"
 
 BASE = {"errors", "axes", "writing"}
+ABOVE = BASE | {"world", "models", "data", "parts", "measures"}  # what computes, and what draws
+ABOVE |= {"edits", "projections", "maps", "retrieval", "figures"}
 MAY_IMPORT = {
     "errors": set(),
     "axes": {"errors"},
@@ -28,35 +30,9 @@ MAY_IMPORT = {
     "maps": BASE | {"world", "models", "data", "parts", "measures"},
     "retrieval": BASE | {"world", "models", "data", "parts", "measures"},
     "figures": BASE | {"world", "models", "data", "parts", "measures"},
-    "panels": BASE
-    | {
-        "world",
-        "models",
-        "data",
-        "parts",
-        "edits",
-        "projections",
-        "measures",
-        "maps",
-        "retrieval",
-        "figures",
-    },
-    "sweep": BASE
-    | {
-        "world",
-        "models",
-        "data",
-        "parts",
-        "edits",
-        "projections",
-        "measures",
-        "maps",
-        "retrieval",
-        "figures",
-    },
-    "workshop": BASE
-    | {"world", "models", "data", "parts", "edits", "projections", "measures", "maps", "retrieval", "figures"}
-    | {"sweep"},
+    "panels": ABOVE,
+    "sweep": ABOVE,
+    "workshop": ABOVE | {"sweep"},
     "cli": BASE | {"pass_command", "sweep", "cache"},
     "pass_command": BASE | {"world", "models", "data", "parts"},
     "notebook_tools": BASE,

@@ -9,7 +9,7 @@ from PIL import Image
 import kit
 from kit.measures import family_bound, variance_share
 from kit.models.names import SHIPPED
-from kit.parts.roles import FIGURES, FORMAT, table
+from kit.parts.roles import FIGURES, FORMAT, fits_role, strongest_roles, table
 from kit.workshop.cards import role_page
 from kit.workshop.cards.role_map import colour, draw_roles
 from kit.workshop.cards.roles import save
@@ -232,3 +232,33 @@ def test_the_role_of_a_part_is_the_attribute_above_chance_that_explains_most(sti
 def test_models_without_roles_say_what_to_do(load):
     with pytest.raises(kit.KitError, match=r"random weights, untrained.*has no roles.*variance_share"):
         kit.roles(load("stickers-l8", "random"))
+
+
+def test_the_strongest_roles_are_in_the_order_of_the_parts_that_are_asked(stickers):
+    strongest = kit.roles(stickers, strongest=True).set_index("part")["attribute"].to_dict()
+    parts = [*reversed(kit.roles(stickers)["part"].unique()), "final.bias"]  # a constant has no role
+    found = strongest_roles(stickers, parts)
+    assert found == [strongest[part] if part in strongest else "" for part in parts]
+    assert found[-1] == "" and len(set(found)) > 4
+
+
+def test_a_model_without_roles_has_none_to_agree_with(load):
+    assert strongest_roles(load("stickers-l8", "random"), ["L0.H0", "L5.H0"]) == ["", ""]
+
+
+@pytest.mark.parametrize(
+    "said, role, fits",
+    [
+        ("colour", "colour", True),
+        ("colour", "size", False),
+        ("relation", "arrangement", True),
+        ("position", "arrangement", True),
+        ("size", "arrangement", False),
+        ("arrangement", "relation", False),  # what is also right goes one way
+        ("", "size", None),
+        ("size", "", None),
+        ("", "", None),
+    ],
+)
+def test_a_property_fits_a_role_or_not_or_nobody_knows(said, role, fits):
+    assert fits_role(said, role) is fits
