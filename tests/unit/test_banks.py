@@ -54,6 +54,9 @@ def test_a_bank_of_ones_own_has_no_line_but_says_which_it_is():
     assert Bank(["up", "right"], torch.eye(2), name="axes").line == "...  # axes"
 
 
+COLUMNS = ["part", "rank", "text", "property", "share"]
+
+
 def some(columns: list[str]) -> TextSpan:
     """Texts of three parts, the second of which has none."""
     rows = [
@@ -61,15 +64,13 @@ def some(columns: list[str]) -> TextSpan:
         ("L0.H0", 2, "red", "colour", 0.25),
         ("L1.H0", 1, "red", "colour", 0.125),
     ]
-    table = pd.DataFrame(rows, columns=["part", "rank", "text", "property", "share"])[columns]
+    table = pd.DataFrame(rows, columns=COLUMNS)[columns]
     return TextSpan(table, torch.zeros(3, 2, 4), torch.zeros(3, 4), ["L0.H0", "L0.H1", "L1.H0"])
 
 
 @pytest.mark.parametrize("tagged", [True, False])
 def test_a_summary_is_that_of_a_loop(tagged):
-    spans = some(
-        ["part", "rank", "text", "property", "share"] if tagged else ["part", "rank", "text", "share"]
-    )
+    spans = some([c for c in COLUMNS if tagged or c != "property"])
     found = spans.summary()
     assert list(found.index) == spans.parts and list(found) == ["share", "text", "property"]
     for part in spans.parts:

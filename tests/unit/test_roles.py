@@ -238,7 +238,7 @@ def test_the_strongest_roles_are_in_the_order_of_the_parts_that_are_asked(sticke
     strongest = kit.roles(stickers, strongest=True).set_index("part")["attribute"].to_dict()
     parts = [*reversed(kit.roles(stickers)["part"].unique()), "final.bias"]  # a constant has no role
     found = strongest_roles(stickers, parts)
-    assert found == [strongest[part] if part in strongest else "" for part in parts]
+    assert found == [strongest.get(part, "") for part in parts]
     assert found[-1] == "" and len(set(found)) > 4
 
 
