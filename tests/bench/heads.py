@@ -23,6 +23,12 @@ CHANGES = {
 }
 
 
+def forget(panel: kit.panels.Spans) -> None:
+    """Let go of all moments and texts that were found."""
+    panel._moments.clear()
+    panel._spans.clear()
+
+
 def measure(rounds: int) -> str:
     """A table: milliseconds in the kernel, bytes, and calls of the towers."""
     model = kit.load("stickers-l8")
@@ -34,7 +40,7 @@ def measure(rounds: int) -> str:
     for what, changes in CHANGES.items():
         times, sizes, before = [], [], model.passes.total()
         for k in range(rounds + 1):
-            panel.cases.forget()
+            forget(panel)
             begin = time.perf_counter()
             with messages() as sent:
                 panel.choose(**changes[k % 2])
@@ -44,7 +50,7 @@ def measure(rounds: int) -> str:
         middle, low, high = (f"{1000 * of(times[1:]):.0f}" for of in (median, min, max))
         calls = model.passes.total() - before
         lines.append(f"| {what} | {middle} | {low}–{high} | {max(sizes) / 1000:.1f} | {calls} |")
-    facts = settings(rounds=rounds, images=SCENES, heads=len(panel.cases.index), texts=TEXTS)
+    facts = settings(rounds=rounds, images=SCENES, heads=len(panel.heads), texts=TEXTS)
     said = ", ".join(f"{key} {value}" for key, value in facts.items())
     head = "| change | median ms | range | most kB sent | calls of a tower |"
     heading = "## stickers-l8, all heads redrawn, nothing kept from before"

@@ -3,9 +3,10 @@
 import pytest
 
 from tests.browser import lab
-from tests.browser.test_start_notebook import caption, fill, says, wait_for
+from tests.browser.test_start_notebook import caption, fill, picture_of, says, wait_for
 
 NAME = "12_what_each_head_says.ipynb"
+WORDS = "h = panel.shown.figures['heads']; print(h.words, h.marks)"
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +32,16 @@ def choose(page, label: str, value: str) -> None:
 
 def test_a_click_on_a_head_lists_its_texts(page):
     grid = page.locator(".loupe-heat canvas").first
-    cell = int(lab.ask(page, "print(panel.found.grid.labels.index('L5.H0'))"))
+    cell = int(lab.ask(page, "print(panel.views['heads'].widget.labels.index('L5.H0'))"))
+    before = picture_of(grid)
     lab.click_cell(page, grid, cell)
     wait_for(lambda: "L5.H0" in caption(page))
-    first = lab.ask(page, "print(panel.found.listed['text'].iloc[0])")
-    assert first in page.locator(".loupe-texts").inner_text()
-    assert page.locator(".loupe-this").get_attribute("title").startswith("L5.H0")
+    first = lab.ask(page, "print(panel.shown.figures['listed'].frame['text'].iloc[0])")
+    wait_for(lambda: first in page.locator(".loupe-table").inner_text())
+    assert page.locator(".loupe-table").get_attribute("aria-label").startswith("Which texts: those of L5.H0")
+    assert page.locator(".loupe-table tbody tr").count() == 5
     assert page.locator(".loupe-strip img").count() == 8
+    assert picture_of(grid) != before  # the head is framed
 
 
 def test_arrow_keys_do_the_same(page):
@@ -47,21 +51,27 @@ def test_arrow_keys_do_the_same(page):
 
 
 def test_another_subset_and_bank_redraw_all_heads(page):
-    before = page.locator(".loupe-heads").inner_text()
+    grid = page.locator(".loupe-heat canvas").first
+    before, words = picture_of(grid), lab.ask(page, WORDS)
     choose(page, "images", "size: large")
-    wait_for(lambda: page.locator(".loupe-heads").inner_text() != before)
+    wait_for(lambda: picture_of(grid) != before)
+    assert lab.ask(page, WORDS) != words and "✓" in lab.ask(page, WORDS)
+    before = picture_of(grid)
     choose(page, "bank", "random directions")
     wait_for(lambda: "random directions" in caption(page))
-    assert "✓" not in page.locator(".loupe-heads").inner_text()
+    wait_for(lambda: picture_of(grid) != before)
+    assert "✓" not in lab.ask(page, WORDS) and "✓" not in grid.get_attribute("aria-label")
     choose(page, "bank", "stickers grammar")
     wait_for(lambda: "stickers grammar" in caption(page))
 
 
 def test_own_texts_are_listed_and_unknown_words_named(page):
-    choose(page, "bank", "own texts")
+    choose(page, "bank", "own texts")  # of which there are none yet
+    wait_for(lambda: "there are no own texts yet" in says(page))
     fill(page, "own texts", "a cat; a blorb")
     wait_for(lambda: "own texts" in caption(page))
-    assert "blorb" in page.locator(".loupe-note").first.inner_text()
+    wait_for(lambda: "blorb" in page.locator(".loupe-note:visible").inner_text())
+    wait_for(lambda: says(page) == "")
 
 
 def test_a_bad_state_becomes_a_sentence_and_the_last_one_stays(page):

@@ -29,7 +29,7 @@ def choose(page, label: str, value: str) -> None:
 
 
 def test_another_method_redraws_map_and_mask_and_no_tower_runs(page, record_property):
-    heat, mask = page.locator(".loupe-heat canvas").first, page.locator(".loupe-mask img")
+    heat, mask = page.locator(".loupe-heat canvas").first, page.locator(".loupe-strip img")
     before, source = picture_of(heat), mask.get_attribute("src")
     ran = lab.ask(page, "print(dict(model.passes))")
     begin = time.monotonic()
@@ -38,7 +38,8 @@ def test_another_method_redraws_map_and_mask_and_no_tower_runs(page, record_prop
     wait_for(lambda: mask.get_attribute("src") != source)
     record_property("seconds_of_a_click_seen", round(time.monotonic() - begin, 3))
     wait_for(lambda: picture_of(heat) != before)
-    wait_for(lambda: page.locator(".loupe-methods tr.loupe-this th").inner_text() == "rollout")
+    wait_for(lambda: page.locator(".loupe-table tr.loupe-this td").first.inner_text() == "rollout")
+    assert page.locator(".loupe-key span").count() == 3 and mask.bounding_box()["width"] > 200
     assert lab.ask(page, "print(dict(model.passes))") == ran
 
 
