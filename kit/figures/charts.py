@@ -91,7 +91,9 @@ class Chart(Figure):
             for s in self.series
             for i, name in enumerate(s.names)
         ]
-        at = (f"{n} {', '.join(number(x) for x in dict.fromkeys(np.ravel(v)))}" for n, v in self.levels.items())
+        at = (
+            f"{n} {', '.join(number(x) for x in dict.fromkeys(np.ravel(v)))}" for n, v in self.levels.items()
+        )
         return f"{self._axes()[1]}: {'; '.join([*said, *at])}"
 
     def _draw(self, sheet, look: dict) -> None:
@@ -117,7 +119,12 @@ class Chart(Figure):
             axes.margins(x=0.14)
         (axes.set_xlim if across else axes.set_ylim)(self.limits or (None, None))
         if axes.get_legend_handles_labels()[1]:
-            place = {"loc": "lower left", "bbox_to_anchor": (0, 1.0), "ncols": int(wide / 1.15), "frameon": False}
+            place = {
+                "loc": "lower left",
+                "bbox_to_anchor": (0, 1.0),
+                "ncols": int(wide / 1.15),
+                "frameon": False,
+            }
             axes.legend(**place, fontsize=8.5, labelcolor=look["faint"], borderaxespad=0.2)
 
     def _room(self) -> tuple[float, float, float]:
@@ -160,7 +167,10 @@ class Chart(Figure):
             else:
                 dots = self.kind == "points"
                 trace |= {"mode": "markers" if dots else "lines+markers" if len(place) < FEW else "lines"}
-                trace |= {"line": {"dash": looks.DASHES[k]}, "marker": {"symbol": looks.SYMBOLS[k], "size": 8}}
+                trace |= {
+                    "line": {"dash": looks.DASHES[k]},
+                    "marker": {"symbol": looks.SYMBOLS[k], "size": 8},
+                }
             trace["marker"] |= {"color": looks.SERIES[k], "line": {"color": "gray", "width": self._rings(s)}}
             known = np.isfinite(s.low) & np.isfinite(s.high)
             if known.any():
@@ -241,7 +251,9 @@ class Bars(Chart):
         for name in ("values", "low", "high"):
             if (held := getattr(self, name)) is not None:
                 flat = np.ndim(held) == 1 and shape[1] == 1
-                object.__setattr__(self, name, array(held, shape[: 2 - flat], f"{name} of bars").reshape(shape))
+                object.__setattr__(
+                    self, name, array(held, shape[: 2 - flat], f"{name} of bars").reshape(shape)
+                )
         self._checked(shape[0], ("values", "low", "high"))
 
     def _axes(self) -> tuple[str, str]:
@@ -392,7 +404,9 @@ class Scatter(Chart):
         for name in ("names", "kinds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.kinds) not in (0, len(self.names)):
-            raise KitError(f"{len(self.kinds)} kinds for {len(self.names)} points; give one for each, or none.")
+            raise KitError(
+                f"{len(self.kinds)} kinds for {len(self.names)} points; give one for each, or none."
+            )
         self._checked(len(self.names), ("x", "y", "low", "high"))
 
     def _axes(self) -> tuple[str, str]:
@@ -401,7 +415,9 @@ class Scatter(Chart):
     @property
     def series(self) -> list[Series]:
         kinds, names = np.array(self.kinds or [""] * len(self.names)), np.array(self.names, dtype=object)
-        low, high = (np.full(len(names), np.nan) if e is None else np.asarray(e) for e in (self.low, self.high))
+        low, high = (
+            np.full(len(names), np.nan) if e is None else np.asarray(e) for e in (self.low, self.high)
+        )
         x, y = np.asarray(self.x), np.asarray(self.y)
         made = []
         for kind in dict.fromkeys(kinds.tolist()):

@@ -120,7 +120,9 @@ class Number(Field):
     def checked(self, value: Anything, options: list) -> int:
         text = str(value)
         if not text.isdecimal() or not self.low <= int(text) <= self.high:
-            raise KitError(f"{self.label} {text} cannot be; give a whole number from {self.low} to {self.high}.")
+            raise KitError(
+                f"{self.label} {text} cannot be; give a whole number from {self.low} to {self.high}."
+            )
         return int(text)
 
     def control(self, options: list) -> w.Widget:

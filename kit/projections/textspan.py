@@ -72,7 +72,9 @@ class TextSpan:
         shares = self.table.groupby("part")["share"].sum().reindex(self.parts).fillna(0.0)
         first = self.table[self.table["rank"] == 1].set_index("part").reindex(self.parts)
         tagged = first["property"] if "property" in first else pd.Series("", index=shares.index)
-        return pd.DataFrame({"share": shares, "text": first["text"].fillna(""), "property": tagged.fillna("")})
+        return pd.DataFrame(
+            {"share": shares, "text": first["text"].fillna(""), "property": tagged.fillna("")}
+        )
 
     def reconstruct(self, values: Tensor) -> Tensor:
         """The parts with nothing but what their texts span: mean + (value - mean) Q Qᵀ.

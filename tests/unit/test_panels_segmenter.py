@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from kit.panels.segment_drawing import MISSED, RIGHT, WRONG, mask_image
+from kit.panels.segment_drawing import MISSED, RIGHT, WRONG
 from PIL import Image
 
 import kit
