@@ -26,18 +26,28 @@ class Attention(nn.Module):
 
     def forward(self, x):
         q, k, v = self.qkv(x).unflatten(-1, (3, HEADS, -1)).permute(2, 0, 3, 1, 4)
-        out = nn.functional.scaled_dot_product_attention(q, k, v)
-        return self.proj(out.transpose(1, 2).flatten(2))
+        return self.proj(self.joined(nn.functional.scaled_dot_product_attention(q, k, v)))
+
+    def joined(self, heads):
+        """Features of one head behind another, [batch, token, dim]."""
+        return heads.transpose(1, 2).flatten(2)
+
+
+class Interleaved(Attention):
+    """Feature by feature those of all heads, as NesT has them."""
+
+    def joined(self, heads):
+        return heads.permute(0, 2, 3, 1).flatten(2)
 
 
 class Tower(nn.Module):
     """Two blocks; what happens to a branch, to the stream and at the end can be set."""
 
-    def __init__(self, branch=None, stream=None, end=None):
+    def __init__(self, branch=None, stream=None, end=None, attention=Attention):
         super().__init__()
         self.patch, self.cls = nn.Conv2d(3, DIM, 2, 2), nn.Parameter(torch.randn(1, 1, DIM))
         self.attn, self.norms = (
-            nn.ModuleList([Attention(), Attention()]),
+            nn.ModuleList([attention(), attention()]),
             nn.ModuleList([nn.LayerNorm(DIM)] * 3),
         )
         self.branch, self.stream, self.end = (m or nn.Identity() for m in (branch, stream, end))
@@ -118,6 +128,38 @@ def test_a_stream_that_mixes_tokens_goes_the_general_route():
     frozen = graph(stream=MixTokens())
     assert not frozen.plain and frozen.reached == 2
     assert graph().plain
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_heads_that_lie_interleaved_are_each_their_own(mixed):
+    """Each head, token by token and feature by feature, through the frozen rest of the tower."""
+    torch.manual_seed(0)
+    tower = Tower(stream=MixTokens() if mixed else None, attention=Interleaved)
+    model = made_up(tower)
+    pixels, norm = pixels_for(model), tower.norms[0]  # one for all places
+    nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    run = checked_run(model, pixels)
+    vectors, names = run.vectors(), list(run.index["name"])
+    assert run.frozen.plain != mixed and torch.allclose(vectors.sum(1), tower(pixels), atol=1e-12)
+    stream = torch.cat([tower.cls.expand(len(pixels), -1, -1), tower.patch(pixels).flatten(2).mT], 1)
+    inputs = [norm(stream)]
+    stream = tower.stream(stream + tower.attn[0](inputs[0]))
+    inputs.append(norm(stream))
+    last = (stream + tower.attn[1](inputs[1]))[:, 0]
+    scale = norm.weight * (last.var(-1, unbiased=False, keepdim=True) + norm.eps).rsqrt()  # [batch, dim]
+    for layer, attention in enumerate(tower.attn):
+        reads = tower.stream.weight[:, 0] if mixed and layer == 0 else torch.eye(TOKENS).double()[0]
+        query, key, value = attention.qkv(inputs[layer]).unflatten(-1, (3, HEADS, -1)).unbind(2)
+        for head in range(HEADS):
+            pattern = (query[:, :, head] @ key[:, :, head].mT / (DIM / HEADS) ** 0.5).softmax(-1)
+            out = pattern @ value[:, :, head]  # [batch, token, feature]
+            written = torch.zeros(len(pixels), DIM, dtype=torch.float64)
+            for token in range(TOKENS):
+                for feature in range(DIM // HEADS):
+                    column = attention.proj.weight[:, feature * HEADS + head]
+                    written += reads[token] * out[:, token, feature, None] * column
+            written = (written - written.mean(-1, keepdim=True)) * scale
+            assert torch.allclose(vectors[:, names.index(f"L{layer}.H{head}")], written, atol=1e-12)
 
 
 def test_a_difference_on_the_stream_keeps_its_sign():

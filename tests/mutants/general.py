@@ -13,6 +13,7 @@ def on(test: str, family: str) -> tuple[str, ...]:
 
 
 SWIN = (f"{PLANTED}::test_the_map_is_the_planted_cell[swin_tiny_patch4_window7_224-place0]",)
+INTERLEAVED = "tests/exact/test_refusals.py::test_heads_that_lie_interleaved_are_each_their_own[True]"
 SUM, MAPS = "test_verdict_and_sum", "test_source_tokens_and_positions_sum_to_their_head"
 SAME = "test_readers_give_what_pushing_and_gradients_give"
 READING, READERS = "kit/parts/reader_rules.py", "kit/parts/place_reader.py"
@@ -128,7 +129,14 @@ MUTANTS: list[Mutant] = [
         READING,
         "order = torch.argsort(heads[0, 0], stable=True)",
         "order = torch.argsort(heads[0, 0], stable=True, descending=True)",
-        on(SAME, "swin_tiny_patch4_window7_224"),
+        (INTERLEAVED, *on(SAME, "nest_tiny")),
+    ),
+    Mutant(
+        "heads that lie interleaved are taken as they lie",
+        READING,
+        "if (heads[0, 0].diff() < 0).any():",
+        "if False:",
+        (INTERLEAVED,),
     ),
     Mutant(
         "constants that are read are pushed as well",
