@@ -29,6 +29,7 @@ EXAMPLES = """examples:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     from kit.data.registry import written
+    from kit.parts.collect import KEEPERS
 
     rows = {"FOLDER": "image files, sub-folders become labels"} | written()
     sets = "\n".join(["one of", *(f"  {words:<29}{about}" for words, about in rows.items())])
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("model", help="a name of kit.load")
     made.add_argument("images", help=sets)
-    made.add_argument("--keep", choices=("means", "moments", "store"), default="moments")
+    made.add_argument("--keep", choices=KEEPERS, default="moments")
     made.add_argument("--out", required=True, type=Path, help="file, or folder of a store")
     made.add_argument("--pretrained", help='tag, file, or "random"')
     made.add_argument("--name", help="the set in words (default: that of the data set, or IMAGES)")

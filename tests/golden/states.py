@@ -12,11 +12,13 @@ from functools import cache
 
 import kit
 from kit.edits import Means, ask_classes, cue_effects
-from kit.maps import METHODS, segment
+from kit.maps import segment
 from kit.models.directions import Directions
 from kit.projections import Bank
 
 SCENES = 200  # where a notebook has 1,000
+STEADY = ("token heatmap", "raw attention", "rollout", "GradCAM", "patch cosine", "value-only last layer")
+STEADY += ("ClearCLIP-like",)
 UPLOAD = "upload a8ca9bb12c"  # what panels call the picture below
 
 
@@ -61,7 +63,7 @@ def spans(state: str):
 
 
 def segmenter(state: str):
-    """Notebook 15's panel, without the two methods that divide by what may be almost zero.
+    """Notebook 15's panel, with the methods that do not divide by what may be almost zero.
 
     What rounding does to partial LRP and transformer attribution moves edges of masks: their figures differ
     from machine to machine.
@@ -69,8 +71,7 @@ def segmenter(state: str):
     names = list(kit.world.VALUES["concept"])
     directions = Directions(names, model().encode_text(kit.world.prompts("concept")))
     scenes = kit.world.draw(12, 85_001, kind="single")
-    methods = [name for name in METHODS if name not in ("partial LRP", "transformer attribution")]
-    result = segment(model(), scenes, directions, scenes.masks[:, 0], methods)
+    result = segment(model(), scenes, directions, scenes.masks[:, 0], STEADY)
     gallery = kit.world.gallery()[[0, 9, 16, 18]]
     return kit.panels.Segmenter(model(), gallery, directions, overall=result, state=state)
 
