@@ -8,9 +8,9 @@ import torch
 import kit.world as world
 from kit.measures import accuracy
 from kit.models.names import SHIPPED, shipped_names
-from kit.models.tokenizer import learn_merges, vocabulary_size
 from kit.workshop.cards.bars import asked_by, training_of
 from kit.workshop.cards.members import Clip, weights_of
+from kit.workshop.training.tokenizer import learn_merges, vocabulary_size
 
 SEED = 64_001  # no seed of the training, of its looks, or of the card
 CHANCE = 1 / len(world.VALUES["concept"])

@@ -12,7 +12,6 @@ import kit
 import kit.world as world
 from kit.errors import KitError
 from kit.models.names import SHIPPED
-from kit.models.tokenizer import learn_merges, vocabulary_size
 from kit.workshop.cards.members import Clip
 from kit.workshop.training import clip as clip_training
 from kit.workshop.training import forward, loop, objectives
@@ -20,6 +19,7 @@ from kit.workshop.training.clip import ClipTraining
 from kit.workshop.training.export import export_clip
 from kit.workshop.training.recipe import CHUNK, Cycle, Phase
 from kit.workshop.training.recipes import CLEAN, RECIPES, WEB
+from kit.workshop.training.tokenizer import learn_merges, vocabulary_size
 from kit.workshop.training.train import recipe_named
 
 TINY = replace(

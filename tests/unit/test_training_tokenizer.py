@@ -6,7 +6,7 @@ import pytest
 
 import kit.world as world
 from kit.errors import KitError
-from kit.models.tokenizer import WordTokenizer, learn_merges, vocabulary_size, write_vocabulary
+from kit.workshop.training.tokenizer import WordTokenizer, learn_merges, vocabulary_size, write_vocabulary
 
 
 @pytest.fixture(scope="module")

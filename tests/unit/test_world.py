@@ -13,8 +13,8 @@ from PIL import Image
 
 import kit.world
 from kit.errors import KitError
+from kit.workshop.cards.world import tables
 from kit.world import VALUES, atlas, draw, gallery
-from kit.world.card import tables
 from kit.world.elsewhere import elsewhere
 from kit.world.printed import with_words
 from kit.world.sample import SIDE, UNIT, Plan
@@ -275,7 +275,9 @@ def test_word_boxes_are_told_in_pixels_of_the_images():
 
 def test_the_card_is_up_to_date():
     card = Path(__file__).parents[2] / "data_cards"
-    assert tables() in (card / "stickers.md").read_text(encoding="utf-8"), "run python -m kit.world.card"
+    assert tables() in (card / "stickers.md").read_text(encoding="utf-8"), (
+        "run python -m kit.workshop.cards.world"
+    )
     assert sum(p.stat().st_size for p in (card / "pictures").glob("stickers_*")) <= 300_000
 
 

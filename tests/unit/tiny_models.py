@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from kit.models.build import build_open_clip, seeded
-from kit.models.tokenizer import learn_merges, write_vocabulary
+from kit.workshop.training.tokenizer import learn_merges, write_vocabulary
 
 WORDS = ("a", "cat", "dog", "red", "thing", "zebra")
 VISION = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 import kit.world as world
 from kit.models.build import seeded
 from kit.models.names import SHIPPED
-from kit.models.tokenizer import WordTokenizer, learn_merges, vocabulary_size, write_vocabulary
 from kit.workshop.training import forward, objectives
 from kit.workshop.training.loop import Training, Weights
 from kit.workshop.training.recipe import ClipRecipe, Phase
 from kit.workshop.training.stream import Captioned, Stream
+from kit.workshop.training.tokenizer import WordTokenizer, learn_merges, vocabulary_size, write_vocabulary
 
 
 def build(recipe: ClipRecipe, vocabulary: int, seed: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Builds the atlas again: `python -m kit.world.build_atlas [folder with unpacked icon packages]`.
+"""Builds the atlas again: `python -m kit.workshop.atlas [folder with unpacked icon packages]`.
 
 Needs npm and the dependency group `atlas` (resvg-py). One lossless WebP sheet per artist, with the licence
 beside it, so that an artist can be taken out by deleting files. Words are rendered here, once, so that
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from kit.workshop.fxemoji import ICON_FXEMOJI
 from kit.world.atlas import CELL, COLUMNS, FINE, FOLDER, WORD_HEIGHT, WORD_WIDTH
-from kit.world.fxemoji import ICON_FXEMOJI
 from kit.world.values import HELD_OUT, ICON, SEEN, VALUES
 from kit.writing import write_file
 

@@ -1,4 +1,4 @@
-"""Writes the pictures and the tables of the data card again: `python -m kit.world.card`."""
+"""Writes the pictures and the tables of the data card again: `python -m kit.workshop.cards.world`."""
 
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,8 @@ from kit.world.scenes import Scenes, draw
 from kit.world.values import CATEGORY, HELD_OUT, SEEN, VALUES
 from kit.writing import write_file
 
-FOLDER = Path(__file__).parents[2] / "data_cards"
-BEGIN, END = "<!-- tables: written by python -m kit.world.card -->", "<!-- end of tables -->"
+FOLDER = Path(__file__).parents[3] / "data_cards"
+BEGIN, END = "<!-- tables: written by python -m kit.workshop.cards.world -->", "<!-- end of tables -->"
 INK, PAPER = (40, 44, 52), (250, 250, 248)
 
 
