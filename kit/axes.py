@@ -4,8 +4,6 @@ from torch import Tensor
 
 from kit.errors import KitError
 
-ORDER = ("batch", "part", "layer", "head", "token", "text", "embed")
-
 
 def expect_shape(tensor: Tensor, axes: str, what: str, **sizes: int) -> None:
     """Raise unless `tensor` has the named axes, with the given sizes.

@@ -1,16 +1,10 @@
 """Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
 from kit.measures.agreement import Agreement, agreement
-from kit.measures.answers import accuracy, answer_changes, confusions, hits, worst_group
+from kit.measures.answers import accuracy, answer_changes, confusions, hits
 from kit.measures.changes import Resampled, changes, in_percent, resampled
 from kit.measures.groups import GroupBootstrap
-from kit.measures.intervals import (
-    Interval,
-    WorstGroup,
-    bootstrap_gap,
-    bootstrap_interval,
-    bootstrap_worst_group,
-)
+from kit.measures.intervals import Interval, bootstrap_gap, bootstrap_interval
 from kit.measures.maps import average_precision, mass_inside, pointing, token_shares
 from kit.measures.retrieval import chance_precision, precision_at_k, shuffled_precision
 from kit.measures.roles import Shares, family_bound, variance_share
@@ -23,14 +17,12 @@ __all__ = [
     "Resampled",
     "Segmentation",
     "Shares",
-    "WorstGroup",
     "accuracy",
     "agreement",
     "answer_changes",
     "average_precision",
     "bootstrap_gap",
     "bootstrap_interval",
-    "bootstrap_worst_group",
     "chance_precision",
     "changes",
     "confusions",
@@ -45,5 +37,4 @@ __all__ = [
     "shuffled_precision",
     "token_shares",
     "variance_share",
-    "worst_group",
 ]

@@ -55,23 +55,6 @@ def accuracy(scores: Tensor, labels: Tensor, top: int = 1) -> float:
     return float(hits(scores, labels, top).float().mean())
 
 
-def worst_group(right: Tensor, groups: Tensor) -> tuple[int, float]:
-    """The group with the lowest share of right answers, and that share.
-
-    Args:
-        right: bool [batch].
-        groups: group of each image, int [batch].
-
-    Example:
-        >>> worst_group(torch.tensor([True, False, True]), torch.tensor([0, 0, 1]))
-        (0, 0.5)
-    """
-    expect_shape(groups, "batch", "groups", batch=len(right))
-    shares = {int(g): float(right[groups == g].float().mean()) for g in groups.unique()}
-    worst = min(shares, key=shares.get)
-    return worst, shares[worst]
-
-
 class Changed(NamedTuple):
     """Answers that an intervention changed.
 

@@ -124,6 +124,23 @@ class GroupBootstrap:
         found = self.table(after, before).loc[row]
         return Interval(*(float(found[c]) for c in ("change", "change_low", "change_high")))
 
+    def worst(self, right) -> tuple[str, Interval, Interval]:
+        """The worst group of the images as they are, its accuracy, and the average minus it.
+
+        Each draw looks for its own worst group, so that the intervals know that the group was chosen for being
+        the worst.
+
+        Args:
+            right: whether each image is answered right, [image].
+        """
+        value, drawn, place = self.values(right), self.drawn(right), self.rows.index(WORST)
+        gaps = drawn[:, place + 1] - drawn[:, place]
+        accuracy, gap = (
+            Interval(float(one), *map(float, np.quantile(many, TAILS)))
+            for one, many in ((value[place], drawn[:, place]), (value[place + 1] - value[place], gaps))
+        )
+        return self.groups[int(value[:place].argmin())], accuracy, gap
+
     def worst_over(self, chosen, others, quantile: float = 0.95) -> Interval:
         """Worst group of one edit minus a quantile of the worst groups of other edits, paired over images.
 

@@ -2,10 +2,10 @@
 
 from tests.mutants import Mutant
 
-WORDS, MEMBERS, INTERVALS = (
+WORDS, MEMBERS, GROUPS = (
     "kit/workshop/cards/words.py",
     "kit/workshop/cards/members.py",
-    "kit/measures/intervals.py",
+    "kit/measures/groups.py",
 )
 TESTS = "tests/unit/test_cards.py"
 
@@ -57,16 +57,16 @@ MUTANTS = [
     ),
     Mutant(
         "the worst group is the largest",
-        INTERVALS,
-        "found = int(means.argmin())",
-        "found = int(np.bincount(codes).argmax())",
+        GROUPS,
+        "return self.groups[int(value[:place].argmin())], accuracy, gap",
+        "return self.groups[int(self.sizes.argmax())], accuracy, gap",
         (f"{TESTS}::test_the_worst_group_is_found_with_its_gap",),
     ),
     Mutant(
         "draws keep the worst group of the images as they are",
-        INTERVALS,
-        "gaps.append(values[chosen].mean() - low)",
-        "gaps.append(values.mean() - low)",
+        GROUPS,
+        "gaps = drawn[:, place + 1] - drawn[:, place]",
+        "gaps = value[place + 1] - drawn[:, place]",
         (f"{TESTS}::test_the_worst_group_is_found_with_its_gap",),
     ),
     Mutant(

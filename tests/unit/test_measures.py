@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from kit.measures import accuracy, bootstrap_gap, bootstrap_interval, confusions, hits, worst_group
+from kit.measures import accuracy, bootstrap_gap, bootstrap_interval, confusions, hits
 
 
 def covers(interval, truth):
@@ -95,11 +95,6 @@ def test_equal_scores_are_no_answer():
 def test_bad_scores_are_named(scores, labels, message):
     with pytest.raises(KitError, match=message):
         hits(scores, labels)
-
-
-def test_worst_group_is_the_one_with_the_lowest_share():
-    right = torch.tensor([True, True, False, True, False, False])
-    assert worst_group(right, torch.tensor([5, 5, 5, 7, 7, 7])) == (7, pytest.approx(1 / 3))
 
 
 def test_confusions_are_sorted_and_shared():

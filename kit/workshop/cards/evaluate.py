@@ -8,7 +8,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import kit.world as world
-from kit.measures import bootstrap_gap, bootstrap_interval, bootstrap_worst_group, confusions, hits
+from kit.measures import GroupBootstrap, bootstrap_gap, bootstrap_interval, confusions, hits
 from kit.models.names import SHIPPED
 from kit.workshop.cards.bars import clean_twin, training_of
 from kit.workshop.cards.members import Clip, Member, Pixels, Probed, member
@@ -139,9 +139,9 @@ def _bias(model: Member, table: Table, artists: str, n: int) -> None:
     images = len(own) + len(conflicting)
     table.put("animals: own minus conflicting background", artists, gap, images, seed)
     groups = [f"{('water', 'land')[i]} animal, {f} background" for i, f in zip(lives, fit, strict=True)]
-    worst = bootstrap_worst_group(kind, groups, BOOTSTRAP_SEED)
-    table.put("animals: worst group", artists, worst.accuracy, len(kind), seed, group=worst.group)
-    table.put("animals: average minus worst group", artists, worst.gap, len(kind), seed)
+    worst, accuracy, gap = GroupBootstrap(groups, BOOTSTRAP_SEED).worst(kind)
+    table.put("animals: worst group", artists, accuracy, len(kind), seed, group=worst)
+    table.put("animals: average minus worst group", artists, gap, len(kind), seed)
 
 
 def _beside_others(model: Member, table: Table, folder: Path, n: int) -> None:
