@@ -127,8 +127,8 @@ class GroupBootstrap:
     def worst(self, right) -> tuple[str, Interval, Interval]:
         """The worst group of the images as they are, its accuracy, and the average minus it.
 
-        Each draw looks for its own worst group, so that the intervals know that the group was chosen for being
-        the worst.
+        Each draw looks for its own worst group, so that the intervals know that the group was chosen for
+        being the worst.
 
         Args:
             right: whether each image is answered right, [image].
