@@ -14,32 +14,19 @@ from kit.errors import KitError
 from kit.maps.attention import rolled
 from kit.maps.passes import patches, pattern_gradients, plain_graph, rows_read
 from kit.models.model import Model
-from kit.models.nodes import MOVES, SDPA, aten, module_path
+from kit.models.nodes import MOVES, SDPA, aten, module_path, ops
 from kit.parts.hook_points import attention_call
 
 # what hands its relevance on as it is
-PASSED = {
-    aten.layer_norm.default,
-    aten.gelu.default,
-    aten.relu.default,
-    aten.silu.default,
-    aten.sigmoid.default,
-    aten.tanh.default,
-    aten.dropout.default,
-    aten.to.dtype,
-}
+PASSED = ops(
+    "layer_norm.default gelu.default relu.default silu.default sigmoid.default tanh.default "
+    "dropout.default to.dtype"
+)
 # what picks or places numbers: relevance goes back to where they came from
-PLACED = MOVES | {
-    aten.select.int,
-    aten.slice.Tensor,
-    aten.cat.default,
-    aten.expand.default,
-    aten.unbind.int,
-    aten.chunk.default,
-    aten.split.Tensor,
-    aten.split_with_sizes.default,
-    operator.getitem,
-}
+PLACED = {operator.getitem, *MOVES} | ops(
+    "select.int slice.Tensor cat.default expand.default unbind.int chunk.default split.Tensor "
+    "split_with_sizes.default"
+)
 POOLED = {aten.mean.dim, aten.sum.dim_IntList}
 
 

@@ -6,31 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import fx
 
-from kit.models.nodes import MOVES, SDPA, aten, module_path, number, numbers, shape_of
+from kit.models.nodes import MOVES, SDPA, aten, module_path, number, numbers, ops, shape_of
 
 SOFTMAX = {aten.softmax.int, aten._softmax.default}
 PRODUCTS = {aten.matmul.default, aten.bmm.default}
 # what leaves every number of an attention's output in its place
-IN_PLACE_OF = {
-    aten.add.Tensor,
-    aten.sub.Tensor,
-    aten.mul.Tensor,
-    aten.div.Tensor,
-    aten.layer_norm.default,
-    aten.rms_norm.default,
-}
+IN_PLACE_OF = ops("add.Tensor sub.Tensor mul.Tensor div.Tensor layer_norm.default rms_norm.default")
 # what may lie between a softmax and the product with the values (talking heads, gated mixtures, masks)
-ON_PATTERNS = MOVES | {
-    aten.linear.default,
-    aten.add.Tensor,
-    aten.sub.Tensor,
-    aten.mul.Tensor,
-    aten.div.Tensor,
-    aten.sum.dim_IntList,
-    aten.expand.default,
-    aten.slice.Tensor,
-    aten.to.dtype,
-}
+ON_PATTERNS = MOVES | ops(
+    "linear.default add.Tensor sub.Tensor mul.Tensor div.Tensor sum.dim_IntList expand.default "
+    "slice.Tensor to.dtype"
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Reading a recorded graph: shapes, module paths, and values that are known beforehand."""
 
 from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
 from torch import fx
@@ -10,24 +11,18 @@ SDPA = aten.scaled_dot_product_attention.default
 # batch size of the example that is recorded: any number above 1 that is not 1 or 2
 EXAMPLE_BATCH = 3
 
+
+def ops(names: str) -> set:
+    """Operations of aten by name, such as "view.default"; an unknown name is an error at import."""
+    return {attrgetter(name)(aten) for name in names.split()}
+
+
 # operations that put numbers elsewhere and change none of them
-MOVES = {
-    aten.view.default,
-    aten.reshape.default,
-    aten._unsafe_view.default,
-    aten.flatten.using_ints,
-    aten.unflatten.int,
-    aten.unsqueeze.default,
-    aten.squeeze.default,
-    aten.squeeze.dim,
-    aten.squeeze.dims,
-    aten.contiguous.default,
-    aten.clone.default,
-    aten.permute.default,
-    aten.transpose.int,
-    aten.t.default,
-    aten.movedim.int,
-}
+MOVES = ops(
+    "view.default reshape.default _unsafe_view.default flatten.using_ints unflatten.int unsqueeze.default "
+    "squeeze.default squeeze.dim squeeze.dims contiguous.default clone.default permute.default "
+    "transpose.int t.default movedim.int"
+)
 
 
 class PerImage(int):

@@ -1,7 +1,6 @@
 """The operations that a record may name: a closed list. None writes to its inputs, to a file or elsewhere."""
 
 import operator
-from collections.abc import Callable
 
 from kit.models.nodes import aten
 
@@ -37,13 +36,6 @@ where.ScalarSelf where.self zeros.default zeros_like.default
 """
 
 
-def _aten(name: str) -> Callable:
-    packet, _, overload = name.partition(".")
-    return getattr(getattr(aten, packet), overload)
-
-
-OPERATIONS = {name: _aten(name) for name in _ATEN.split()} | {
-    "getitem": operator.getitem,
-    "mul": operator.mul,
-}
+OPERATIONS = {name: operator.attrgetter(name)(aten) for name in _ATEN.split()}
+OPERATIONS |= {"getitem": operator.getitem, "mul": operator.mul}
 NAMES = {operation: name for name, operation in OPERATIONS.items()}

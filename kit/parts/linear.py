@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from kit.models.attention import PRODUCTS, SOFTMAX
-from kit.models.nodes import MOVES, SDPA, Value, aten, number, numbers
+from kit.models.nodes import MOVES, SDPA, Value, aten, number, numbers, ops
 
 ADDS = {aten.add.Tensor, aten.sub.Tensor}
 SCALES = {aten.mul.Tensor, aten.div.Tensor}
@@ -27,69 +27,29 @@ BATCH_NORMS = {aten.batch_norm.default, aten._native_batch_norm_legit_no_trainin
 NORMS = {aten.layer_norm.default, aten.group_norm.default, aten.rms_norm.default}
 JOINS = {aten.cat.default, aten.stack.default}
 # linear in the first argument, and zero where that is zero
-PLAIN = MOVES | {
-    operator.getitem,
-    aten.expand.default,
-    aten.select.int,
-    aten.slice.Tensor,
-    aten.narrow.default,
-    aten.unbind.int,
-    aten.chunk.default,
-    aten.split.Tensor,
-    aten.split.sizes,
-    aten.split_with_sizes.default,
-    aten.roll.default,
-    aten.flip.default,
-    aten.repeat.default,
-    aten.repeat_interleave.self_int,
-    aten.neg.default,
-    aten.mean.dim,
-    aten.sum.dim_IntList,
-    aten.avg_pool2d.default,
-    aten.adaptive_avg_pool2d.default,
-    aten.adaptive_avg_pool1d.default,
-    aten.upsample_nearest2d.vec,
-    aten.upsample_nearest2d.default,
-    aten.upsample_bilinear2d.vec,
-    aten.upsample_bilinear2d.default,
-    aten.upsample_bicubic2d.vec,
-    aten.upsample_bicubic2d.default,
-    aten.pixel_unshuffle.default,
-    aten.pixel_shuffle.default,
-    aten.im2col.default,
-    aten.col2im.default,
-    aten.index.Tensor,
-    aten.index_select.default,
-    aten.to.dtype,
-}
+PLAIN = {operator.getitem, *MOVES} | ops(
+    "expand.default select.int slice.Tensor narrow.default unbind.int chunk.default split.Tensor "
+    "split.sizes split_with_sizes.default roll.default flip.default repeat.default "
+    "repeat_interleave.self_int neg.default mean.dim sum.dim_IntList avg_pool2d.default "
+    "adaptive_avg_pool2d.default adaptive_avg_pool1d.default upsample_nearest2d.vec "
+    "upsample_nearest2d.default upsample_bilinear2d.vec upsample_bilinear2d.default "
+    "upsample_bicubic2d.vec upsample_bicubic2d.default pixel_unshuffle.default pixel_shuffle.default "
+    "im2col.default col2im.default index.Tensor index_select.default to.dtype"
+)
 # of these, sums and averages of several numbers
-SUMS = {
-    aten.mean.dim,
-    aten.sum.dim_IntList,
-    aten.avg_pool2d.default,
-    aten.adaptive_avg_pool2d.default,
-}
+SUMS = ops("mean.dim sum.dim_IntList avg_pool2d.default adaptive_avg_pool2d.default")
 # and what resizes, folds or changes sign
-REWEIGHS = {
-    aten.neg.default,
-    aten.adaptive_avg_pool1d.default,
-    aten.upsample_bilinear2d.vec,
-    aten.upsample_bilinear2d.default,
-    aten.upsample_bicubic2d.vec,
-    aten.upsample_bicubic2d.default,
-    aten.col2im.default,
-}
+REWEIGHS = ops(
+    "neg.default adaptive_avg_pool1d.default upsample_bilinear2d.vec upsample_bilinear2d.default "
+    "upsample_bicubic2d.vec upsample_bicubic2d.default col2im.default"
+)
 GATHERS = PLAIN - SUMS - REWEIGHS  # each number of the output is one of the input
 PADS = {aten.pad.default, aten.constant_pad_nd.default}
 # values between bounds, or inverse lengths: factors that are held at the image's own value
-GATES = SOFTMAX | {
-    aten.sigmoid.default,
-    aten.hardsigmoid.default,
-    aten.rsqrt.default,
-    aten.sqrt.default,
-    aten.reciprocal.default,
-    aten.linalg_vector_norm.default,
-}
+GATES = SOFTMAX | ops(
+    "sigmoid.default hardsigmoid.default rsqrt.default sqrt.default reciprocal.default "
+    "linalg_vector_norm.default"
+)
 ELEMENTWISE = MOVES | ADDS | SCALES | {aten.expand.default, aten.clamp_min.default, aten.clamp.default}
 
 

@@ -10,21 +10,12 @@ from dataclasses import dataclass
 
 from torch import fx
 
-from kit.models.nodes import SDPA, aten, shape_of
+from kit.models.nodes import SDPA, aten, ops, shape_of
 
-ELEMENTWISE = {
-    aten.add.Tensor,
-    aten.sub.Tensor,
-    aten.mul.Tensor,
-    aten.div.Tensor,
-    aten.gelu.default,
-    aten.relu.default,
-    aten.silu.default,
-    aten.sigmoid.default,
-    aten.tanh.default,
-    aten.clone.default,
-    aten.contiguous.default,
-}
+ELEMENTWISE = ops(
+    "add.Tensor sub.Tensor mul.Tensor div.Tensor gelu.default relu.default silu.default sigmoid.default "
+    "tanh.default clone.default contiguous.default"
+)
 REGROUPED = {aten.reshape.default, aten.view.default, aten.flatten.using_ints}
 
 

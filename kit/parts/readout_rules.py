@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, fx
 
-from kit.models.nodes import SDPA, aten, shape_of
+from kit.models.nodes import SDPA, aten, ops, shape_of
 from kit.models.trace import Trace
 from kit.parts.token_readout import BATCH, TOKEN, Frozen, NotPositionWise, Readout
 
@@ -232,33 +232,26 @@ def _pool(trace: Trace, node: fx.Node, out: Readout, const: Const) -> Found:
 
 
 RULES: dict[object, Callable[..., Found]] = {
-    aten.view.default: _reshape,
-    aten.reshape.default: _reshape,
-    aten._unsafe_view.default: _reshape,
-    aten.flatten.using_ints: _reshape,
-    aten.unflatten.int: _reshape,
-    aten.unsqueeze.default: _reshape,
-    aten.squeeze.dim: _reshape,
-    aten.squeeze.dims: _reshape,
-    aten.contiguous.default: _same,
-    aten.clone.default: _same,
-    aten.expand.default: _same,
-    aten.permute.default: _permute,
-    aten.transpose.int: _transpose,
-    aten.select.int: _select,
-    operator.getitem: _getitem,
-    aten.slice.Tensor: _slice,
-    aten.cat.default: _cat,
-    aten.mean.dim: _mean,
-    aten.linear.default: _linear,
-    aten.matmul.default: _matmul,
-    aten.layer_norm.default: _layer_norm,
-    aten.add.Tensor: _add,
-    aten.sub.Tensor: _sub,
-    aten.mul.Tensor: _scale,
-    aten.div.Tensor: _scale,
-    SDPA: _pool,
-}
+    operation: rule
+    for rule, names in (
+        (_reshape, "view.default reshape.default _unsafe_view.default flatten.using_ints unflatten.int"),
+        (_reshape, "unsqueeze.default squeeze.dim squeeze.dims"),
+        (_same, "contiguous.default clone.default expand.default"),
+        (_permute, "permute.default"),
+        (_transpose, "transpose.int"),
+        (_select, "select.int"),
+        (_slice, "slice.Tensor"),
+        (_cat, "cat.default"),
+        (_mean, "mean.dim"),
+        (_linear, "linear.default"),
+        (_matmul, "matmul.default"),
+        (_layer_norm, "layer_norm.default"),
+        (_add, "add.Tensor"),
+        (_sub, "sub.Tensor"),
+        (_scale, "mul.Tensor div.Tensor"),
+    )
+    for operation in ops(names)
+} | {operator.getitem: _getitem, SDPA: _pool}
 
 
 def has_rule(trace: Trace, node: fx.Node) -> bool:
