@@ -8,28 +8,3 @@ from kit.data.segmentation import SegmentationFile, read_imagenet_segmentation
 from kit.data.sets import ImageFolder, ImageSet, PaperSet, Pictures, as_set
 from kit.data.subsets import EVERY, subsets
 from kit.data.waterbirds import WATERBIRDS_SIZES, read_waterbirds
-
-__all__ = [
-    "EVERY",
-    "WATERBIRDS_SIZES",
-    "ImageFolder",
-    "ImageSet",
-    "PaperSet",
-    "Pictures",
-    "SegmentationFile",
-    "Upload",
-    "animal_texts",
-    "animals",
-    "as_set",
-    "class_templates",
-    "class_vectors",
-    "imagenet_classes",
-    "read_folder",
-    "read_imagenet",
-    "read_imagenet_segmentation",
-    "read_upload",
-    "read_waterbirds",
-    "readable",
-    "subsets",
-    "training_shares",
-]

@@ -8,24 +8,3 @@ from kit.edits.published import waterbirds_heads, waterbirds_published
 from kit.parts.means import Means
 
 Asked, Reference = asked, Means  # their first names, on which saved lines stand
-
-__all__ = [
-    "Ablation",
-    "Answers",
-    "Asked",
-    "Means",
-    "Reference",
-    "ablate",
-    "ask",
-    "ask_classes",
-    "asked",
-    "by_layer",
-    "by_reading",
-    "cue_effects",
-    "layer_selectors",
-    "matched_draws",
-    "ranked",
-    "total_right",
-    "waterbirds_heads",
-    "waterbirds_published",
-]

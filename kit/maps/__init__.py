@@ -6,21 +6,3 @@ from kit.maps.masks import Spread, seen_mask, spread
 from kit.maps.methods import METHODS, token_heatmap
 from kit.maps.relevance import partial_lrp, transformer_attribution
 from kit.maps.segment import Segmented, segment
-
-__all__ = [
-    "METHODS",
-    "Segmented",
-    "Spread",
-    "clearclip",
-    "gradcam",
-    "partial_lrp",
-    "patch_cosine",
-    "raw_attention",
-    "rollout",
-    "seen_mask",
-    "segment",
-    "spread",
-    "token_heatmap",
-    "transformer_attribution",
-    "value_only",
-]

@@ -9,32 +9,3 @@ from kit.measures.maps import average_precision, mass_inside, pointing, token_sh
 from kit.measures.retrieval import chance_precision, precision_at_k, shuffled_precision
 from kit.measures.roles import Shares, family_bound, variance_share
 from kit.measures.segmentation import Segmentation, segmentation_table
-
-__all__ = [
-    "Agreement",
-    "GroupBootstrap",
-    "Interval",
-    "Resampled",
-    "Segmentation",
-    "Shares",
-    "accuracy",
-    "agreement",
-    "answer_changes",
-    "average_precision",
-    "bootstrap_gap",
-    "bootstrap_interval",
-    "chance_precision",
-    "changes",
-    "confusions",
-    "family_bound",
-    "hits",
-    "in_percent",
-    "mass_inside",
-    "pointing",
-    "precision_at_k",
-    "resampled",
-    "segmentation_table",
-    "shuffled_precision",
-    "token_shares",
-    "variance_share",
-]

@@ -6,5 +6,3 @@ from kit.models.load import load
 from kit.models.model import Model
 from kit.models.names import available
 from kit.models.untrained import untrained
-
-__all__ = ["Directions", "Model", "available", "directions", "load", "read_image", "untrained"]

@@ -13,26 +13,3 @@ from kit.parts.selector import select
 from kit.parts.store_files import load_store
 from kit.parts.store_merge import merge_stores
 from kit.parts.stores import Store
-
-__all__ = [
-    "Check",
-    "Examined",
-    "Means",
-    "Moments",
-    "Parts",
-    "Run",
-    "Store",
-    "check",
-    "collect",
-    "decompose",
-    "examine",
-    "load_means",
-    "load_moments",
-    "load_store",
-    "merge_stores",
-    "pattern",
-    "roles",
-    "run",
-    "scores",
-    "select",
-]

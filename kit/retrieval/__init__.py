@@ -3,15 +3,3 @@
 from kit.parts.galleries import FULL, Gallery, Query
 from kit.retrieval.planted import planted
 from kit.retrieval.tables import best_head, others_of_layer, precisions, retrieval_table, role_heads
-
-__all__ = [
-    "FULL",
-    "Gallery",
-    "Query",
-    "best_head",
-    "others_of_layer",
-    "planted",
-    "precisions",
-    "retrieval_table",
-    "role_heads",
-]

@@ -4,5 +4,3 @@ from kit.sweep.notebooks import measured
 from kit.sweep.reading import read_report
 from kit.sweep.runner import Sweep, sweep
 from kit.sweep.settings import Settings
-
-__all__ = ["Settings", "Sweep", "measured", "read_report", "sweep"]

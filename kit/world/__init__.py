@@ -8,18 +8,3 @@ from kit.world.phrases import prompts
 from kit.world.printed import with_words
 from kit.world.scenes import Scenes, draw
 from kit.world.values import VALUES, VERSION
-
-__all__ = [
-    "VALUES",
-    "VERSION",
-    "Scenes",
-    "attributes",
-    "captions_for",
-    "draw",
-    "elsewhere",
-    "gallery",
-    "prompts",
-    "truth",
-    "with_words",
-    "words",
-]
