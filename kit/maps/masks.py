@@ -17,16 +17,9 @@ from kit.models.model import Model
 PROTOCOLS = ("aligned", "released")
 # what changes numbers and leaves each pixel in its place
 IN_PLACE = {
-    "ToTensor",
-    "MaybeToTensor",
-    "PILToTensor",
-    "MaybePILToTensor",
-    "MaybeConvertMode",
-    "ConvertImageDtype",
-    "ToDtype",
-    "Normalize",
-    "_convert_to_rgb",
-}
+    "ToTensor", "MaybeToTensor", "PILToTensor", "MaybePILToTensor", "MaybeConvertMode",
+    "ConvertImageDtype", "ToDtype", "Normalize", "_convert_to_rgb",
+}  # fmt: skip
 
 
 class Spread(NamedTuple):

@@ -18,17 +18,9 @@ from kit.world.phrases import OPENING
 
 # What phrases of the stickers grammar tell; of an attribute's own values, see `kit.world.prompts`.
 PROPERTIES = (
-    "concept",
-    "category",
-    "colour",
-    "texture",
-    "background",
-    "position",
-    "size",
-    "count",
-    "relation",
+    "concept", "category", "colour", "texture", "background", "position", "size", "count", "relation",
     "word",
-)
+)  # fmt: skip
 
 OWN = "own texts"
 

@@ -149,18 +149,8 @@ def _paper(b: _Brush) -> Tensor:
 
 
 _PAINTERS: dict[str, Callable[[_Brush], Tensor]] = {
-    "sea": _sea,
-    "lake": _lake,
-    "grass": _grass,
-    "sand": _sand,
-    "forest": _forest,
-    "road": _road,
-    "snow": _snow,
-    "sky": _sky,
-    "night": _night,
-    "brick": _brick,
-    "wood": _wood,
-    "paper": _paper,
+    painter.__name__[1:]: painter
+    for painter in (_sea, _lake, _grass, _sand, _forest, _road, _snow, _sky, _night, _brick, _wood, _paper)
 }
 
 

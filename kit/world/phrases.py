@@ -58,19 +58,9 @@ SIZE = VALUES["size"]
 COUNT = VALUES["count"]
 RELATION = VALUES["relation"]
 BACKGROUND = (
-    "on the sea",
-    "on a lake",
-    "on grass",
-    "on sand",
-    "in a forest",
-    "on a road",
-    "in the snow",
-    "in the sky",
-    "at night",
-    "on bricks",
-    "on wood",
-    "on paper",
-)
+    "on the sea", "on a lake", "on grass", "on sand", "in a forest", "on a road",
+    "in the snow", "in the sky", "at night", "on bricks", "on wood", "on paper",
+)  # fmt: skip
 POSITION = ("on the left", "on the right", "at the top", "at the bottom", "in the center")
 OPENING = ("", "a picture of ", "a sticker of ", "there is ")
 
