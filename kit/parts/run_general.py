@@ -270,8 +270,3 @@ class GeneralRun(Run):
         if self.prefix:
             out[:, :, 0] = sums[:, :, -1]
         return out
-
-    def token_vectors(self, selector: str | None = None) -> Tensor:
-        self._check_split(selector, "source")
-        axes = torch.eye(self.representation.shape[1]).to(self.representation)
-        return self._sources(axes, selector)  # [batch, part, token, embed]

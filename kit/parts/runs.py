@@ -108,10 +108,7 @@ class Run:
 
     def vectors(self, selector: str | None = None) -> Tensor:
         """What each part adds to the representation, [batch, part, embed]."""
-        chosen = self._chosen(selector)
-        values = self.representation.new_zeros(len(self.pixels), len(chosen), self.representation.shape[1])
-        self._fill(values, chosen, [s.gain for s in self.frozen.sources], None)
-        return values
+        return self._filled(self._chosen(selector), None)
 
     def scores(self, directions: Tensor, normalize: bool = True, selector: str | None = None) -> Tensor:
         """Inner product of each part with each direction; by default divided by the length of the
@@ -124,23 +121,13 @@ class Run:
             [batch, part, text].
         """
         directions = self._directions(directions)
-        chosen = self._chosen(selector)
-        values = self.representation.new_zeros(len(self.pixels), len(chosen), len(directions))
-        gains = [s.gain @ directions.T for s in self.frozen.sources]
-        self._fill(values, chosen, gains, directions)
+        values = self._filled(self._chosen(selector), directions)
         return values / self.norm[:, None, None] if normalize else values
 
     def token_vectors(self, selector: str | None = None) -> Tensor:
         """What each selected head adds from each source token, [batch, part, token, embed]."""
-        self._check_split(selector, "source")
-        pieces = [
-            torch.einsum("bpj,bjf,pfe->bje", share[:, :, h], value[:, h], source.gain[:, h])
-            for source, h, share, value in self._token_pieces(selector)
-        ]
-        if pieces:
-            return torch.stack(pieces, 1)
-        tokens = self.prefix + self.grid[0] * self.grid[1]
-        return self.representation.new_zeros(len(self.pixels), 0, tokens, self.representation.shape[1])
+        axes = torch.eye(self.representation.shape[1])
+        return self.maps(axes, selector, normalize=False)
 
     def maps(
         self, directions: Tensor, selector: str | None = None, normalize: bool = True, by: str = "source"
@@ -263,12 +250,6 @@ class Run:
         tokens = self.prefix + self.grid[0] * self.grid[1]
         return self.representation.new_zeros(len(self.pixels), 0, tokens, len(directions))
 
-    def _token_pieces(self, selector: str | None) -> Iterator[tuple[Source, int, Tensor, Tensor]]:
-        for source, heads in self._head_groups(selector):
-            share = self.pattern_shares(source.layer)
-            for head in heads:
-                yield source, head, share, self._attention[source.layer][1]
-
     def _head_groups(self, selector: str | None) -> Iterator[tuple[Source, list[int]]]:
         """The sources that are attention, each with its selected heads."""
         chosen = set(self._chosen(selector))
@@ -277,13 +258,16 @@ class Run:
             if source.kind == "head" and heads:
                 yield source, heads
 
-    def _fill(self, values: Tensor, chosen: list[int], gains: list[Tensor], directions) -> None:
-        """Write `written @ gain` of each source, and the constants, to their place in `values`."""
+    def _filled(self, chosen: list[int], directions: Tensor | None) -> Tensor:
+        """Vectors of the chosen parts, or their inner products with directions."""
+        width = self.representation.shape[1] if directions is None else len(directions)
+        values = self.representation.new_zeros(len(self.pixels), len(chosen), width)
         place = {part: i for i, part in enumerate(chosen)}
-        for source, parts, gain in zip(self.frozen.sources, self.frozen.parts_of, gains):
+        for source, parts in zip(self.frozen.sources, self.frozen.parts_of):
             heads = [h for h, part in enumerate(parts) if part in place]
             if not heads:
                 continue
+            gain = source.gain if directions is None else source.gain @ directions.T
             written = self._written[source.name]  # [batch, slot, head, feature]
             written, gain = _picked(written, 2, heads), _picked(gain, 1, heads)
             at = place[parts[heads[0]]]
@@ -292,6 +276,7 @@ class Run:
         for constant, part in zip(self.frozen.constants, self.frozen.parts_of_constants):
             if part in place:
                 values[:, place[part]] = self._constant(constant, directions)
+        return values
 
     def _constant(self, constant: Constant, directions: Tensor | None) -> Tensor:
         total: Tensor | float = 0.0

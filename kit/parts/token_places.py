@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from kit.models.attention import PRODUCTS, Attention
-from kit.models.nodes import SDPA, Value, aten, number, numbers, shape_for
+from kit.models.nodes import SDPA, aten, shape_for
 from kit.models.trace import Trace
-from kit.parts.linear import CONVOLUTIONS, JOINS, PADS, PLAIN
+from kit.parts.linear import CONVOLUTIONS, JOINS, PADS, PLAIN, Steps
 
 Coordinates = tuple  # (y, x), each of the shape of the value, batch 1; of several values tuples of them
 
@@ -111,9 +111,8 @@ def _placed(trace: Trace, node: fx.Node, found: dict, channels: set[fx.Node]) ->
         rows, cols = (((torch.arange(n) + 0.5) / n) for n in shape[-2:])
         return rows[:, None].expand(shape), cols.expand(shape)
     if target in PLAIN:
-        plain = aten.reshape.default if target is aten.view.default else target
-        rest = [_argument(trace, a) for a in node.args[1:]]
-        return each(lambda c: plain(c, *rest, **numbers(node.kwargs)))
+        steps = Steps(trace.constant, {}, 1)
+        return each(lambda c: steps.step(node, source, c, 1))
     if target in CONVOLUTIONS | {aten.max_pool2d.default} and len(shape) == 4:
         return each(lambda c: _resized(c, shape))
     if target is aten.amax.default:  # a pooling written out: where its winner came from is not known
@@ -152,11 +151,3 @@ def _resized(places: Tensor, shape: list[int]) -> Tensor:
         return plane.new_full(shape, torch.nan)
     plane = plane[:, :, known.any(1)][:, :, :, known.any(0)]
     return F.adaptive_avg_pool2d(plane, shape[2:]).expand(shape)
-
-
-def _argument(trace: Trace, argument: object):
-    if isinstance(argument, list | tuple):
-        return [_argument(trace, a) for a in argument]
-    if isinstance(argument, fx.Node) and isinstance(argument.meta.get("val"), Value):
-        return trace.constant(argument)
-    return number(argument, 1)
