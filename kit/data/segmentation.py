@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from kit.data.reading import NO_BYTES, Read, attempt, file_stamp
-from kit.data.sets import OneByOne, Picks
+from kit.data.sets import OneByOne, Picks, numbers_of
 from kit.errors import KitError, shown
 from kit.models.images import MAX_PIXELS
 
@@ -73,8 +73,7 @@ class SegmentationFile(OneByOne):
 
     def take(self, images: Picks) -> "SegmentationFile":
         """Some of the pictures: numbers, a slice, or a boolean array."""
-        chosen = np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
-        numbers = [self.numbers[n] for n in chosen]
+        numbers = [self.numbers[n] for n in numbers_of(images, len(self))]
         notes = [*self.notes, f"{len(numbers):,} of these {len(self):,} were taken."]
         labels = pd.DataFrame(index=range(len(numbers)))
         return replace(self, numbers=numbers, labels=labels, damaged={}, notes=notes)

@@ -21,6 +21,11 @@ from kit.world.scenes import Scenes
 Picks = slice | Sequence[int] | np.ndarray | Tensor  # some images of a set: numbers, or yes and no for each
 
 
+def numbers_of(images: Picks, count: int) -> np.ndarray:
+    """Numbers of the picked of so many images."""
+    return np.arange(count)[images if isinstance(images, slice) else np.asarray(images)]
+
+
 class ImageSet(Protocol):
     """Images in an order that is the same on every machine.
 
@@ -104,7 +109,7 @@ class ImageFolder(OneByOne):
         Args:
             images: numbers, a slice, or a boolean array.
         """
-        chosen = np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
+        chosen = numbers_of(images, len(self))
         labels = self.labels.iloc[chosen].reset_index(drop=True)
         return replace(self, names=[self.names[n] for n in chosen], labels=labels, damaged={})
 

@@ -15,6 +15,7 @@ from kit.data.sets import Picks
 from kit.errors import KitError, nearest
 from kit.models.model import Model
 from kit.parts.checked import checked_run
+from kit.parts.files import check_weights
 from kit.parts.moments import rows_of
 from kit.parts.stores import Store
 
@@ -131,11 +132,7 @@ class Gallery:
         Raises:
             KitError: another model or other weights; more than one picture.
         """
-        if model.weights_hash != self.store.weights_hash:
-            raise KitError(
-                f'the gallery is of "{self.store.model}" with weights {self.store.weights_hash[:8]}, the '
-                f'model is "{model.name}" with weights {model.weights_hash[:8]}; ask with the gallery\'s own.'
-            )
+        check_weights(model, self.store, "parts of a store")
         if len(pixels) != 1:
             raise KitError(f"{len(pixels)} pictures were given as one query; give one.")
         run = checked_run(model, pixels, tokens=False)

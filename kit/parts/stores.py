@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
-from kit.data.sets import Picks
+from kit.data.sets import Picks, numbers_of
 from kit.errors import KitError
 from kit.parts.class_token import only_cls
 from kit.parts.moments import Moments, rows_of
@@ -192,8 +192,7 @@ class Store:
 
     def picked(self, images: Picks | None = None) -> np.ndarray:
         """Numbers of the picked images, [image]; None is all."""
-        images = slice(None) if images is None else images
-        return np.arange(len(self))[images if isinstance(images, slice) else np.asarray(images)]
+        return numbers_of(slice(None) if images is None else images, len(self))
 
     def _rows(self, images: Picks | None) -> np.ndarray:
         """Rows of the arrays of the picked images."""

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from kit.errors import KitError
 from kit.measures import chance_precision, changes, precision_at_k, resampled
 from kit.models.model import Model
+from kit.parts.files import check_weights
 from kit.parts.galleries import FULL, Gallery, Query
 from kit.parts.roles import roles
 from kit.parts.stores import Store
@@ -255,11 +256,7 @@ def _codes(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check(model: Model, store: Store, labels: pd.DataFrame) -> None:
-    if model.weights_hash != store.weights_hash:
-        raise KitError(
-            f'the store is of "{store.model}" with weights {store.weights_hash[:8]}, the model is '
-            f'"{model.name}" with weights {model.weights_hash[:8]}; take the store of this model.'
-        )
+    check_weights(model, store, "parts of a store")
     if len(labels) != len(store) or labels.shape[1] == 0:
         raise KitError(
             f"labels should be one row for each of the {len(store):,} images and one column for each "
