@@ -7,7 +7,7 @@ from kit.errors import KitError
 from kit.world import VALUES, prompts
 from kit.world.chance import Chance
 from kit.world.sample import MIXES, Recipe, arrange, background_habitat, labels
-from kit.world.scenes import ARTISTS, OBJECTS, painted
+from kit.world.scenes import OBJECTS, check_draw, painted
 from kit.world.values import CATEGORY, LAND_BACKGROUNDS, WATER_BACKGROUNDS
 
 ANIMALS, PLACES = ("land animal", "water animal"), ("land", "water")  # y, place
@@ -37,13 +37,8 @@ def animals(n: int, seed: int, artists: str = "seen") -> Pictures:
         >>> animals(3, seed=0).labels.group.tolist()
         ['land animal on land', 'land animal on land', 'water animal on land']
     """
-    if not isinstance(n, int) or n <= 0:
-        raise KitError(f"n should be a positive number of scenes, but is {n!r}.")
-    if not isinstance(seed, int) or not 0 <= seed < 2**40:
-        raise KitError(f"seed should be a whole number from 0 to 2**40 - 1, but is {seed!r}.")
-    if artists not in ARTISTS:
-        raise KitError(f"unknown artists {artists!r}: there are {', '.join(ARTISTS)}.")
     recipe = Recipe("single", 0.0, artists, 0.5, 0.3, VALUES["size"], 0.0, "clean")  # as `draw` has it
+    check_draw(n, seed, recipe)
     index, start = torch.zeros(0, dtype=torch.int64), 0
     while len(index) < n:
         block = torch.arange(start, start + BLOCK)

@@ -178,6 +178,14 @@ class Bank:
             raise KitError(f'the bank "{name}" holds no text; give at least one.')
         return cls(texts, model.encode_text(texts).float().cpu(), properties, name, model.weights_hash)
 
+    def expect_weights(self, name: str, weights_hash: str) -> None:
+        """Raise unless these weights, of the model `name`, encoded the texts."""
+        if self.weights_hash not in (None, weights_hash):
+            raise KitError(
+                f'the bank "{self.name}" was encoded by weights {self.weights_hash[:8]}, but "{name}" has '
+                f"weights {weights_hash[:8]}; encode it with that model."
+            )
+
     def centred(self) -> "Bank":
         """The same texts with their mean direction taken out, unit length again.
 

@@ -175,11 +175,7 @@ def own_texts(model: Model, spans: TextSpan, bank: Bank | None) -> dict:
     """
     if bank is None:
         raise KitError("texts of heads need the bank that they were picked from; give bank=bank too.")
-    if bank.weights_hash not in (None, model.weights_hash):
-        raise KitError(
-            f'the bank "{bank.name}" was encoded by weights {bank.weights_hash[:8]}, but "{model.label}" has '
-            f"{model.weights_hash[:8]}; encode it with this model."
-        )
+    bank.expect_weights(model.label, model.weights_hash)
     firsts = spans.table[spans.table["rank"] == 1].set_index("part")["text"]
     if missing := sorted(set(firsts) - set(bank.texts)):
         hint = nearest(missing[0], bank.texts)
@@ -318,11 +314,7 @@ def _check(moments: Moments, bank: Bank, texts: int, score: str, rank: int | Non
             raise KitError(f"{name}={value!r} picks nothing; give a whole number from 1.")
     if moments.count < 2:
         raise KitError(f"moments of {moments.count} image have no variance; collect two or more.")
-    if bank.weights_hash not in (None, moments.weights_hash):
-        raise KitError(
-            f'the bank "{bank.name}" was encoded with weights {bank.weights_hash[:8]}, but the moments are '
-            f'of "{moments.model}" with weights {moments.weights_hash[:8]}; encode the texts with that model.'
-        )
+    bank.expect_weights(moments.model, moments.weights_hash)
     width = moments.embed_mean().shape[1]
     if bank.vectors.shape[1] != width:
         raise KitError(

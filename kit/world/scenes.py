@@ -159,7 +159,7 @@ class Scenes:
         return pd.DataFrame(table, index=pd.Index(self.index.cpu().numpy(), name="scene"))
 
 
-def _check(n: int, seed: int, recipe: Recipe, start: int) -> None:
+def check_draw(n: int, seed: int, recipe: Recipe, start: int = 0) -> None:
     """Say what is wrong with the arguments of `draw`, if anything is."""
     named = (
         ("kind", recipe.kind, KINDS),
@@ -236,7 +236,7 @@ def draw(
         bias = MIXES[mix][1] if mix in MIXES else 0.0
     sizes = VALUES["size"] if sizes is None else (sizes,) if isinstance(sizes, str) else tuple(sizes)
     recipe = Recipe(kind, bias, artists, colours, textures, sizes, words, mix or "clean")
-    _check(n, seed, recipe, start)
+    check_draw(n, seed, recipe, start)
     index = torch.arange(start, start + n, dtype=torch.int64, device=device)
     chance = Chance(seed, index)
     layout = arrange(chance, labels(chance, recipe))
