@@ -4,21 +4,15 @@ from importlib import import_module
 
 from kit.errors import KitError
 
-# Public name -> module that holds it; modules are imported when a name is first used.
-_PUBLIC = {
-    "load": "kit.models",
-    "available": "kit.models",
-    "decompose": "kit.parts",
-    "scores": "kit.parts",
-    "pattern": "kit.parts",
-    "check": "kit.parts",
-    "collect": "kit.parts",
-    "roles": "kit.parts",
-    "run": "kit.parts",
-    "ablate": "kit.edits",
-    "textspan": "kit.projections",
-    "family": "kit.workshop.cards.family",
+# Module -> public names that it holds; modules are imported when a name is first used.
+_NAMES = {
+    "kit.models": "load available",
+    "kit.parts": "decompose scores pattern check collect roles run",
+    "kit.edits": "ablate",
+    "kit.projections": "textspan",
+    "kit.workshop.cards.family": "family",
 }
+_PUBLIC = {name: module for module, names in _NAMES.items() for name in names.split()}
 _MODULES = (
     "data", "edits", "maps", "measures", "models", "panels", "parts", "projections", "retrieval",
     "sweep", "world",

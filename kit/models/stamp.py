@@ -18,15 +18,9 @@ from kit.models.hooks import Hooks, version_of
 
 HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 TABLES = (
-    "_parameters",
-    "_buffers",
-    "_modules",
-    *HOOKS,
-    "_forward_hooks_with_kwargs",
-    "_forward_pre_hooks_with_kwargs",
-    "_backward_hooks",
-    "_backward_pre_hooks",
-)
+    "_parameters", "_buffers", "_modules", *HOOKS, "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks",
+)  # fmt: skip
 GLOBAL_HOOKS = (
     torch_modules._global_forward_pre_hooks,
     torch_modules._global_forward_hooks,

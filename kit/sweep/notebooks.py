@@ -145,11 +145,4 @@ def _tokens(result: dict) -> pd.DataFrame:
     return pd.DataFrame(values, [str(picture["class"]) for picture in result["pictures"]], heads)
 
 
-TABLES = {
-    "ablation": _ablation,
-    "spans": _spans,
-    "cues": _cues,
-    "retrieval": _retrieval,
-    "segmentation": _segmentation,
-    "tokens": _tokens,
-}
+TABLES = {made.__name__[1:]: made for made in (_ablation, _spans, _cues, _retrieval, _segmentation, _tokens)}
