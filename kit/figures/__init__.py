@@ -12,18 +12,3 @@ from kit.figures.maps import Maps
 from kit.figures.numbers import interval, nice, number
 from kit.figures.strip import Strip
 from kit.figures.table import Table
-
-__all__ = [
-    "Bars",
-    "Curves",
-    "Figure",
-    "Grid",
-    "Maps",
-    "Scatter",
-    "Strip",
-    "Table",
-    "interval",
-    "nice",
-    "number",
-    "together",
-]
