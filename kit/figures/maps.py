@@ -62,7 +62,8 @@ class Maps(Figure):
         put(self, "picked", tuple(self.picked))
         put(self, "limit", float(self.limit or largest(self.values) or 1.0))
         if self.masks is not None:
-            put(self, "masks", np.array(self.masks, dtype=bool))
+            held = self.masks.numpy() if hasattr(self.masks, "numpy") else self.masks
+            put(self, "masks", np.array(held, dtype=bool))
         for what in ("pictures", "names", "masks"):
             if (held := getattr(self, what)) is not None and len(held) != count:
                 raise KitError(f"{len(held)} {what} for {count} maps; give one for each.")

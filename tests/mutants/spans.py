@@ -51,15 +51,15 @@ MUTANTS = [
     Mutant(
         "a bank's findings are shown for the next one",
         PANEL,
-        "key = id(bank), images, score",
-        "key = images, score",
+        "key = bank.name, tuple(bank.texts), images, score, most",
+        "key = images, score, most",
         ("tests/unit/test_panels_spans.py::test_a_bank_without_properties_has_no_truth_to_agree_with",),
     ),
     Mutant(
         "a shorter list keeps the length of the longer",
         PANEL,
-        "return spans.first(texts)",
-        "return spans",
+        "textspan(moments, bank, most, score)).first(texts)",
+        "textspan(moments, bank, most, score))",
         ("tests/unit/test_panels_spans.py::test_fewer_texts_are_the_first_of_more[7]",),
     ),
     Mutant(
