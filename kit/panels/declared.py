@@ -16,7 +16,7 @@ import pandas as pd
 from kit.errors import KitError, nearest
 from kit.figures import Figure, together
 from kit.models.model import Model
-from kit.panels.fields import READABLE, Action, Field, Pick, State, Toggle, Upload, names_of
+from kit.panels.fields import READABLE, Action, Field, Menu, State, Toggle, Upload, names_of
 from kit.panels.panel import Panel, Sentence
 from kit.panels.saving import provenance
 from kit.panels.upload import UploadButton
@@ -300,7 +300,7 @@ class DeclaredPanel(Panel):
         self.truth, self.note = Sentence(look="truth"), Sentence(look="note", live=True)
         self.views = {name: view_of(figure) for name, figure in self.shown.figures.items()}
         for name, each in self.fields.items():
-            if isinstance(each, Pick) and each.figure in self.views:
+            if isinstance(each, Menu) and each.figure in self.views:
                 self.views[each.figure].when_picked(partial(self._picked, name))
         self.box.children = self._arranged()
 

@@ -47,9 +47,24 @@ class Field(Any):
 
 
 class Menu(Field):
-    """One of some options: names, or pairs of what is shown and the name."""
+    """One of some options: names, or pairs of what is shown and the name.
+
+    Args:
+        default, label, tip, width: as of every field.
+        figure: name of a figure in which a click on a mark or a part chooses too.
+    """
 
     make: Callable = w.Dropdown
+
+    def __init__(
+        self, default: Anything = None, label: str = "", tip: str = "", width: str = "230px", figure: str = ""
+    ):
+        super().__init__(default, label, tip, width)
+        self.figure = figure
+
+    def chosen(self, now: list[str], before: Anything) -> Anything:
+        """The value after a click; `now` are the names that are picked in the figure."""
+        return now[-1] if now else before
 
     def checked(self, value: Anything, options: list) -> Anything:
         known = names_of(options)
@@ -74,18 +89,13 @@ class Toggle(Menu):
 
 
 class Pick(Menu):
-    """A part or a mark that is clicked in a figure: the figure's name."""
+    """A part that is clicked in a figure, which takes keys itself: a `Grid` or `Maps`."""
 
     def __init__(self, figure: str, default: Anything = None, label: str = "head"):
-        super().__init__(default, label)
-        self.figure = figure
+        super().__init__(default, label, figure=figure)
 
     def control(self, options: list) -> None:
         return None
-
-    def chosen(self, now: list[str], before: Anything) -> Anything:
-        """The value after a click; `now` are the names that are picked in the figure."""
-        return now[-1] if now else before
 
 
 class Parts(Pick):
