@@ -208,7 +208,7 @@ class AnyModel(StatePanel):
         """The rows of the panel from top to bottom."""
         self.face.add_class("loupe-face")
         left, right = w.VBox([self.heat_head, self.heat]), w.VBox([self.grid_head, self.grid])
-        right.layout = w.Layout(flex="2 1 380px", max_width="660px")
+        right.layout.flex, right.layout.max_width = "2 1 380px", "660px"
         told = w.VBox([self.said, self.truth])
         for box, look in ((left, "column"), (right, "column"), (told, "told")):
             box.add_class(f"loupe-{look}")

@@ -57,7 +57,7 @@ class ChartPanel(anywidget.AnyWidget):
     figure = traitlets.Unicode("").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     still = traitlets.Bytes(b"").tag(sync=True)
-    plotly = traitlets.Instance(_Plotly).tag(sync=True, **ipywidgets.widget_serialization)
+    plotly = traitlets.Instance(_Plotly).tag(sync=True, shared=True, **ipywidgets.widget_serialization)
 
     @traitlets.default("plotly")
     def _first_plotly(self) -> _Plotly:

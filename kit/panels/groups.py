@@ -163,7 +163,7 @@ class Groups(StatePanel):
     def _arranged(self) -> list[w.Widget]:
         """The rows of the panel from top to bottom."""
         left, right = w.VBox([self.grid_head, self.grid]), w.VBox([self.bars_head, self.bars])
-        right.layout = w.Layout(flex="1 1 430px", max_width="620px")
+        right.layout.flex, right.layout.max_width = "1 1 430px", "620px"
         for box in (left, right):
             box.add_class("loupe-column")
         row, columns = w.HBox([*self.buttons.values(), self.alike, self.all_on]), w.HBox([left, right])

@@ -63,6 +63,7 @@ class HeadTokens(Panel):
         self._writing, self._held, self._drawn = False, "", ""
         self.c = TokenControls(model.layers, bool(model.prefix_tokens), bool(self.cases.own))
         self.box.children = self.c.arranged(self._say, self._foot())
+        self._link = self.c.link  # closed with the panel
         self._find_and_draw()
         self._sync()
         self._connect()

@@ -139,8 +139,8 @@ class Panel:
         return [self._saver, self._lines, self._trouble]
 
     def close(self) -> None:
-        """Remove the panel's widgets from kernel and browser."""
-        for widget in _all_widgets(self.box):
+        """Remove the panel's widgets from kernel and browser, with their layouts and styles."""
+        for widget in _all_widgets(vars(self)):
             widget.close()
 
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -163,7 +163,19 @@ def _close_the_one_before(panel: Panel) -> None:
     _of_cell[cell] = (weakref.ref(panel), ran)
 
 
-def _all_widgets(widget):
-    for child in getattr(widget, "children", ()):
-        yield from _all_widgets(child)
-    yield widget
+def _all_widgets(held) -> list[ipywidgets.Widget]:
+    """Widgets in lists and dictionaries, and what they hold in turn: children, layouts, styles; each once.
+
+    What a trait with the tag `shared` holds is not the widget's own.
+    """
+    found, waiting = {}, [held]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            waiting += each.values()
+        elif isinstance(each, list | tuple):
+            waiting += each
+        elif isinstance(each, ipywidgets.Widget) and each not in found:
+            found[each] = None
+            waiting += [getattr(each, key) for key in each.keys if not each.trait_metadata(key, "shared")]
+    return list(found)

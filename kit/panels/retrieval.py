@@ -184,8 +184,8 @@ class Retrieval(StatePanel):
         self.face.add_class("loupe-face")
         self.face.add_class("loupe-query")
         left, right = w.VBox([grid_head, self.grid]), w.VBox([chart_head, self.chart])
-        left.layout = w.Layout(flex="1 1 280px", max_width="380px")
-        right.layout = w.Layout(flex="1 1 310px", max_width="440px")
+        left.layout.flex, left.layout.max_width = "1 1 280px", "380px"
+        right.layout.flex, right.layout.max_width = "1 1 310px", "440px"
         rows = [
             w.HBox([self.number, self.another, self.upload_button, self.attribute, self.how, self.other]),
             w.HBox([self.face, left, right]),

@@ -45,7 +45,7 @@ class TokenControls:
         self.all_tokens = w.Button(description="all tokens", tooltip="the whole picture again", layout=wide())
         self.play = w.Play(min=0, max=layers - 1, interval=FRAME, show_repeat=False)
         self.layer = w.IntSlider(description="layer", min=0, max=layers - 1, layout=w.Layout(width="190px"))
-        w.jslink((self.play, "value"), (self.layer, "value"))
+        self.link = w.jslink((self.play, "value"), (self.layer, "value"))
         self.line = w.Text(description="state", continuous_update=False, layout=full())
         for control in (
             self.picture,
@@ -82,8 +82,8 @@ class TokenControls:
         heads, bars = _box("column", self.grid_head, self.grid), _box("column", self.bars_head, self.bars)
         bars.add_class("loupe-narrow")
         readers = _box("column", self.readers_head, self.readers, self.read)
-        heads.layout = w.Layout(flex="2 1 380px", max_width="640px")
-        readers.layout = w.Layout(flex="2 1 420px", max_width="660px")
+        heads.layout.flex, heads.layout.max_width = "2 1 380px", "640px"
+        readers.layout.flex, readers.layout.max_width = "2 1 420px", "660px"
         steps = _box("row", self.play, self.layer)
         film = _box("column", self.film_head, self.film, steps, self.kind, self.film_said)
         for box in (*self.columns, film):

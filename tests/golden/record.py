@@ -58,11 +58,21 @@ def each_shown(make, states: list[str], folder: Path) -> Iterator[tuple[str, Sho
     panel.close()
 
 
+def typed(panel, state: str) -> None:
+    """Type a state string, right or wrong, into the panel's field."""
+    (getattr(panel, "_restore", None) or panel._restore_state)(state)
+
+
 def restore(panel, state: str) -> None:
     """Give a panel a state string, as a hand does that pastes it into the panel's field."""
-    (getattr(panel, "_restore", None) or panel._restore_state)(state)
+    typed(panel, state)
     assert panel.last_error is None, panel.last_error
     assert not panel.message, f"{type(panel).__name__} refuses the state {state!r}: {panel.message}"
+
+
+def string(panel) -> str:
+    """The state of a panel as a string."""
+    return getattr(panel, "string", None) or str(panel.selection)
 
 
 def shown(panel, folder: Path) -> Shown:

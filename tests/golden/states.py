@@ -15,6 +15,7 @@ from kit.edits import Means, ask_classes, cue_effects
 from kit.maps import segment
 from kit.models.directions import Directions
 from kit.projections import Bank
+from tests.golden.record import restore, string
 
 SCENES = 200  # where a notebook has 1,000
 STEADY = ("token heatmap", "raw attention", "rollout", "GradCAM", "patch cosine", "value-only last layer")
@@ -32,33 +33,52 @@ def upload() -> bytes:
     return b"P6 %d %d 255\n" % (width, height) + bytes(rows)
 
 
+def uploaded(panel):
+    """A panel that knows the upload, and looks at what it looked at before."""
+    state = string(panel)
+    panel.upload(upload(), "disc.ppm")
+    assert not panel.message, panel.message
+    restore(panel, state)
+    return panel
+
+
 @cache
 def model(name: str = "stickers-l8"):
     """A shipped model, loaded once for all panels."""
     return kit.load(name)
 
 
+@cache
+def collected(count: int, seed: int, keep: str, selector: str, name: str, tokens: str | None = None):
+    """Scenes with one object, and what the parts of the model wrote for them; made once for all panels."""
+    scenes = kit.world.draw(count, seed)
+    return scenes, kit.collect(model(), scenes, keep, name, selector=selector, tokens=tokens)
+
+
+@cache
+def asked(count: int, seed: int, name: str):
+    """What the model that reads answers about animals; made once for all panels."""
+    return ask_classes(model("stickers-l8-web"), kit.data.animals(count, seed), kit.data.animal_texts(), name)
+
+
 def explorer(state: str):
     """Notebook 00's panel, with an upload."""
-    panel = kit.panels.Explorer(model(), texts=["a cat", "a dog"], state=state)
-    panel.upload(upload(), "disc.ppm")
-    return panel
+    return uploaded(kit.panels.Explorer(model(), texts=["a cat", "a dog"], state=state))
 
 
 def head_tokens(state: str):
     """Notebook 16's panel, with an upload."""
-    bank, images = Bank.stickers(model()), kit.world.draw(SCENES // 2, 83_004)
-    moments = kit.collect(model(), images, "moments", "100 scenes", selector="L*.H*")
+    bank, (_, moments) = (
+        Bank.stickers(model()),
+        collected(SCENES // 2, 83_004, "moments", "L*.H*", "100 scenes"),
+    )
     spans = kit.textspan(moments, bank, texts=1)
-    panel = kit.panels.HeadTokens(model(), spans=spans, bank=bank, state=state)
-    panel.upload(upload(), "disc.ppm")
-    return panel
+    return uploaded(kit.panels.HeadTokens(model(), spans=spans, bank=bank, state=state))
 
 
 def spans(state: str):
     """Notebook 12's panel."""
-    scenes = kit.world.draw(SCENES, 81_001, kind="single")
-    store = kit.collect(model(), scenes, "store", "200 scenes", selector="L*.H*")
+    scenes, store = collected(SCENES, 81_001, "store", "L*.H*", "200 scenes")
     return kit.panels.Spans(model(), scenes, store, state=state)
 
 
@@ -78,10 +98,8 @@ def segmenter(state: str):
 
 def groups(state: str):
     """Notebook 13's panel; the choices are those that the notebook comes to."""
-    reader, texts = model("stickers-l8-web"), kit.data.animal_texts()
-    validation, test = kit.data.animals(SCENES // 2, 82_001), kit.data.animals(SCENES, 82_002)
-    tuning = ask_classes(reader, validation, texts, "100 validation scenes")
-    answers = ask_classes(reader, test, texts, "200 test scenes")
+    reader, tuning = model("stickers-l8-web"), asked(SCENES // 2, 82_001, "100 validation scenes")
+    answers = asked(SCENES, 82_002, "200 test scenes")
     effects = cue_effects(tuning.differences(), tuning.labels["y"], tuning.labels["place"], tuning.index)
     choices = {
         "chosen by reading": "L5.H0, L1.H2, L5.H5, L0.H1, L1.H0",
@@ -92,20 +110,14 @@ def groups(state: str):
 
 def retrieval(state: str):
     """Notebook 14's panel, with an upload."""
-    scenes = kit.world.draw(SCENES, 81_401, kind="single")
-    store = kit.collect(model(), scenes, "store", "200 scenes", selector="L*")
-    panel = kit.panels.Retrieval(model(), scenes, store, state=state)
-    panel.upload(upload(), "disc.ppm")
-    return panel
+    scenes, store = collected(SCENES, 81_401, "store", "L*", "200 scenes")
+    return uploaded(kit.panels.Retrieval(model(), scenes, store, state=state))
 
 
 def ablations(state: str):
     """Notebook 11's panel, with three of its reference sets."""
-    scenes, others = kit.world.draw(SCENES, 11_001), kit.world.draw(SCENES // 2, 11_002)
-    store, held = (
-        kit.collect(model(), images, "store", name, selector="all", tokens="cls")
-        for images, name in ((scenes, "200 scenes"), (others, "100 held-out scenes"))
-    )
+    scenes, store = collected(SCENES, 11_001, "store", "all", "200 scenes", "cls")
+    _, held = collected(SCENES // 2, 11_002, "store", "all", "100 held-out scenes", "cls")
     water = held.labels["background"].isin(["sea", "lake"]).to_numpy()
     references = [
         Means.of(held),
@@ -117,9 +129,7 @@ def ablations(state: str):
 
 def towers(state: str):
     """Notebook 20's panel, with an upload."""
-    panel = kit.panels.AnyModel(state=state)
-    panel.upload(upload(), "disc.ppm")
-    return panel
+    return uploaded(kit.panels.AnyModel(state=state))
 
 
 PANELS: dict[str, Callable] = {
