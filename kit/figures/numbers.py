@@ -18,12 +18,12 @@ def number(
         value: NaN gives a dash.
         limit: size of the largest number beside it, so that all have the same digits; None = the value's own.
         digits: decimals; None = three significant digits of `limit`.
-        sign: whether a positive number has a plus.
-        short: whether the zero before the point is left out.
+        sign: whether a number that is not negative has a plus.
+        short: whether the zero before the point is left out, and the plus of a zero.
 
     Example:
         >>> number(-0.0312, 0.5), number(-0.0001, 0.5, sign=True), number(0.25, 1.0, short=True)
-        ('−0.031', '0.000', '.25')
+        ('−0.031', '+0.000', '.25')
     """
     value = float(value)
     if not np.isfinite(value):
@@ -31,9 +31,8 @@ def number(
     text = f"{abs(value):,.{decimals(limit if limit else value) if digits is None else digits}f}"
     if short and text.startswith("0."):
         text = text[1:]
-    if not any(c in "123456789" for c in text):
-        return text
-    return ("−" if value < 0 else "+" if sign else "") + text
+    zero = not any(c in "123456789" for c in text)
+    return ("−" if value < 0 and not zero else "+" if sign and not (zero and short) else "") + text
 
 
 def decimals(limit: float) -> int:
@@ -54,6 +53,18 @@ def interval(low: float, high: float, limit: float | None = None) -> str:
         return ""
     limit = limit or max(abs(low), abs(high))
     return f"[{number(low, limit)}, {number(high, limit)}]"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names in a sentence, the first few and how many more.
+
+    Example:
+        >>> listed(["L5.H0", "L5.H5"]), listed(list("abcdefg"))
+        ('L5.H0 and L5.H5', 'a, b, c, d and 3 more')
+    """
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def nice(value: float) -> float:

@@ -70,7 +70,7 @@ class DeclaredPanel(Panel):
     def __init_subclass__(cls):
         declared = {name: each for base in reversed(cls.__mro__) for name, each in vars(base).items()}
         cls.fields = {name: each for name, each in declared.items() if isinstance(each, Field)}
-        cls.buttons = {n: each for n, each in declared.items() if isinstance(each, (Action, Upload))}
+        cls.buttons = {n: each for n, each in declared.items() if isinstance(each, Action | Upload)}
         cls.State = type("State", (State,), {**cls.fields, "fields": tuple(cls.fields)})
 
     def __init__(self, model: Model, state: str | None = None):
@@ -79,13 +79,13 @@ class DeclaredPanel(Panel):
         self.model, self.selection = model, self.State()
         self.selection.panel, self._writing, self._timer = self, False, None
         self.selection.model = self.model.label
-        self._first, first = {}, self.first()
+        self._plain = {}  # what a state string need not say
         for name, each in self.fields.items():
-            value = first.get(name, each.default_value)
             known = names_of(self.options(name))
-            self._first[name] = known[0] if value is None and known else value
+            self._plain[name] = known[0] if each.default_value is None and known else each.default_value
         with self._quietly():
-            self._change(self._first if state is None else self.parsed(state), draw=False)
+            self._set(self._plain)
+            self._change({**self._plain, **self.first()} if state is None else self.parsed(state), draw=False)
         self._build()
         self._draw(self.shown)
         self._sync()
@@ -98,7 +98,7 @@ class DeclaredPanel(Panel):
         return []
 
     def first(self) -> dict:
-        """Fields that do not begin with their default."""
+        """Fields that a new panel opens with, where that is not their default."""
         return {}
 
     def show(self, state: State) -> Shown:
@@ -239,7 +239,7 @@ class DeclaredPanel(Panel):
         """A state as a string."""
         texts = {n: quote(each.written(state[n]), safe=READABLE) for n, each in self.fields.items()}
         kept = [texts[name] for name in self.positional]
-        named = [n for n in self.fields if n not in self.positional and state[n] != self._first[n]]
+        named = [n for n in self.fields if n not in self.positional and state[n] != self._plain[n]]
         return "|".join([quote(state["model"], safe=READABLE), *kept, *(f"{n}={texts[n]}" for n in named)])
 
     def parsed(self, text: str) -> dict:
@@ -266,7 +266,7 @@ class DeclaredPanel(Panel):
                     f'"{piece}" is no field of this state; known: {", ".join(rest)}.{nearest(name, rest)}'
                 )
             values[name] = value
-        return {**self._first, **{name: unquote(value) for name, value in values.items()}}
+        return {**self._plain, **{name: unquote(value) for name, value in values.items()}}
 
     def _restore(self, text: str) -> None:
         """The field with the state string was written."""
@@ -301,7 +301,9 @@ class DeclaredPanel(Panel):
         self.views = {name: view_of(figure) for name, figure in self.shown.figures.items()}
         for name, each in self.fields.items():
             if isinstance(each, Menu) and each.figure in self.views:
-                self.views[each.figure].when_picked(partial(self._picked, name))
+                self.views[each.figure].when_picked(
+                    partial(self._picked, name), getattr(each, "switches", False)
+                )
         self.box.children = self._arranged()
 
     def _button(self, each: Action | Upload) -> w.Widget:
@@ -311,12 +313,14 @@ class DeclaredPanel(Panel):
             button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
             return button
         button = w.Button(description=each.label, tooltip=each.tip)
-        button.on_click(lambda _: self._act(each.does))
+        button.on_click(
+            lambda _: self._act(getattr(self, each.does) if isinstance(each.does, str) else each.does)
+        )
         return button
 
-    def _act(self, does: str) -> None:
+    def _act(self, does: Callable[[], dict | None]) -> None:
         fields: dict = {}
-        if self.guarded(lambda: fields.update(getattr(self, does)() or {}), self._undo) and fields:
+        if self.guarded(lambda: fields.update(does() or {}), self._undo) and fields:
             self.choose(**fields)
 
     def _uploaded(self, content: bytes, name: str, note: str) -> None:
@@ -362,6 +366,9 @@ class DeclaredPanel(Panel):
                 control.value = getattr(self.selection, name)
             for view in self.views.values():
                 view.sync()
+            for name, each in self.buttons.items():
+                if getattr(each, "active", None):
+                    self.controls[name].button_style = "info" if each.active(self.selection) else ""
             self.line.value = self.string
 
     def _moved(self, name: str, change) -> None:

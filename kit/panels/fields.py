@@ -77,6 +77,21 @@ class Menu(Field):
         return self.make(options=options)
 
 
+class Fixed(Menu):
+    """What a panel does not change; a state of something else is refused."""
+
+    def checked(self, value: Anything, options: list) -> Anything:
+        if value not in options:
+            raise KitError(
+                f'this panel has the {self.label} "{options[0]}", but the state is of "{value}"; '
+                "make a panel of that one."
+            )
+        return value
+
+    def control(self, options: list) -> None:
+        return None
+
+
 class Toggle(Menu):
     """One of a few options, all of them seen."""
 
@@ -99,10 +114,16 @@ class Pick(Menu):
 
 
 class Parts(Pick):
-    """Parts that are picked in a figure, as a selector: `"L2.H3, L5.MLP"`, or `"none"`."""
+    """Parts that are picked in a figure, as a selector: `"L2.H3, L5.MLP"`, or `"none"`.
 
-    def __init__(self, figure: str, default: str = "none", label: str = "parts"):
+    Args:
+        figure: name of the figure; default, label: as of every field.
+        switches: whether each click adds a part or takes it away, and arrow keys only move.
+    """
+
+    def __init__(self, figure: str, default: str = "none", label: str = "parts", switches: bool = False):
         super().__init__(figure, default, label)
+        self.switches = switches
 
     def checked(self, value: Anything, options: list) -> str:
         if not isinstance(value, str):
@@ -152,16 +173,17 @@ class Words(Field):
 
 
 class Action:
-    """A button; `does` is the panel's method, which gives the fields that change.
+    """A button.
 
     Args:
         label: of the button.
-        does: name of a method without arguments; it returns a dictionary of fields, or None.
+        does: the panel's method without arguments, by name, or a function; it gives the fields that change.
         tip: shown beside the mouse.
+        active: whether the button stands for what is chosen now, from the state; it is marked then.
     """
 
-    def __init__(self, label: str, does: str, tip: str = ""):
-        self.label, self.does, self.tip = label, does, tip
+    def __init__(self, label: str, does: str | Callable, tip: str = "", active: Callable | None = None):
+        self.label, self.does, self.tip, self.active = label, does, tip, active
 
 
 class Upload:

@@ -1,23 +1,23 @@
 """Notebook 13's panel: heads that are switched off by a click, and what becomes of each group."""
 
-from functools import partial
-
-import ipywidgets as w
 import pandas as pd
 
-from kit.edits import Answers
+from kit.edits import Answers, matched_draws
 from kit.errors import KitError
+from kit.figures import Bars, Grid, number
+from kit.figures.numbers import listed
+from kit.measures import GroupBootstrap
+from kit.measures.groups import AVERAGE, WORST
 from kit.models.model import Model
-from kit.panels.group_accuracy import GroupAccuracy, GroupFinding
-from kit.panels.group_drawing import grid_values, groups_html, groups_png
-from kit.panels.heat_panel import HeadGrid
-from kit.panels.panel import Sentence
-from kit.panels.saving import provenance
-from kit.panels.selection import Selection
-from kit.panels.state_panel import StatePanel
+from kit.panels.declared import DeclaredPanel, Shown
+from kit.panels.fields import Action, Fixed, Parts, State
+from kit.parts.roles import role_shares
+
+DRAWS, ALIKE, SEED = 1000, 64, 0  # of images, for intervals; of random sets; of both
+ATTRIBUTE = "background"  # of the truth
 
 
-class Groups(StatePanel):
+class Groups(DeclaredPanel):
     """Heads on a grid, coloured by the effect of the cue; groups before and after those that are off.
 
     A click, or space, switches a part off or on: it is replaced by its mean in the sum (the direct effect),
@@ -41,164 +41,135 @@ class Groups(StatePanel):
         'L5.H0 and L5.H5 off: worst group (water animal on land) 0.65 → 0.79, change …'
     """
 
+    image = Fixed(None, "set of images")
+    selector = Fixed(None, "selection")
+    texts = Fixed(None, "classes")
+    off = Parts("grid", switches=True)
+    alike = Action("random like these", "random", "other heads, like these in number, layer and size")
+    all_on = Action("all on", lambda: {"off": "none"}, "switch every part on")
+    positional = ("image", "selector", "texts")
+    seed = SEED
+
     def __init__(
-        self,
-        model: Model,
-        answers: Answers,
-        effects: pd.DataFrame,
-        choices: dict[str, str],
-        shares: dict[str, float] | None = None,
-        state: str | None = None,
-    ):
-        super().__init__()
-        self.cases = GroupAccuracy(model, answers, effects, choices, shares)
-        self.selection = Selection(model=model.name, image=answers.name, texts=tuple(answers.classes))
-        first = next(iter(self.cases.choices.values()), "none")
-        self.selection.change(off=first)
-        if state is not None:
-            self.selection.change(**self._parsed(state))
-        self._like, self._number = self.selection.off, -1
-        self._begin()
+        self, model: Model, answers: Answers, effects: pd.DataFrame, choices: dict[str, str],
+        shares: dict[str, float] | None = None, state: str | None = None,
+    ):  # fmt: skip
+        if "group" not in answers.labels:
+            known = ", ".join(map(str, answers.labels.columns))
+            raise KitError(f'the labels have no column "group"; they have {known}: name each image\'s group.')
+        if list(effects["part"]) != list(answers.index["name"]):
+            raise KitError(
+                f"effects of {len(effects)} parts and answers of {len(answers.index)} are not of the same "
+                "parts; measure both on one model."
+            )
+        self.answers, self.effects, self.roles = answers, effects, role_shares(model, ATTRIBUTE)
+        self.choices = {name: self.named(selector) for name, selector in choices.items()}
+        self.bootstrap = GroupBootstrap(answers.labels["group"], SEED, shares, DRAWS)
+        self.whole = answers.right()
+        self.before = self.bootstrap.table(self.whole)
+        self.like, self.drawn, self.number = "none", "none", 0  # of random sets
+        chosen = {
+            name: Action(
+                name, lambda off=off: {"off": off}, f"switch off {off}", lambda s, off=off: s.off == off
+            )
+            for name, off in self.choices.items()
+        }
+        self.buttons = {**chosen, **self.buttons}
+        self.rows = (tuple(self.buttons), ("grid", "groups"))
+        super().__init__(model, state)
 
-    def finding(self) -> str:
-        return f"{self.cases.answers.model}, {self.selection.image}: {self.caption}"
+    @staticmethod
+    def _chosen(name: str, off: str) -> Action:
+        return Action(name, lambda: {"off": off}, f"switch off {off}", lambda state: state.off == off)
 
-    def png(self) -> bytes:
-        return groups_png(self.found, self.cases, f"{self.cases.answers.model} · {self.selection.image}")
+    def named(self, selector: str) -> str:
+        """A selector as the names of its parts, which is how states and choices are compared."""
+        rows = self.answers.parts_of(selector or "none")
+        return ", ".join(self.answers.index["name"].iloc[rows]) or "none"
 
-    def table(self) -> pd.DataFrame:
-        """What becomes of each group, and beneath it the effect of the cue on each part."""
-        effects = self.cases.effects[["part", "cue", "error", "class"]].assign(view="part")
-        effects["off"] = effects["part"].isin(self.found.off)
-        groups = self.found.table.rename_axis("group").reset_index().assign(view="group")
-        return pd.concat([groups, effects], ignore_index=True).set_index("view").reset_index()
+    def options(self, name: str) -> list:
+        known = {"image": self.answers.name, "selector": "none", "texts": ";".join(self.answers.classes)}
+        return [known[name]] if name in known else []
 
-    def code(self) -> str:
-        return as_code(self.selection, self.cases.answers)
+    def first(self) -> dict:
+        return {"off": next(iter(self.choices.values()), "none")}
 
-    def provenance(self) -> str:
-        answers, seed = self.cases.answers, self.cases.seed
-        data = f"{answers.name} ({len(answers):,})"
-        return provenance(self.cases.model, data, seed, means=answers.means_id)
+    def also(self, fields: dict) -> dict:
+        if (off := self.named(fields.get("off", self.drawn))) != self.drawn:
+            self.like, self.drawn, self.number = off, off, 0
+        return {**fields, "off": off} if "off" in fields else fields
 
-    # --- from hands to state
+    def random(self) -> dict:
+        """Random heads like those that were chosen last; every call takes another set."""
+        names = self.answers.index["name"]
+        if self.like == "none":
+            raise KitError("random heads are drawn like those off, and every part is on; choose some.")
+        draws, _ = matched_draws(self.answers.index, self.answers.sizes, self.like.split(", "), ALIKE, SEED)
+        self.number += 1
+        self.drawn = ", ".join(names.iloc[sorted(draws[(self.number - 1) % ALIKE])])
+        return {"off": self.drawn}
 
-    def choose(self, off: str) -> None:
-        """Switch these parts off and all others on; what cannot be becomes a sentence in the panel."""
-        if self._writing:
-            return
-        if self.guarded(partial(self._change, {"off": off}), self._undo):
-            self._like, self._number = self.selection.off, -1
-        self._sync()
+    def show(self, s: State) -> Shown:
+        index, rows = self.answers.index, self.answers.parts_of(s.off)
+        off = list(index["name"].iloc[rows])
+        after = self.bootstrap.table(self.answers.right(rows), self.whole)
+        after = after.assign(before_low=self.before["low"], before_high=self.before["high"])
+        cue = self.effects.loc[self.effects["cue"].abs().idxmax()]
+        strongest = f"The strongest is {cue['part']} with {number(cue['cue'], digits=3, sign=True)}."
+        title = "Which parts carry the cue: click or space switches one off or on (hatched)"
+        unit = "effect of the cue on the score"
+        grid = Grid(index, self.effects["cue"], unit, picked=off, off=off, title=title, says=strongest)
+        title = "What becomes of the groups: share answered right; whiskers: 95 % interval"
+        labels = [f"{name} ({count:,})" for name, count in zip(after.index, after["images"].astype(int))]
+        ends = {"low": after[["before_low", "low"]], "high": after[["before_high", "high"]]}
+        kinds = "every part on", "these off"
+        groups = Bars(
+            labels, after[["before", "accuracy"]], "accuracy", kinds, **ends, limits=(0, 1), title=title
+        )
+        effects = self.effects[["part", "cue", "error", "class"]].assign(view="part")
+        effects["off"] = effects["part"].isin(off)
+        table = pd.concat([after.rename_axis("group").reset_index().assign(view="group"), effects])
+        caption, truth = self._caption(off, after), self._truth(off)
+        return Shown(
+            caption, {"grid": grid, "groups": groups}, truth=truth, about=s.image,
+            note=f"Effect: direct. Off: replaced by the mean over {self.answers.means_id}.",
+            images=f"{self.answers.name} ({len(self.answers):,})", facts={"means": self.answers.means_id},
+            table=table.set_index("view").reset_index(),
+        )  # fmt: skip
 
-    def random(self) -> None:
-        """Switch off random heads like those that were chosen last; every call takes another set."""
-        number = self._number + 1
+    def _caption(self, off: list[str], after: pd.DataFrame) -> str:
+        row, mean, groups = after.loc[WORST], after.loc[AVERAGE], after.loc[self.bootstrap.groups]
+        was, now = groups["before"].idxmin(), groups["accuracy"].idxmin()
+        if not off:
+            worst = f"Every part on: {row['before']:.2f} of the worst group ({was}) is answered right"
+            return f"{worst}, {mean['before']:.2f} of all images."
+        change, *ends = (number(row[n], digits=2, sign=True) for n in ("change", "change_low", "change_high"))
+        worst = was if was == now else f"{was}, now {now}"
+        return (
+            f"{listed(off)} off: worst group ({worst}) {row['before']:.2f} → {row['accuracy']:.2f}, "
+            f"change {change} [{', '.join(ends)}]; "
+            f"all images {mean['before']:.2f} → {mean['accuracy']:.2f}."
+        )
 
-        def change():
-            self._change({"off": self.cases.alike(self._like, number)})
+    def _truth(self, off: list[str]) -> str:
+        if self.roles is None:
+            return "No truth is known of this model's heads: roles are measured for shipped models."
+        top, heads = self.roles.index[: max(len(off), 3)], [n for n in off if n in self.roles.index]
+        if not heads:
+            told = ", ".join(f"{part} {self.roles[part]:.2f}" for part in top)
+            return f"Truth: share of a head's output that the background explains, largest first: {told}."
+        mine, rest, among = self.roles[heads].mean(), self.roles.mean(), sum(h in top for h in heads)
+        return (
+            f"Truth: the background explains {mine:.2f} of what these heads write, on average, "
+            f"and {rest:.2f} of what all write; {among} of {len(heads)} are among the {len(top)} of which it explains most."
+        )
 
-        if self.guarded(change, self._undo):
-            self._number = number
-        self._sync()
-
-    def _change(self, fields: dict) -> None:
-        super()._change({**fields, "off": self.cases.named(fields["off"])})
-
-    def _parsed(self, state: str) -> dict:
-        """The fields of a state string of this panel's own model and images."""
-        asked = Selection.parse(state).as_dict()
-        for name, what in (("model", "model"), ("image", "set of images"), ("texts", "classes")):
-            mine = self.selection.as_dict()[name]
-            if asked[name] != mine:
-                raise KitError(
-                    f"this panel has the {what} {_said(mine)}, but the state is of {_said(asked[name])}; "
-                    "make a panel of that one."
-                )
-        return {"off": self.cases.named(asked["off"])}
-
-    # --- from state to screen
-
-    def _find_and_draw(self) -> None:
-        found: GroupFinding = self.cases.find(self.selection.off)
-        self.found = found
-        with self.grid.hold_sync():
-            self.grid.vmax, self.grid.alt = self.cases.limit, found.grid_alt
-            self.grid.set_numbers(grid_values(self.cases, found))
-        self.bars.value = groups_html(found.table, found.bars_alt)
-        self.truth.text, self.said.text = found.truth, found.caption
-
-    def _sync(self) -> None:
-        """Make every control show the state."""
-        rows = self.cases.answers.parts_of(self.selection.off or "none")
-        cells = self.cases.layout.cells_of(rows)
-        with self._quietly():
-            self.grid.picked, self.grid.off = cells, cells
-            self.line.value = self.string
-            for name, button in self.buttons.items():
-                button.button_style = "info" if self.cases.choices[name] == self.selection.off else ""
-
-    def _build_controls(self) -> None:
-        def button(text: str, tip: str) -> w.Button:
-            return w.Button(description=text, tooltip=tip, layout=w.Layout(width="auto"))
-
-        self.grid = HeadGrid(unit="effect of the cue on the score", switches=True)
-        self.grid.set_layout(self.cases.layout)
-        self.buttons = {n: button(n, f"switch off {parts}") for n, parts in self.cases.choices.items()}
-        self.alike = button("random like these", "other heads, like these in number, layer and size")
-        self.all_on = button("all on", "switch every part on")
-        self.line = w.Text(description="state", continuous_update=False, layout=w.Layout(width="100%"))
-        self.line.style.description_width = "initial"
-        self.bars = w.HTML()
-        self.said, self.truth = Sentence(look="caption", live=True), Sentence(look="truth")
-        means = self.cases.answers.means_id
-        self.note = Sentence(text=f"Effect: direct. Off: replaced by the mean over {means}.", look="note")
-        self.grid_head = Sentence(look="head", strong="Which parts carry the cue")
-        self.grid_head.text = "Which parts carry the cue: click or space switches one off or on (hatched)"
-        self.bars_head = Sentence(look="head", strong="What becomes of the groups")
-        words = "hollow: every part on, solid: after; whiskers: 95 % of images drawn again"
-        self.bars_head.text = f"What becomes of the groups: share answered right; {words}"
-        self.box.children = self._arranged()
-
-    def _arranged(self) -> list[w.Widget]:
-        """The rows of the panel from top to bottom."""
-        left, right = w.VBox([self.grid_head, self.grid]), w.VBox([self.bars_head, self.bars])
-        right.layout.flex, right.layout.max_width = "1 1 430px", "620px"
-        for box in (left, right):
-            box.add_class("loupe-column")
-        row, columns = w.HBox([*self.buttons.values(), self.alike, self.all_on]), w.HBox([left, right])
-        row.add_class("loupe-row")
-        columns.add_class("loupe-columns")
-        return [row, self._say, self.said, self.truth, columns, self.note, self.line, *self._foot()]
-
-    def _connect(self) -> None:
-        for name, button in self.buttons.items():
-            button.on_click(lambda _, name=name: self.choose(self.cases.choices[name]))
-        self.alike.on_click(lambda _: self.random())
-        self.all_on.on_click(lambda _: self.choose("none"))
-        self.grid.observe(lambda change: self.choose(self._parts_at(change.new)), names="picked")
-        self.line.observe(lambda change: self._restore(change.new), names="value")
-
-    def _parts_at(self, cells: list[int]) -> str:
-        labels = self.cases.layout.labels
-        return ", ".join(labels[i] for i in cells if labels[i]) or "none"
-
-
-def as_code(state: Selection, answers: Answers) -> str:
-    """Lines that compute what a state shows, without a panel."""
-    return "\n".join(
-        [
-            "import kit",
-            f"model = kit.load({state.model!r})",
-            f"images, means = ..., ...  # {answers.name}; {answers.means_id}",
-            f"texts = ...  # of the classes {', '.join(answers.classes)}",
-            f"answers = kit.edits.ask_classes(model, images, texts, {answers.name!r}, means)",
-            'groups = kit.measures.GroupBootstrap(answers.labels["group"], seed=0, draws=1000)',
-            f"groups.table(answers.right({state.off or 'none'!r}), answers.right())",
-        ]
-    )
-
-
-def _said(value) -> str:
-    """A field of a state in a message."""
-    return f'"{value}"' if isinstance(value, str) else ", ".join(value)
+    def lines(self) -> str:
+        s, name = self.selection, self.answers.name
+        return f"""import kit
+model = kit.load({s.model!r})
+images, means = ..., ...  # {name}; {self.answers.means_id}
+texts = ...  # of the classes {", ".join(self.answers.classes)}
+answers = kit.edits.ask_classes(model, images, texts, {name!r}, means)
+groups = kit.measures.GroupBootstrap(answers.labels["group"], seed=0, draws=1000)
+groups.table(answers.right({s.off!r}), answers.right())"""

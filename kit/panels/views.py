@@ -19,9 +19,11 @@ class View:
         self.widget, self.head, self.figure = widget, Sentence(look="head"), None
         self._told: Callable[[Iterable[str]], None] = lambda names: None
 
-    def when_picked(self, tell: Callable[[Iterable[str]], None]) -> None:
-        """Call this with the names that a hand has picked."""
+    def when_picked(self, tell: Callable[[Iterable[str]], None], switches: bool = False) -> None:
+        """Call this with the names that a hand picks; `switches`: a click adds one or takes it away."""
         self._told = tell
+        if switches:
+            self.widget.switches = True
 
     def show(self, figure: Figure) -> None:
         """Show a figure of the same kind."""

@@ -85,6 +85,21 @@ def strongest_roles(model: Model, parts: list[str]) -> list[str]:
     return [strongest.get(name, "") for name in parts]
 
 
+def role_shares(model: Model, attribute: str) -> pd.Series | None:
+    """Share of each head's variance that an attribute explains, largest first; None without roles.
+
+    Args:
+        model: any; a shipped one has roles.
+        attribute: such as `"background"`.
+    """
+    try:
+        found = roles(model)
+    except KitError:
+        return None
+    some = found[(found["kind"] == "head") & (found["attribute"] == attribute)]
+    return some.set_index("part")["share"].sort_values(ascending=False)
+
+
 def fits_role(said: str, role: str) -> bool | None:
     """Whether a property tells a part's role; None where one of them is not known.
 

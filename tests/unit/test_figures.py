@@ -32,7 +32,8 @@ from tests.unit.figure_samples import CHANGES, KINDS, NAN, OTHER, index, made, s
 CASES = [
     ((0.0,), {}, "0.00"),
     ((-0.0,), {}, "0.00"),
-    ((-0.0, 0.5), {"sign": True}, "0.000"),
+    ((-0.0, 0.5), {"sign": True}, "+0.000"),
+    ((-0.0, 0.5), {"sign": True, "short": True}, ".000"),
     ((-0.00049, 0.5), {}, "0.000"),
     ((-0.0005001, 0.5), {}, "−0.001"),
     ((0.0312, 0.5), {"sign": True}, "+0.031"),

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from kit.panels.segment_drawing import MISSED, RIGHT, WRONG, mask_image
 from PIL import Image
 
 import kit

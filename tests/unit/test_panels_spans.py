@@ -5,7 +5,6 @@ import re
 import pandas as pd
 import pytest
 import torch
-from kit.panels.head_words import EVERY, OWN, HeadWords, SpanState, subsets
 
 import kit
 from kit.errors import KitError
