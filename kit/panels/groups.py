@@ -161,7 +161,8 @@ class Groups(DeclaredPanel):
         mine, rest, among = self.roles[heads].mean(), self.roles.mean(), sum(h in top for h in heads)
         return (
             f"Truth: the background explains {mine:.2f} of what these heads write, on average, "
-            f"and {rest:.2f} of what all write; {among} of {len(heads)} are among the {len(top)} of which it explains most."
+            f"and {rest:.2f} of what all write; {among} of {len(heads)} are among "
+            f"the {len(top)} of which it explains most."
         )
 
     def lines(self) -> str:
