@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 FIGURES, UNIT = "kit/figures", "tests/unit"
-WORDS, DRAWN, SHOWN = (f"{UNIT}/test_figures{end}.py" for end in ("", "_drawn", "_shown"))
+WORDS, DRAWN, TILES, SHOWN = (f"{UNIT}/test_figures{end}.py" for end in ("", "_drawn", "_tiles", "_shown"))
 
 CHANGES = [
     (
@@ -121,8 +121,8 @@ CHANGES = [
     (
         "zero has a sign",
         "numbers.py",
-        'if not any(c in "123456789" for c in text):',
-        "if not text:",
+        'zero = not any(c in "123456789" for c in text)',
+        "zero = not text",
         WORDS,
         "test_a_number_is_written_in_one_way",
     ),
@@ -163,7 +163,7 @@ CHANGES = [
         "grid.py",
         "low = -limit if signed else 0.0",
         "low = 0.0",
-        DRAWN,
+        TILES,
         "test_maps_lie_side_by_side_with_their_names",
     ),
     (
@@ -195,7 +195,7 @@ CHANGES = [
         "maps.py",
         "np.arange(size[0]) * cols // size[0])]",
         "np.arange(size[0])[::-1] * cols // size[0])]",
-        DRAWN,
+        TILES,
         "test_tiles_of_a_map_are_painted_where_they_stand",
     ),
     (
@@ -203,7 +203,7 @@ CHANGES = [
         "maps.py",
         "looks.colours(np.sign(cells) * 0.85",
         "looks.colours(np.abs(np.sign(cells)) * 0.85",
-        DRAWN,
+        TILES,
         "test_tiles_of_a_map_are_painted_where_they_stand",
     ),
     (
@@ -211,8 +211,8 @@ CHANGES = [
         "maps.py",
         "painted(self.pictures[k], self.values[k]",
         "painted(self.pictures[0], self.values[k]",
-        DRAWN,
-        "test_maps_lie_side_by_side_with_their_names",
+        TILES,
+        "test_each_map_lies_over_its_picture",
     ),
     (
         "the largest token is the most positive one",
@@ -227,7 +227,7 @@ CHANGES = [
         "maps.py",
         "(found & ~true, WRONG,",
         "(true & ~found, WRONG,",
-        DRAWN,
+        TILES,
         "test_right_wrong_and_missed_pixels_have_their_colours",
     ),
     (
@@ -235,7 +235,7 @@ CHANGES = [
         "maps.py",
         "across = (np.arange(framed.shape[1]) - 0.5)",
         "across = (np.arange(framed.shape[1]) + 0.5)",
-        DRAWN,
+        TILES,
         "test_the_outline_of_a_mask_lies_on_the_mask",
     ),
     (
@@ -243,7 +243,7 @@ CHANGES = [
         "strip.py",
         "if self.framed and self.framed[k]:",
         "if self.framed and self.framed[k - 1]:",
-        DRAWN,
+        TILES,
         "test_a_strip_keeps_its_order_and_its_headings",
     ),
     (
@@ -251,7 +251,7 @@ CHANGES = [
         "strip.py",
         "(bool(h) and h != before, h, label)",
         "(bool(h), h, label)",
-        DRAWN,
+        TILES,
         "test_a_strip_keeps_its_order_and_its_headings",
     ),
     (
@@ -259,7 +259,7 @@ CHANGES = [
         "table.py",
         "number(100 * v, digits=0)",
         "number(v, digits=0)",
-        DRAWN,
+        TILES,
         "test_rows_of_a_table_keep_their_order",
     ),
     (
@@ -267,7 +267,7 @@ CHANGES = [
         "table.py",
         "marked = [False, *(bool",
         "marked = [False, False, *(bool",
-        DRAWN,
+        TILES,
         "test_rows_of_a_table_keep_their_order",
     ),
     (
@@ -275,7 +275,7 @@ CHANGES = [
         "table.py",
         "Rectangle((x, y - 0.06), 0.7 * share, 0.12",
         "Rectangle((x, y - 0.06), 0.7 * (1 + share) / 2, 0.12",
-        DRAWN,
+        TILES,
         "test_rows_of_a_table_keep_their_order",
     ),
     (
@@ -283,7 +283,7 @@ CHANGES = [
         "table.py",
         "background:{looks.colour_of(told)}",
         "background:{looks.colour_of(told[1:])}",
-        DRAWN,
+        TILES,
         "test_rows_of_a_table_keep_their_order",
     ),
     (

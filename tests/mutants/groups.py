@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 ANSWERS, CUES = "kit/edits/answers.py", "kit/edits/cues.py"
-MEASURES, CASES = "kit/measures/groups.py", "kit/panels/group_accuracy.py"
+MEASURES, CASES = "kit/measures/groups.py", "kit/panels/groups.py"
 EXACT, TRUTH = "tests/exact/test_groups.py", "tests/truth/test_cue.py"
 PANEL = "tests/unit/test_panels_groups.py"
 
@@ -109,15 +109,15 @@ MUTANTS = [
     Mutant(
         "the panel shows the groups before as those after",
         CASES,
-        "self.bootstrap.table(self.answers.right(rows), self.before)",
-        "self.bootstrap.table(self.before, self.before)",
+        "self.bootstrap.table(self.answers.right(rows), self.whole)",
+        "self.bootstrap.table(self.whole, self.whole)",
         (f"{PANEL}::test_figures_are_those_of_the_answers_by_hand",),
     ),
     Mutant(
         "the panel takes states of other images",
-        "kit/panels/groups.py",
-        "            if asked[name] != mine:",
-        "            if False:",
+        "kit/panels/fields.py",
+        "if value not in options:",
+        "if False:",
         (f"{PANEL}::test_what_cannot_be_is_a_sentence_and_all_stays",),
     ),
 ]

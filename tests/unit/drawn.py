@@ -44,6 +44,10 @@ class Drawn:
         told = self.by_name[name].find(f"{SVG}path").get("style")
         return dict(part.split(": ", 1) for part in told.split("; "))
 
+    def inside(self, name: str) -> str:
+        """All that an element holds, as it is written."""
+        return ElementTree.tostring(self.by_name[name], encoding="unicode")
+
     def text(self, name: str) -> str:
         """The words of an element."""
         return "\n".join(t.text or "" for t in self.by_name[name].iter(f"{SVG}text"))

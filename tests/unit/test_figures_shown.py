@@ -76,7 +76,9 @@ def test_odd_figures_are_drawn_small_and_soon(name):
 
 def test_cells_with_words_stay_small():
     words, marks = ["colour"] * 384, ["0.12"] * 384
-    assert len(Grid(LARGE, DRAW.normal(size=384), "u", words=words, marks=marks).png()) <= 60_000
+    figure_ = Grid(LARGE, DRAW.normal(size=384), "u", words=words, marks=marks)
+    assert len(figure_.png()) <= 60_000
+    assert len(json.dumps(figure_.outputs()[0][0][figure.PLOTLY])) <= 30_000
 
 
 # Files
