@@ -42,7 +42,7 @@ def cell_of(page, name: str) -> int:
 
 def worst(page) -> str:
     """What is said of the groups, to who does not see the bars."""
-    return page.locator(".loupe .loupe-chart[role=img]").get_attribute("aria-label")
+    return page.locator(".loupe .loupe-plotly[role=img]").get_attribute("aria-label")
 
 
 def test_a_click_switches_a_head_off_and_another_on(page, record_property):
