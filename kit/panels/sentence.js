@@ -1,3 +1,23 @@
+// Sliders of ipywidgets have no name that a screen reader says: in the panel of `el`, whenever one comes, it takes
+// that of the label beside it. Gives what ends this.
+function nameSliders(el) {
+  let gone = false;
+  const name = (panel) => {
+    for (const slider of panel.querySelectorAll(".widget-slider"))
+      for (const handle of slider.querySelectorAll("[role=slider]"))
+        handle.setAttribute("aria-label", slider.querySelector(".widget-label").textContent);
+  };
+  const seen = new MutationObserver(([change]) => name(change.target.closest(".loupe") ?? change.target));
+  function watch() {
+    const panel = el.closest(".loupe");
+    if (!panel) return gone || requestAnimationFrame(watch);  // it does not stand in its panel yet
+    seen.observe(panel, { childList: true, subtree: true });
+    name(panel);
+  }
+  watch();
+  return () => { gone = true; seen.disconnect(); };
+}
+
 // A line of words that a screen reader hears when it changes; empty words take no room.
 function render({ model, el }) {
   const node = document.createElement(model.get("look") === "code" ? "pre" : "div");
@@ -24,6 +44,7 @@ function render({ model, el }) {
   model.on("change:text", draw);
   model.on("change:strong", draw);
   draw();
+  if (model.get("look") === "say") return nameSliders(el);  // one of these stands in each panel
 }
 
 export default { render };
