@@ -109,10 +109,10 @@ def page(panel) -> str:
     table = panel.table().to_html(index=False, border=0, float_format="%.5g", na_rep="")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-        f"<h1>{title}</h1><p>{finding}</p>"
+        f"<main><h1>{title}</h1><p>{finding}</p>"
         f'<img src="data:image/png;base64,{picture}" alt="{finding}">'
         f"<h2>The lines that compute it</h2><pre>{html.escape(panel.code())}</pre>"
-        f"<h2>The numbers</h2>{table}<footer><p>{source}</p></footer></html>\n"
+        f"<h2>The numbers</h2>{table}</main><footer><p>{source}</p></footer></html>\n"
     )
 
 
