@@ -106,7 +106,10 @@ class Figure:
         return path
 
     def outputs(self) -> list[tuple[dict, dict]]:
-        """What a cell displays: the picture, and the sentence beneath it; data and metadata of each."""
+        """What a cell displays: the picture, and beneath it its sentence and its words; data and metadata of each.
+
+        JupyterLab and nbconvert read no `alt` in the metadata, so the words stand beneath, folded.
+        """
         data, metadata = {"text/plain": self.title or type(self).__name__}, {}
         lives = hasattr(self, "plotly")
         if lives:
@@ -115,11 +118,10 @@ class Figure:
             data["image/png"] = self.png()
             wide, high = (round(side * DPI) for side in self._size())
             metadata["image/png"] = {"alt": self.alt, "width": wide, "height": high}
-        shown = [(data, metadata)]
-        if self.says:
-            caption = f'<p class="loupe-caption">{html.escape(self.says)}</p>'
-            shown.append(({"text/html": caption, "text/plain": self.says}, {}))
-        return shown
+        says, alt = html.escape(self.says), html.escape(self.alt)
+        caption = f'<p class="loupe-caption">{says}</p>' if says else ""
+        caption += f"<details><summary>The picture in words</summary><p>{alt}</p></details>"
+        return [(data, metadata), ({"text/html": caption, "text/plain": self.says or self.alt}, {})]
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
