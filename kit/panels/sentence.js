@@ -1,16 +1,22 @@
-// Sliders of ipywidgets have no name that a screen reader says: in the panel of `el`, whenever one comes, it takes
-// that of the label beside it. Gives what ends this.
-function nameSliders(el) {
+// What ipywidgets and JupyterLab leave to do in the panel of `el`; gives what ends it. A slider has no name that a
+// screen reader says: it takes that of the label beside it. JupyterLab takes plain keys from a menu (an arrow moves to
+// another cell, "a" makes one, "d" twice deletes one): in a panel they are the panel's.
+function tend(el) {
   let gone = false;
   const name = (panel) => {
     for (const slider of panel.querySelectorAll(".widget-slider"))
       for (const handle of slider.querySelectorAll("[role=slider]"))
         handle.setAttribute("aria-label", slider.querySelector(".widget-label").textContent);
   };
+  const keep = (e) => {
+    const forLab = e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && e.key === "Enter");
+    if (!forLab) e.stopPropagation();
+  };
   const seen = new MutationObserver(([change]) => name(change.target.closest(".loupe") ?? change.target));
   function watch() {
     const panel = el.closest(".loupe");
     if (!panel) return gone || requestAnimationFrame(watch);  // it does not stand in its panel yet
+    panel.addEventListener("keydown", keep);
     seen.observe(panel, { childList: true, subtree: true });
     name(panel);
   }
@@ -44,7 +50,7 @@ function render({ model, el }) {
   model.on("change:text", draw);
   model.on("change:strong", draw);
   draw();
-  if (model.get("look") === "say") return nameSliders(el);  // one of these stands in each panel
+  if (model.get("look") === "say") return tend(el);  // one of these stands in each panel
 }
 
 export default { render };
