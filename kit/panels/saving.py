@@ -25,8 +25,9 @@ BUTTONS = [
     [".html", "HTML", "a page with picture, numbers and lines that opens without a kernel"],
     ["copy", "copy as code", "show the lines that compute this, and copy them"],
 ]
-STYLE = """:root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;
-margin:2em auto;padding:0 1em}img{max-width:100%;background:#fff}
+STYLE = """:root{color-scheme:light dark;background:Canvas;color:CanvasText}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}
+img{max-width:100%;background:#fff}
 table{border-collapse:collapse;font-size:13px}
 th,td{padding:2px 8px;text-align:left;font-weight:400;border-bottom:1px solid #8886}
 pre{background:#8882;padding:8px 12px;white-space:pre-wrap}footer{font-size:13px;opacity:.8}"""
