@@ -106,7 +106,7 @@ class Figure:
         return path
 
     def outputs(self) -> list[tuple[dict, dict]]:
-        """What a cell displays: the picture, and beneath it its sentence and its words; data and metadata of each.
+        """What a cell displays: the picture, then its sentence and its words; data and metadata of each.
 
         JupyterLab and nbconvert read no `alt` in the metadata, so the words stand beneath, folded.
         """
