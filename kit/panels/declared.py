@@ -312,7 +312,7 @@ class DeclaredPanel(Panel):
             button.on_file(self._uploaded)
             button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
             return button
-        button = w.Button(description=each.label, tooltip=each.tip)
+        button = w.Button(description=each.label, tooltip=each.tip, layout=w.Layout(width="auto"))
         button.on_click(
             lambda _: self._act(getattr(self, each.does) if isinstance(each.does, str) else each.does)
         )
