@@ -82,16 +82,22 @@ def spans(state: str):
     return kit.panels.Spans(model(), scenes, store, state=state)
 
 
+@cache
+def segmented():
+    """Directions of all concepts, and what methods find of 12 scenes; made once for all panels."""
+    names = list(kit.world.VALUES["concept"])
+    directions = Directions(names, model().encode_text(kit.world.prompts("concept")))
+    scenes = kit.world.draw(12, 85_001, kind="single")
+    return directions, segment(model(), scenes, directions, scenes.masks[:, 0], STEADY)
+
+
 def segmenter(state: str):
     """Notebook 15's panel, with the methods that do not divide by what may be almost zero.
 
     What rounding does to partial LRP and transformer attribution moves edges of masks: their figures differ
     from machine to machine.
     """
-    names = list(kit.world.VALUES["concept"])
-    directions = Directions(names, model().encode_text(kit.world.prompts("concept")))
-    scenes = kit.world.draw(12, 85_001, kind="single")
-    result = segment(model(), scenes, directions, scenes.masks[:, 0], STEADY)
+    directions, result = segmented()
     gallery = kit.world.gallery()[[0, 9, 16, 18]]
     return kit.panels.Segmenter(model(), gallery, directions, overall=result, state=state)
 

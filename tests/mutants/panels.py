@@ -134,4 +134,13 @@ MUTANTS = [
         "zip(on[::-1], picture.things)",
         (f"{FINDINGS}::test_two_objects_are_told_apart_in_the_caption",),
     ),
+    Mutant(
+        "closing a panel leaves its layouts and styles",
+        f"{PANELS}/panel.py",
+        "for key in each.keys if not",
+        'for key in ("children",) if key in each.keys and not',
+        (
+            "tests/unit/test_every_panel.py::test_a_string_makes_an_equal_panel_that_leaves_no_widget_behind[Spans]",
+        ),
+    ),
 ]

@@ -3,7 +3,7 @@
 from tests.mutants import Mutant
 
 SAVING, TOWERS = "kit/panels/saving.py", "kit/panels/any_model.py"
-TESTS = "tests/unit/test_panels_saving.py"
+TESTS, EVERY = "tests/unit/test_panels_saving.py", "tests/unit/test_every_panel.py"
 
 MUTANTS = [
     Mutant(
@@ -18,7 +18,7 @@ MUTANTS = [
         SAVING,
         'f"# {panel.provenance()}\\n{panel.table()',
         'f"# \\n{panel.table()',
-        (f"{TESTS}::test_numbers_picture_and_lines_are_saved_with_where_they_come_from",),
+        (f"{EVERY}::test_numbers_picture_and_lines_are_saved_with_where_they_come_from[Spans]",),
     ),
     Mutant(
         "lines are of the gallery, whatever pictures the panel has",

@@ -86,4 +86,32 @@ MUTANTS = [
         "        pass\n",
         ("tests/unit/test_panels_spans.py::test_what_cannot_be_is_a_sentence_and_the_last_state_stays",),
     ),
+    Mutant(
+        "what somebody types twice is two texts",
+        "kit/projections/banks.py",
+        'list(dict.fromkeys(text for each in words.split(";") if (text := " ".join(each.split()))))',
+        '[text for each in words.split(";") if (text := " ".join(each.split()))]',
+        ("tests/unit/test_banks.py::test_own_texts_are_cleaned_and_kept_once",),
+    ),
+    Mutant(
+        "a part's share is that of its first text",
+        "kit/projections/textspan.py",
+        'self.table.groupby("part")["share"].sum()',
+        'self.table.groupby("part")["share"].first()',
+        ("tests/unit/test_banks.py::test_a_summary_is_that_of_a_loop",),
+    ),
+    Mutant(
+        "a role that nobody knows is missed by a head",
+        "kit/parts/roles.py",
+        "if said and role else None",
+        "if said else None",
+        ("tests/unit/test_roles.py::test_a_property_fits_a_role_or_not_or_nobody_knows",),
+    ),
+    Mutant(
+        "a single image is a subset",
+        "kit/data/subsets.py",
+        "if FEWEST <= inside.sum() < len(labels):",
+        "if 0 < inside.sum() < len(labels):",
+        ("tests/unit/test_subsets.py::test_a_subset_holds_enough_images",),
+    ),
 ]

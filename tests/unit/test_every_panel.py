@@ -27,19 +27,20 @@ WRONG = {
 # a head, a prompt that was encoded, a switch: arithmetic on what is kept (design §7)
 CLICKS = {
     "Explorer": [{"selector": "L2.H1"}, {"text": 1}, {"off": "L0.H0"}, {"tokens": "r1c1"}],
-    "HeadTokens": [{"selector": "L2.H1, L3.H3"}, {"text": 1}, {"layer": 1}, {"shows": "attention"}],
+    "HeadTokens": [
+        {"selector": "L2.H1, L3.H3"}, {"tokens": "r1c1, cls"}, {"text": 1}, {"shows": "attention"},
+        {"shows": "own text"}, {"layer": 1}, {"film": "each layer"}, {"directions": "raw"}, {"tokens": ""},
+    ],
     "Spans": [{"part": "L2.H1"}, {"texts": 7}, {"images": "size: large"}, {"bank": "random directions"}],
     "Segmenter": [{"method": "rollout"}, {"image": "scene 2"}, {"text": "elephant"}],
     "Groups": [{"off": "L2.H1"}, {"off": "none"}],
     "Retrieval": [{"part": "L2.H1"}, {"how": "raw"}, {"query": "image 9"}, {"attribute": "size"}],
     "Ablations": [
-        {"selector": "L2.H1"},
-        {"texts": ("size",)},
-        {"replace": "zero"},
-        {"image": "scenes on water"},
+        {"selector": "L2.H1"}, {"texts": ("size",)}, {"replace": "zero"}, 
+        {"image": "scenes on water", "replace": "mean"},
     ],
     "AnyModel": [{"selector": "L2.H1"}, {"tokens": "r1c1"}, {"texts": ("a random direction",)}],
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=PANELS)

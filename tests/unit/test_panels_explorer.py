@@ -1,7 +1,5 @@
 """Notebook 00's panel without a kernel: hands are played by setting traits."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -237,20 +235,6 @@ def test_a_prompt_is_no_markup(panel):
     panel.controls.prompts.value = "<img src=x onerror=alert(1)>; a dog"
     panel._pin()
     assert "<img src=x" not in panel.controls.pins.value
-
-
-def test_a_saved_notebook_shows_picture_and_sentence(panel):
-    data, _ = panel._repr_mimebundle_()
-    assert data["image/png"][:4] == b"\x89PNG"
-    assert data["text/plain"] == f"double, scene 0: {panel.caption}" and "\n" not in data["text/plain"]
-    assert "application/vnd.jupyter.widget-view+json" in data
-
-
-def test_state_is_plain_data_and_makes_the_same_panel(panel, model):
-    click(panel, "L1.H0")
-    json.dumps(panel.state)
-    again = Explorer(model, state=str(panel.selection))
-    assert again.state == panel.state and again.caption == panel.caption
 
 
 def test_one_selection_can_be_changed_at_once(panel):

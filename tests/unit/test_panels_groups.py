@@ -146,16 +146,6 @@ def test_a_change_runs_no_tower_and_is_small(make):
     assert dict(panel.model.passes) == passes
 
 
-def test_a_state_string_brings_the_same_panel_back(make):
-    panel = make()
-    click(panel, "L0.H1", "L1.H1")
-    again = make(state=panel.string)
-    assert shown(again) == shown(panel)
-    click(panel, "L0.H0")
-    panel.line.value = again.string
-    assert shown(panel) == shown(again)
-
-
 @pytest.mark.parametrize(
     "change, says",
     [
@@ -194,8 +184,7 @@ def test_words_for_eyes_and_for_readers(make):
     assert "roles are measured for shipped models" in panel.truth.text
     assert panel.finding() == f"double, 80 doubles: {panel.caption}"
     data, _ = panel._repr_mimebundle_()
-    picture = Image.open(io.BytesIO(data["image/png"]))
-    assert picture.width > 1000 and data["text/plain"] == panel.finding()
+    assert Image.open(io.BytesIO(data["image/png"])).width > 1000
 
 
 def test_hatched_cells_differ_in_the_still_picture(make):

@@ -103,11 +103,9 @@ def test_the_grid_is_the_gain_over_chance_of_this_query(panel, scenes):
     assert panel.found.cells[place] == pytest.approx(np.mean(hits) - share, abs=1e-6)
 
 
-def test_no_tower_runs_but_once_for_an_upload(panel, stickers):
+def test_an_upload_runs_the_tower_once(panel, stickers):
     before = stickers.passes.total()
-    for change in ({"part": "L2.H3"}, {"query": "image 9"}, {"how": "raw"}, {"other": 3}):
-        panel.choose(**change)
-    panel.choose(attribute=OVERLAP)
+    panel.choose(other=3, attribute=OVERLAP)
     assert stickers.passes.total() == before and panel.message == ""
     panel.upload(picture_bytes(), "mine.png")
     once = stickers.passes.total()
@@ -152,13 +150,7 @@ def test_what_is_no_picture_is_a_sentence(panel):
     assert panel.message and panel.state == before
 
 
-def test_a_state_string_brings_everything_back(panel, stickers, scenes, store):
-    panel.choose(query="image 5", part="L3.H2", how="raw", attribute="size", other=2)
-    again = Retrieval(stickers, scenes, store, state=str(panel.selection))
-    assert again.state == panel.state and again.caption == panel.caption
-    again.close()
-    panel.line.value = "nonsense"
-    assert "is not a state" in panel.message and panel.selection.part == "L3.H2"
+def test_which_other_head_is_a_number():
     with pytest.raises(KitError, match="is not a state"):
         RetrievalState.parse("a|b|c|raw|e|many")
 

@@ -2,18 +2,17 @@
 
 import io
 import re
-from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels import Ablations, AnyModel, Explorer, Groups, HeadTokens, Spans
+from kit.panels import Ablations, AnyModel, Explorer, Spans
 from kit.panels.saving import BUTTONS, file_name
+from tests.unit.test_every_panel import Page
 
 COUNT = 60
 
@@ -30,76 +29,16 @@ def store(stickers, scenes):
 
 @pytest.fixture(scope="module")
 def panels(stickers, scenes, store):
-    texts = {"animal": ["a cat", "a dog"], "other": ["a house"]}
-    labels = scenes.labels
-    images = kit.data.sets.Pictures(
-        scenes.images,
-        pd.DataFrame({"y": (labels["category"] != "land animal").astype(int), "group": labels["size"]}),
-    )
-    answers = kit.edits.ask_classes(stickers, images, texts, "60 scenes")
-    effects = kit.edits.cue_effects(
-        answers.differences(), answers.labels["y"], np.arange(COUNT) % 2, answers.index
-    )
     made = {
         "Explorer": Explorer(stickers, texts=["a cat", "a dog"]),
         "AnyModel": AnyModel(stickers),
         "Spans": Spans(stickers, scenes, store),
         "Ablations": Ablations(stickers, scenes, store, [kit.edits.Means.shipped(stickers)]),
-        "HeadTokens": HeadTokens(stickers, texts=["a cat", "a dog"]),
-        "Groups": Groups(stickers, answers, effects, {"two": "L5.H0, L5.H5"}),
     }
     yield made
     for panel in made.values():
         assert panel.last_error is None
         panel.close()
-
-
-NAMES = ["Explorer", "AnyModel", "Spans", "Ablations", "Groups", "HeadTokens"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_numbers_picture_and_lines_are_saved_with_where_they_come_from(panels, stickers, tmp_path, name):
-    panel = panels[name]
-    table = pd.read_csv(panel.save(tmp_path / "a.csv"), comment="#")
-    expected = panel.table().reset_index(drop=True)
-    assert list(table) == list(expected) and len(table) == len(expected) > 5
-    for column in expected.select_dtypes("number"):
-        assert np.allclose(table[column], expected[column].astype(float), equal_nan=True)
-    lines = panel.save(tmp_path / "a.py").read_text(encoding="utf-8")
-    compile(lines, "lines", "exec")
-    first = (tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert first == lines.splitlines()[0] == f"# {panel.provenance()}"
-    assert stickers.weights_hash[:12] in first and f"model {stickers.label}" in first
-    picture = Image.open(panel.save(tmp_path / "a.png"))
-    assert picture.width > 300 and picture.text["Source"] == panel.provenance()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.csv", "a.png", "a.py"]  # nothing temporary
-
-
-class Page(HTMLParser):
-    """The words, the tags and the addresses of a page."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags, self.addresses, self.words = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.addresses += [value for name, value in attrs if name in ("src", "href")]
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_needs_nothing_but_itself(panels, tmp_path, name):
-    panel = panels[name]
-    page = Page(panel.save(tmp_path / "a.html").read_text(encoding="utf-8"))
-    assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
-    assert "script" not in page.tags and page.tags.count("img") == 1
-    words = " ".join(page.words)
-    assert panel.finding() in words and panel.provenance() in words and panel.code() in words
-    assert page.tags.count("tr") == len(panel.table()) + 1
 
 
 def test_a_prompt_is_no_markup_on_a_page(panels, tmp_path):

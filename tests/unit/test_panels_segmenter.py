@@ -78,15 +78,6 @@ def test_a_class_is_set_apart_from_all_classes_whichever_are_asked(stickers, sce
         assert all(torch.allclose(some[key], every[key], atol=1e-6) for key in some) and some
 
 
-def test_no_tower_runs_on_a_click(panel, stickers):
-    before = dict(stickers.passes)
-    panel.choose(image="scene 1")
-    panel.choose(method="rollout")
-    panel.choose(text="dog")
-    assert dict(stickers.passes) == before
-    assert panel.caption.startswith("rollout, asked for ‘dog’:")
-
-
 def test_a_picture_from_the_menu_is_asked_for_its_own_object(panel):
     panel.choose(text="dog")
     assert "with what is there, the cat. Best" in panel.caption
@@ -103,8 +94,7 @@ def test_what_cannot_be_is_a_sentence_and_all_stays(panel):
     ):
         panel.choose(**fields)
         assert message in panel.message and panel.string == before
-    panel.line.value = "nonsense"
-    assert "is not a state" in panel.message and panel.line.value == before
+    assert panel.line.value == before
 
 
 def test_d16_the_scale_is_that_of_the_map_that_is_shown(panel):
