@@ -83,9 +83,7 @@ def test_buttons_choose_heads(page):
     wait_for(lambda: caption(page) != chosen and not caption(page).startswith("Every"))
     press(page, "chosen by reading")
     wait_for(
-        lambda: (
-            lab.ask(page, "print(panel.state['off'] == panel.choices['chosen by reading'])") == "True"
-        )
+        lambda: lab.ask(page, "print(panel.state['off'] == panel.choices['chosen by reading'])") == "True"
     )
 
 
