@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 DPI = 100  # of the size that a still is shown in; it is drawn twice as fine
-LARGEST = 60_000  # bytes of a PNG
+LARGEST = 60_000  # bytes of a PNG in a cell
 STILLS = "KIT_STILLS"  # set where notebooks are run to be committed: figures that live carry a still as well
 PLOTLY = "application/vnd.plotly.v1+json"
 SETTINGS = {"svg.hashsalt": "loupe", "svg.fonttype": "none", "pdf.fonttype": 42, "hatch.linewidth": 0.6}
@@ -89,7 +89,7 @@ class Figure:
 
     def png(self, paper: bool = False) -> bytes:
         """The still picture as PNG."""
-        return written(self.still(paper), ".png")
+        return written(self.still(paper), ".png", LARGEST)
 
     def save(self, path: str | Path) -> Path:
         """Write the still picture, black on white, first under a temporary name.
@@ -222,24 +222,30 @@ def plotly_figure(traces: list[dict], title: str, layout: dict):
     return made
 
 
-def written(still: Still, suffix: str) -> bytes:
+def written(still: Still, suffix: str, largest: int | None = None) -> bytes:
+    """A still in a format of `FORMATS`.
+
+    Args:
+        still: a matplotlib figure.
+        suffix: of the format.
+        largest: bytes of a PNG, which is made smaller and then of fewer colours until it fits; None = any.
+    """
     import matplotlib as mpl
 
-    dates = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    for fine in (2, 1.5, 1):  # pictures for a cell stay small
-        held = io.BytesIO()
-        with mpl.rc_context(SETTINGS):
-            still.savefig(held, format=suffix[1:], dpi=fine * DPI, metadata=dates.get(suffix))
-        if suffix != ".png":
-            return held.getvalue()
-        image, way = Image.open(held).convert("RGBA"), Image.Quantize.FASTOCTREE
-        if image.getextrema()[3][0] == 255:  # it keeps white white, and knows no transparency
-            image, way = image.convert("RGB"), Image.Quantize.MEDIANCUT
-        for colours in (256,) if fine > 1 else (256, 64, 16):
-            small = io.BytesIO()
-            image.quantize(colours, way).save(small, "PNG", optimize=True)
-            if small.tell() <= LARGEST:
-                return small.getvalue()
+    held, dates = io.BytesIO(), {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with mpl.rc_context(SETTINGS):
+        still.savefig(held, format=suffix[1:], dpi=2 * DPI, metadata=dates.get(suffix))
+    if suffix != ".png" or largest is None:
+        return held.getvalue()
+    whole, way = Image.open(held).convert("RGBA"), Image.Quantize.FASTOCTREE
+    if whole.getextrema()[3][0] == 255:  # it keeps white white, and knows no transparency
+        whole, way = whole.convert("RGB"), Image.Quantize.MEDIANCUT
+    for share, colours in ((1, 256), (0.75, 256), (0.5, 256), (0.5, 64), (0.5, 16)):
+        size, small = [round(share * side) for side in whole.size], io.BytesIO()
+        image = whole if share == 1 else whole.resize(size, Image.Resampling.LANCZOS)
+        image.quantize(colours, way).save(small, "PNG", optimize=True)
+        if small.tell() <= largest:
+            break
     return small.getvalue()
 
 

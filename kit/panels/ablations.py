@@ -70,7 +70,7 @@ class Ablations(StatePanel):
     def finding(self) -> str:
         return f"{self.cases.model.label}, {len(self.cases.store):,} images: {self.caption}"
 
-    def png(self) -> bytes:
+    def png(self, paper: bool = False) -> bytes:
         return png_bytes(_still(self.found, self.cases, self.selection).quantize(256))
 
     def table(self) -> pd.DataFrame:

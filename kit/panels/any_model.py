@@ -68,7 +68,7 @@ class AnyModel(StatePanel):
         label = self.cases.model(self.selection.model).label
         return f"{label}, {self.selection.image}: {self.caption}"
 
-    def png(self) -> bytes:
+    def png(self, paper: bool = False) -> bytes:
         state = self.selection
         marked = Selection(model=self.cases.model(state.model).label, image=state.image, texts=state.texts)
         return panel_png(self.found, marked, self.cases.seen(state))

@@ -15,6 +15,7 @@ import pandas as pd
 
 from kit.errors import KitError, nearest
 from kit.figures import Figure, together
+from kit.figures.figure import LARGEST, written
 from kit.models.model import Model
 from kit.panels.fields import READABLE, Action, Field, Menu, State, Toggle, Upload, names_of
 from kit.panels.panel import Panel, Sentence
@@ -390,12 +391,11 @@ class DeclaredPanel(Panel):
         return f"{self.model.label}{about}: {self.caption}"
 
     def png(self, paper: bool = False) -> bytes:
-        from kit.figures.figure import written
-
         rows = [[row] if isinstance(row, str) else row for row in self.rows]
         figures = [[self.shown.figures[n] for n in row if n in self.shown.figures] for row in rows]
         title = " · ".join(filter(None, [self.model.label, self.shown.about]))
-        return written(together([r for r in figures if r], title, self.caption, paper), ".png")
+        still = together([r for r in figures if r], title, self.caption, paper)
+        return written(still, ".png", None if paper else LARGEST * 2)
 
     def table(self) -> pd.DataFrame:
         if self.shown.table is not None:

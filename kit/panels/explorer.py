@@ -87,7 +87,7 @@ class Explorer(Panel):
     def finding(self) -> str:
         return f"{self.selection.model}, {self.selection.image}: {self.found.caption}"
 
-    def png(self) -> bytes:
+    def png(self, paper: bool = False) -> bytes:
         return panel_png(self.found, self.selection, self.cases.seen(self.selection))
 
     def table(self) -> pd.DataFrame:

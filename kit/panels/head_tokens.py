@@ -81,7 +81,7 @@ class HeadTokens(Panel):
     def finding(self) -> str:
         return f"{self.selection.model}, {self.selection.image}: {self.caption} {self.look.said['readers']}"
 
-    def png(self) -> bytes:
+    def png(self, paper: bool = False) -> bytes:
         return token_png(self.look, self.selection, self.cases.seen(self.selection))
 
     def table(self) -> pd.DataFrame:

@@ -85,8 +85,12 @@ class Panel:
         self._say.text = self._trouble.text = self._lines.text = ""
         return True
 
-    def png(self) -> bytes:
-        """The panel as a still picture, from the same arrays."""
+    def png(self, paper: bool = False) -> bytes:
+        """The panel as a still picture, from the same arrays.
+
+        Args:
+            paper: black on white, for a file.
+        """
         raise NotImplementedError
 
     def finding(self) -> str:

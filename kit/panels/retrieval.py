@@ -63,7 +63,7 @@ class Retrieval(StatePanel):
     def finding(self) -> str:
         return f"{self.selection.model}: {self.caption}"
 
-    def png(self) -> bytes:
+    def png(self, paper: bool = False) -> bytes:
         numbers = {n for row in self.found.rows for n in row.numbers}
         pictures = {n: self._picture(n) for n in numbers}
         return retrieval_png(self.found, self.selection, self._query_picture(), pictures)

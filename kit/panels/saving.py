@@ -87,7 +87,7 @@ def content(panel, suffix: str) -> bytes:
     if suffix == ".csv":
         return f"# {panel.provenance()}\n{panel.table().to_csv(index=False)}".encode()
     if suffix == ".png":
-        return _marked(panel.png(), panel.provenance())
+        return _marked(panel.png(paper=True), panel.provenance())
     if suffix == ".html":
         return page(panel).encode()
     if suffix == ".py":
@@ -106,7 +106,7 @@ def _marked(png: bytes, source: str) -> bytes:
 def page(panel) -> str:
     """A whole page of HTML: the finding, the picture, the numbers, the lines, where they come from."""
     title, finding, source = (html.escape(t) for t in (title_of(panel), panel.finding(), panel.provenance()))
-    picture = base64.b64encode(panel.png()).decode()
+    picture = base64.b64encode(panel.png(paper=True)).decode()
     table = panel.table().to_html(index=False, border=0, float_format="%.5g", na_rep="")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
