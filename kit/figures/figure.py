@@ -240,7 +240,7 @@ def written(still: Still, suffix: str, largest: int | None = None) -> bytes:
     whole, way = Image.open(held).convert("RGBA"), Image.Quantize.FASTOCTREE
     if whole.getextrema()[3][0] == 255:  # it keeps white white, and knows no transparency
         whole, way = whole.convert("RGB"), Image.Quantize.MEDIANCUT
-    for share, colours in ((1, 256), (0.75, 256), (0.5, 256), (0.5, 64), (0.5, 16)):
+    for share, colours in ((1, 256), (0.75, 256), (0.5, 256), (0.5, 64), (0.4, 32), (0.3, 16)):
         size, small = [round(share * side) for side in whole.size], io.BytesIO()
         image = whole if share == 1 else whole.resize(size, Image.Resampling.LANCZOS)
         image.quantize(colours, way).save(small, "PNG", optimize=True)

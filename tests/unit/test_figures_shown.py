@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from html import escape
 from io import BytesIO
 
 import numpy as np
@@ -153,9 +154,10 @@ def test_a_cell_shows_a_picture_and_a_sentence(kind, stills, monkeypatch):
         assert len(json.dumps(data[figure.PLOTLY])) < 30_000 and "image" not in json.dumps(
             data[figure.PLOTLY]
         )
-    told = {"text/html": '<p class="loupe-caption">a &lt; b &amp; c</p>', "text/plain": "a < b & c"}
-    assert caption == (told, {})
-    assert len(made(kind, says="").outputs()) == 1
+    told, held = caption
+    assert told["text/plain"] == "a < b & c" and set(told) == {"text/plain", "text/html"} and held == {}
+    assert told["text/html"].startswith('<p class="loupe-caption">a &lt; b &amp; c</p><details>')
+    assert escape(figure_.alt) in told["text/html"]
     assert made(kind, title="").outputs()[0][0]["text/plain"] == type(figure_).__name__
 
 
