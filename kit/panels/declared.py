@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -159,12 +161,11 @@ class DeclaredPanel(Panel):
         slow: list[bool] = []
         if not self.guarded(lambda: slow.append(self._is_slow(fields)), self._undo):
             return self._sync()
-        change = partial(self._choose, fields)
         if slow[0] and (loop := _running_loop()):
             self._busy.text = BUSY
-            self._timer = loop.call_later(WAIT_SECONDS, change)
+            self._timer = loop.call_later(WAIT_SECONDS, self._choose_later, fields)
         else:
-            change()
+            self._choose(fields)
 
     def _is_slow(self, fields: dict) -> bool:
         """Whether the state that a change comes to takes its time; nothing is shown of it yet."""
@@ -174,6 +175,16 @@ class DeclaredPanel(Panel):
             return self.slow(self.selection)
         finally:
             self._set(before)
+
+    def _choose_later(self, fields: dict) -> None:
+        """A slow change whose time has come. A kernel hears of interrupts only while it handles a message."""
+        if threading.current_thread() is not threading.main_thread():
+            return self._choose(fields)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            self._choose(fields)
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def _choose(self, fields: dict) -> None:
         self._timer = None

@@ -44,7 +44,8 @@ class Panel:
     """Base of all panels: a box of widgets, and one guard.
 
     A change that cannot be (`KitError`) becomes a sentence in the panel, and what was there before
-    stays. Any other error is a fault of ours: it is shown below the panel and kept in `last_error`.
+    stays; so it does when the kernel is interrupted. Any other error is a fault of ours: it is shown
+    below the panel and kept in `last_error`.
 
     Attributes:
         box: the widgets.
@@ -73,6 +74,10 @@ class Panel:
         except KitError as error:
             undo()
             self._say.text = str(error)
+            return False
+        except KeyboardInterrupt:
+            undo()
+            self._say.text = "interrupted; what was there before stays."
             return False
         except Exception as error:
             undo()
