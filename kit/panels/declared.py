@@ -27,7 +27,7 @@ from kit.panels.views import view_of
 
 WAIT_SECONDS = 0.05  # a slow state waits for the next change: a held arrow key repeats faster than this
 BUSY = "computing…"
-KEPT = 64  # results that a panel keeps
+KEPT, UPLOADS = 64, 8  # results, and uploads, that a panel keeps
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class DeclaredPanel(Panel):
 
     Attributes:
         model: what is looked at; `selection`: the state, which can be observed; `shown`: what is shown of it.
+        uploads: the latest uploads, by the names that the state has for them (`keep_upload`).
     """
 
     rows: Sequence[str | Sequence[str]] = ()
@@ -79,6 +80,7 @@ class DeclaredPanel(Panel):
     def __init__(self, model: Model, state: str | None = None):
         super().__init__()
         self._kept: dict = {}
+        self.uploads: dict[str, Any] = {}
         self.model, self.selection = model, self.State()
         self.selection.panel, self._writing, self._timer = self, False, None
         self.selection.model = self.model.label
@@ -125,8 +127,15 @@ class DeclaredPanel(Panel):
         return False
 
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
-        """Take an uploaded picture; gives the fields that change."""
+        """Take an uploaded picture, and keep it (`keep_upload`); gives the fields that change."""
         raise NotImplementedError
+
+    def keep_upload(self, name: str, held: Any) -> None:
+        """Keep what an upload became in `uploads`; of others the last stay, and the one that is shown."""
+        self.uploads[name] = self.uploads.pop(name, held)  # the latest come last
+        others = [n for n in self.uploads if n != name and n not in self._good.values()]
+        for old in others[: max(0, len(self.uploads) - UPLOADS)]:
+            del self.uploads[old]
 
     def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once for a key; the latest are kept."""
