@@ -170,7 +170,11 @@ class Grid(Figure):
         across = {"tickvals": list(range(len(places.col_names))), "ticktext": places.col_names, "side": "top"}
         down = {"tickvals": list(range(places.rows)), "ticktext": places.row_names, "autorange": "reversed"}
         plain = {"showgrid": False, "zeroline": False}
-        size = {"height": 90 + 34 * places.rows, "shapes": self._frames(names)}
+        size = {
+            "height": 110 + 34 * places.rows,
+            "margin": {"l": 8, "r": 8, "t": 74, "b": 8},
+            "shapes": self._frames(names),
+        }
         return plotly_figure([trace], self.title, {"xaxis": across | plain, "yaxis": down | plain, **size})
 
     def _frames(self, names: np.ndarray) -> list[dict]:

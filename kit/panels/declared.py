@@ -424,7 +424,8 @@ class DeclaredPanel(Panel):
         return pd.concat(parts, ignore_index=True)
 
     def code(self) -> str:
-        again = f"kit.panels.{type(self).__name__}(..., state={self.string!r})"
+        place = "kit.panels." * type(self).__module__.startswith("kit.panels.")
+        again = f"{place}{type(self).__name__}(..., state={self.string!r})"
         return f"{self.lines()}\n# the panel as it stands: {again}"
 
     def provenance(self) -> str:
