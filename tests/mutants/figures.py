@@ -297,8 +297,8 @@ CHANGES = [
     (
         "the caption is the title",
         "figure.py",
-        "{html.escape(self.says)}</p>'",
-        "{html.escape(self.title)}</p>'",
+        "says, alt = html.escape(self.says)",
+        "says, alt = html.escape(self.title)",
         SHOWN,
         "test_a_cell_shows_a_picture_and_a_sentence",
     ),
