@@ -19,6 +19,7 @@ from kit.panels.panel import Sentence
 from kit.panels.saving import finding_table, pixels_line
 from kit.panels.selection import FIELDS, Selection, split_tokens
 from kit.panels.state_panel import StatePanel
+from kit.panels.upload import UploadButton
 from kit.projections.prompts import APART, CHANCE, DIRECTIONS, OWN
 
 FIRST = "timm/vit_small_patch14_reg4_dinov2"
@@ -188,7 +189,7 @@ class AnyModel(StatePanel):
         )
         self.open = w.Button(description="take apart", tooltip="build this tower, untrained", layout=auto())
         self.picture = w.Dropdown(description="picture", layout=w.Layout(width="290px"))
-        self.upload_button = w.FileUpload(accept="image/*", description="upload", layout=auto())
+        self.upload_button = UploadButton()
         self.direction = w.Dropdown(
             description="what is asked", options=DIRECTIONS, layout=w.Layout(width="330px")
         )
@@ -230,9 +231,7 @@ class AnyModel(StatePanel):
         self.selection.observe(self._selected, names=list(FIELDS))
         self.grid.observe(lambda change: self.choose(selector=self._parts_at(change.new)), names="picked")
         self.heat.observe(lambda change: self.choose(tokens=self._tokens_at(change.new)), names="picked")
-        self.upload_button.observe(
-            lambda change: [self.upload(bytes(f["content"]), f["name"]) for f in change.new], names="value"
-        )
+        self._take_uploads(self.upload_button)
 
     def _parts_at(self, cells: list[int]) -> str:
         labels = self.found.grid.labels

@@ -6,6 +6,7 @@ import ipywidgets as w
 
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Sentence
+from kit.panels.upload import UploadButton
 
 DIRECTIONS = [
     ("minus the others", "contrast"),
@@ -44,11 +45,7 @@ class Controls:
     """Every widget of the panel, by what it does."""
 
     picture: w.Dropdown = field(default_factory=lambda: _labelled(w.Dropdown(description="picture"), "290px"))
-    upload: w.FileUpload = field(
-        default_factory=lambda: w.FileUpload(
-            accept="image/*", multiple=False, description="upload", layout=_auto()
-        )
-    )
+    upload: UploadButton = field(default_factory=UploadButton)
     model: w.Dropdown = field(default_factory=lambda: _labelled(w.Dropdown(description="model"), "230px"))
     prompts: w.Text = field(
         default_factory=lambda: _labelled(

@@ -216,7 +216,7 @@ class Explorer(Panel):
         c.heat.observe(lambda change: self.choose(tokens=self._tokens_at(change.new)), names="picked")
         c.bars.observe(lambda change: self.choose(text=change.new), names="text")
         c.outline.observe(lambda change: setattr(c.heat, "outline", change.new), names="value")
-        c.upload.observe(self._uploaded, names="value")
+        self._take_uploads(c.upload)
         c.switch.on_click(lambda _: self.switch_off())
         c.keep.on_click(lambda _: self.keep_only())
         c.restore.on_click(lambda _: self.choose(off=""))
@@ -284,10 +284,6 @@ class Explorer(Panel):
         for control in self.controls.to_lock():
             control.disabled = locked
         self.controls.grid.busy = self.controls.heat.busy = self.controls.bars.busy = locked
-
-    def _uploaded(self, change) -> None:
-        for item in change.new:
-            self.upload(bytes(item["content"]), item["name"])
 
     def _restore_state(self, text: str) -> None:
         if self._writing or text == str(self.selection):

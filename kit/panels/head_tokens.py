@@ -322,9 +322,7 @@ class HeadTokens(Panel):
         self.c.beside.observe(lambda change: self._hold(change.new), names="value")
         self.c.class_token.observe(lambda change: self._class_token(change.new), names="value")
         self.c.all_tokens.on_click(lambda _: self.choose(tokens=""))
-        self.c.upload_button.observe(
-            lambda change: [self.upload(bytes(f["content"]), f["name"]) for f in change.new], names="value"
-        )
+        self._take_uploads(self.c.upload_button)
         self.selection.observe(self._selected, names=list(TokenState.fields))
 
 

@@ -7,6 +7,7 @@ import ipywidgets as w
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Sentence
 from kit.panels.token_looks import FILMS, SHOWS
+from kit.panels.upload import UploadButton
 
 FRAME = 700  # milliseconds between frames of a film that plays
 
@@ -23,7 +24,7 @@ class TokenControls:
     def __init__(self, layers: int, class_token: bool, own_texts: bool):
         full, wide = partial(w.Layout, width="100%"), partial(w.Layout, width="auto")
         self.picture = w.Dropdown(description="picture", layout=w.Layout(width="290px"))
-        self.upload_button = w.FileUpload(accept="image/*", description="upload", layout=wide())
+        self.upload_button = UploadButton()
         self.prompts = w.Text(
             description="prompts", placeholder="a cat; a dog", continuous_update=False, layout=full()
         )

@@ -53,6 +53,7 @@ function render({ model, el }) {
 
   const draw = () => {
     button.textContent = model.get("label");
+    button.disabled = model.get("disabled");
     note.textContent = model.get("busy") || doing;
   };
   const say = (words) => { doing = words; draw(); };
@@ -85,6 +86,7 @@ function render({ model, el }) {
   model.on("msg:custom", heard);
   model.on("change:label", draw);
   model.on("change:busy", draw);
+  model.on("change:disabled", draw);
   draw();
   return () => { gone = true; };
 }

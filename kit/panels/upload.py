@@ -25,6 +25,7 @@ class UploadButton(anywidget.AnyWidget):
     Traits:
         label: the words on the button.
         busy: what is said beside the button, such as `"computing…"`.
+        disabled: whether no file is taken now.
 
     Example:
         >>> button, seen = UploadButton(), []
@@ -39,6 +40,7 @@ class UploadButton(anywidget.AnyWidget):
 
     label = traitlets.Unicode("upload").tag(sync=True)
     busy = traitlets.Unicode("").tag(sync=True)
+    disabled = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -155,7 +155,7 @@ def test_a_picture_is_uploaded(page):
     held = io.BytesIO()
     Image.new("RGB", (90, 60), (30, 120, 220)).save(held, "PNG")
     with page.expect_file_chooser() as chooser:
-        page.locator(f"{PANEL} button.widget-upload").click()
+        page.locator(f"{PANEL} .loupe-upload button").click()
     chooser.value.set_files({"name": "blue.png", "mimeType": "image/png", "buffer": held.getvalue()})
     truth = page.locator(f"{PANEL} .loupe-truth")
     wait_for(lambda: "blue.png, 90 × 60 pixels" in truth.inner_text())
