@@ -24,11 +24,12 @@ class Strip(Figure):
         labels: beneath each picture.
         heads: heading that each picture stands under; () = none.
         framed: whether each picture is framed; () = none is.
+        tips: what each picture is, told beside the mouse and to who does not see it; () = its label.
         key: a legend: (pattern of the style sheet, colour, words).
         large: whether pictures are shown large.
 
     Raises:
-        KitError: labels, headings or frames of another count than pictures.
+        KitError: labels, headings, frames or tips of another count than pictures.
 
     Example:
         >>> Strip([Image.new("RGB", (4, 4))], ["scene 3"], title="Nearest").alt
@@ -41,14 +42,12 @@ class Strip(Figure):
     framed: tuple[bool, ...] = ()
     key: tuple[tuple[str, str, str], ...] = ()
     large: bool = False
+    tips: tuple[str, ...] = ()
 
     def __post_init__(self):
         put, count = object.__setattr__, len(self.pictures)
-        small = [picture(p) for p in self.pictures]
-        for image in small:
-            image.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
-        put(self, "pictures", tuple(small))
-        for what in ("labels", "heads", "framed", "key"):
+        put(self, "pictures", tuple(small(p) for p in self.pictures))
+        for what in ("labels", "heads", "framed", "tips", "key"):
             put(self, what, tuple(getattr(self, what)))
             if what != "key" and len(getattr(self, what)) not in (0, count):
                 raise KitError(f"{len(getattr(self, what))} {what} for {count} pictures; give one for each.")
@@ -72,13 +71,15 @@ class Strip(Figure):
 
     def html(self) -> str:
         """The pictures for a page."""
-        groups, framed = [], self.framed or (False,) * len(self.pictures)
-        for image, (new, head, label), frame in zip(self.pictures, self._titled(), framed):
+        groups, blank = [], ("",) * len(self.pictures)
+        each = zip(self.pictures, self._titled(), self.framed or blank, self.tips or blank)
+        for image, (new, head, label), frame, tip in each:
             if new or not groups:
                 groups.append([f"<span>{html.escape(head)}</span>" if head else ""])
             look, words = ' class="loupe-hit"' if frame else "", html.escape(label)
+            look += f' title="{html.escape(tip)}"' if tip else ""
             below = f"<figcaption>{words}</figcaption>" if label else ""
-            alt = words or html.escape(self.title) or "picture"
+            alt = html.escape(tip) or words or html.escape(self.title) or "picture"
             groups[-1].append(f'<figure{look}><img src="{data_url(image)}" alt="{alt}">{below}</figure>')
         pieces = [f"<div>{head}<div>{''.join(tiles)}</div></div>" for head, *tiles in groups]
         keys = "".join(
@@ -118,6 +119,13 @@ class Strip(Figure):
             y = top + self._tile + 0.08 + 0.22 * bool(self.labels) + 0.2 * n
             sheet.text(0.08, y, "■", size=9, color=colour, va="top")
             sheet.text(0.24, y, words, size=8.5, color=look["faint"], va="top")
+
+
+def small(image, side: int = THUMB) -> Image.Image:
+    """A copy of a picture whose longer side has at most so many pixels."""
+    made = picture(image)
+    made.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return made
 
 
 def _cut(words: str, wide: float) -> str:

@@ -344,6 +344,10 @@ class DeclaredPanel(Panel):
         if self.guarded(lambda: fields.update(does() or {}), self._undo) and fields:
             self.choose(**fields)
 
+    def upload(self, content: bytes, name: str, note: str = "") -> None:
+        """Take a picture as a hand does that uploads it; what cannot be becomes a sentence."""
+        self._uploaded(content, name, note)
+
     def _uploaded(self, content: bytes, name: str, note: str) -> None:
         fields: dict = {}
         if self.guarded(lambda: fields.update(self.uploaded(content, name, note)), self._undo):

@@ -160,6 +160,16 @@ class Number(Field):
         return w.IntSlider(min=self.low, max=self.high)
 
 
+class Count(Number):
+    """A whole number that a button of the panel counts; no control of its own."""
+
+    def __init__(self, default: int, label: str):
+        super().__init__(default, label, 0, 10**9)
+
+    def control(self, options: list) -> None:
+        return None
+
+
 class Words(Field):
     """Words that are typed; Enter, or leaving the field, chooses them. `tip` stands in the empty field."""
 

@@ -1,10 +1,13 @@
 """A picture in a panel, and what the world knows of it."""
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+
+from kit.models.images import read_image
 
 PLACES = {
     "left": "on the left",
@@ -63,6 +66,22 @@ class Picture:
         return cover.reshape(-1, rows, 8, cols, 8).mean((2, 4)) >= COVERED
 
 
+def uploaded_picture(content: bytes, file: str, note: str = "") -> Picture:
+    """An uploaded file as a picture: named by its hash, so that a state string finds it again.
+
+    Args:
+        content: of the file.
+        file: its name, which is said in the picture's note.
+        note: what else is to be said there, such as what the browser did to it.
+
+    Raises:
+        KitError: no picture.
+    """
+    image = read_image(content)
+    told = ", ".join(filter(None, (file, f"{image.width} × {image.height} pixels", note)))
+    return Picture(f"upload {hashlib.sha256(content).hexdigest()[:10]}", image, note=told)
+
+
 def scene_pictures(scenes, start: int = 0) -> list[Picture]:
     """The pictures of drawn scenes, with their masks and the line that says what is in them."""
     pictures = []
@@ -105,6 +124,16 @@ def truth_line(label: pd.Series) -> str:
     facts += [f"the word ‘{word}’" if word else "", GROUNDS.get(_value(label, "background"), "")]
     facts += [f"drawn by {artist}" if artist else ""]
     return ", ".join(f for f in facts if f)
+
+
+def known_line(label: pd.Series) -> str:
+    """What is known of an image, in one line, from its row of labels: of a scene, or any others.
+
+    Example:
+        >>> known_line(pd.Series({"folder": "cats", "file": "a.png", "area": None}))
+        'cats, a.png'
+    """
+    return truth_line(label) if "concept" in label else ", ".join(map(str, label.dropna()))
 
 
 def _things(label: pd.Series) -> list[str]:
