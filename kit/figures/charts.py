@@ -11,7 +11,7 @@ from kit.figures import look as looks
 from kit.figures.figure import Figure, marked, plain, plotly_figure
 from kit.figures.numbers import array, interval, largest, number
 
-LEFT, TOP, BELOW, THICK = 0.7, 0.62, 0.5, 0.15  # inches
+LEFT, TOP, BELOW, THICK, THIN = 0.7, 0.62, 0.5, 0.15, 0.11  # inches; thin where a label has many bars
 FEW = 60  # points of a curve that are marked
 
 
@@ -269,10 +269,15 @@ class Bars(Chart):
         ]
 
     def _room(self) -> tuple[float, float, float]:
-        return 1.75, 5.0, max(1, len(self.labels)) * (THICK * len(self.kinds) + 0.13)
+        return 1.75, 5.0, max(1, len(self.labels)) * (self._thick * len(self.kinds) + 0.13)
+
+    @property
+    def _thick(self) -> float:
+        """Inches of a bar."""
+        return THICK if len(self.kinds) <= 2 else THIN
 
     def _draw_bars(self, axes, look: dict, k: int, s: Series) -> None:
-        thick = THICK / (THICK * len(self.kinds) + 0.13)
+        thick = self._thick / (self._thick * len(self.kinds) + 0.13)
         s = replace(s, places=s.places + thick * (k - (len(self.kinds) - 1) / 2))
         style = {"color": looks.SERIES[k % 8], "hatch": looks.HATCHES[k % 8], "edgecolor": look["ink"]}
         drawn = axes.barh(s.places, s.values, thick * 0.86, linewidth=0, label=plain(s.name) or None, **style)

@@ -24,6 +24,7 @@ from kit.retrieval.labelled import Beside
 SEED = 81_401  # of scenes where no images are given
 SHOWN = 8  # nearest images of each space
 UPLOADS, THUMBS, SIDE = 8, 4096, 96  # uploads and small pictures that are kept; pixels of these
+TALL = 160  # pixels of the rows of the grid: the pictures below stay in sight
 LARGE = 10_000  # images from which on a click takes its time
 IMAGE = "image "
 OVERLAP = "as the full model"
@@ -61,8 +62,8 @@ class Retrieval(DeclaredPanel):
     another = Action("another random head", "random", "of the same layer")
     file = Upload("upload")
     positional = ("query", "part", "how", "attribute", "other")
-    rows = (("query", "following", "file", "attribute", "how", "another"), ("asked", "heads", "precision"),
-            ("head", "random head"), ("layer", FULL))  # fmt: skip
+    rows = (("query", "following", "file", "attribute", "how", "another"), ("asked", "heads"),
+            ("head", "random head"), ("layer", FULL), "precision")  # fmt: skip
 
     def __init__(
         self, model: Model | str = "stickers-l8", images: Images | None = None, store: Store | None = None,
@@ -74,6 +75,7 @@ class Retrieval(DeclaredPanel):
         self.uploads: dict[str, tuple[Picture, Query]] = {}
         self.small = lru_cache(THUMBS)(lambda n: small(self.picture(n), SIDE))
         super().__init__(model, state)
+        self.views["heads"].widget.tall = TALL
 
     def options(self, name: str) -> list:
         known = {"how": HOWS, "attribute": [*self.gallery.labels, OVERLAP]}
@@ -130,13 +132,12 @@ class Retrieval(DeclaredPanel):
             told += "" if query.number is None else f"; it is image {query.number}, and left out"
         else:
             picture, told = self.picture(query.number), known_line(gallery.store.labels.iloc[query.number])
-        what = f"of the {self.most} nearest in each the {found.unit}"
-        if not np.isfinite(found.shares).any():
-            what = f"nothing to compare, the query has no {found.attribute}"
+        none = found.attribute and not np.isfinite(found.shares).any()
+        title = f"Which head: {f'the query has no {found.attribute}' if none else found.unit}"
         figures = {
             "asked": Strip([picture], [told], large=True, title="The query"),
             "heads": Grid(gallery.heads, found.shares, found.unit, 1.0, bool(found.attribute),
-                          picked=[s.part], title=f"Which head: {what}"),
+                          picked=[s.part], title=title),
             "precision": precision_chart(found.precision, s.attribute),
             **{kind: self.strip(kind, found) for kind in found.near},
         }  # fmt: skip

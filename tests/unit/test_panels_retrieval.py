@@ -5,13 +5,13 @@ import io
 import numpy as np
 import pandas as pd
 import pytest
+from kit.panels.nearest_images import DEPTH, OVERLAP, RetrievalState, attributes_of
 from PIL import Image
 
 import kit
 from kit.errors import KitError
 from kit.measures import precision_at_k
 from kit.panels import Retrieval
-from kit.panels.nearest_images import DEPTH, OVERLAP, RetrievalState, attributes_of
 from kit.retrieval import Gallery
 from tests.unit.panel_doubles import picture_bytes
 
