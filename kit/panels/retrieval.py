@@ -53,7 +53,7 @@ class Retrieval(DeclaredPanel):
         'Of the 8 images nearest to image 0, 8 in L5.H0 and 3 by the full model have its background. …'
     """
 
-    query = Words("", "query", f"{IMAGE}17", "170px")
+    query = Words("", "query", f"{IMAGE}17", "190px")
     part = Pick("heads")
     how = Menu("centred", "comparison", "how two images are compared", "230px")
     attribute = Menu(None, "mark", "which pictures are marked: those that share this", "200px")
@@ -142,7 +142,7 @@ class Retrieval(DeclaredPanel):
             **{kind: self.strip(kind, found) for kind in found.near},
         }  # fmt: skip
         return Shown(
-            found.says(s.query, s.attribute), figures, truth=f"{s.query} is {told}." if upload else "",
+            found.says(s.query, s.attribute), figures, truth=f"The query is {told}." if upload else "",
             images=f"{gallery.store.name}, digest {gallery.store.facts['data'][0][:12]}",
             facts={"query": s.query, "compared": s.how}, table=found.table(),
         )  # fmt: skip

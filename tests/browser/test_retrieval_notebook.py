@@ -29,32 +29,56 @@ def page(start_page):
     return start_page[0]
 
 
+KINDS = ("head", "random head", "layer", "full model")
+
+
+def near(page, kind: str):
+    """The nearest pictures in one space, with their heading."""
+    return page.locator(".loupe .loupe-of-strip").nth(1 + KINDS.index(kind))
+
+
 def test_a_click_on_a_head_shows_its_nearest_pictures(page):
     runs = lab.ask(page, "print(model.passes.total())")
-    cell = int(lab.ask(page, "print(panel.found.grid.labels.index('L5.H0'))"))
+    cell = int(lab.ask(page, "print(panel.views['heads'].widget.labels.index('L5.H0'))"))
     lab.click_cell(page, page.locator(".loupe-heat canvas").first, cell)
     wait_for(lambda: "in L5.H0" in caption(page))
-    rows = page.locator(".loupe-near")
-    wait_for(lambda: "L5.H0" in rows.first.inner_text())  # the rows come after the sentence
-    assert rows.count() == 4
-    assert page.locator(".loupe-near img").count() == 32
+    wait_for(lambda: near(page, "head").inner_text().startswith("L5.H0: "))
+    for kind in KINDS:
+        assert near(page, kind).locator("img").count() == 8
+    tip = near(page, "layer").locator("figure").first.get_attribute("title")
+    assert tip == lab.ask(page, "print(panel.shown.figures['layer'].tips[0])")
     assert lab.ask(page, "print(model.passes.total())") == runs
 
 
 def test_marks_follow_the_attribute(page):
     choose(page, "mark", "background")
     wait_for(lambda: "have its background" in caption(page))
-    expected = int(lab.ask(page, "print(sum('background' in s for s in panel.found.rows[0].shared))"))
+    expected = int(lab.ask(page, "print(sum(panel.shown.figures['head'].framed))"))
     assert expected > 0
-    wait_for(lambda: page.locator(".loupe-near").first.locator(".loupe-hit").count() == expected)
+    wait_for(lambda: near(page, "head").locator(".loupe-hit").count() == expected)
+    wait_for(lambda: "share with its background, minus chance" in page.locator(".loupe-of-grid").inner_text())
+
+
+def test_controls_and_pictures_fit_a_small_screen(page):
+    controls = page.locator(".loupe .loupe-row").first.bounding_box()
+    for kind in KINDS:
+        box = near(page, kind).bounding_box()
+        assert box["y"] + box["height"] - controls["y"] < 720 - 110  # what JupyterLab leaves of 720
+        tiles = [tile.bounding_box() for tile in near(page, kind).locator("img").all()]
+        assert len({tile["y"] for tile in tiles}) == 1 and min(tile["width"] for tile in tiles) > 40
 
 
 def test_another_query_and_another_comparison(page):
     page.get_by_role("button", name="next image").click()
     wait_for(lambda: "nearest to image 2," in caption(page))
-    choose(page, "compare by", "inner product")
+    choose(page, "comparison", "inner product")
     wait_for(lambda: lab.ask(page, "print(panel.selection.how)") == "product")
-    choose(page, "compare by", "centred cosine")
+    choose(page, "comparison", "centred cosine")
+    fill(page, "query", "17")
+    wait_for(lambda: "nearest to image 17," in caption(page))
+    before = near(page, "random head").inner_text()
+    page.get_by_role("button", name="another random head").click()
+    wait_for(lambda: near(page, "random head").inner_text() != before)
 
 
 def test_an_upload_is_a_query(page):
@@ -62,10 +86,12 @@ def test_an_upload_is_a_query(page):
     Image.new("RGB", (80, 60), (30, 120, 220)).save(held, "PNG")
     file = {"name": "blue.png", "mimeType": "image/png", "buffer": held.getvalue()}
     with page.expect_file_chooser() as chooser:
-        page.locator(".loupe button.widget-upload").click()
+        page.locator(".loupe .loupe-upload button").click()
     chooser.value.set_files(file)
     wait_for(lambda: "nearest to upload" in caption(page))
-    wait_for(lambda: "blue.png" in page.locator(".loupe-query").inner_text())
+    said = page.locator(".loupe .loupe-truth").first
+    wait_for(lambda: said.inner_text() == "The query is blue.png, 80 × 60 pixels.")
+    wait_for(lambda: "blue.png" in page.locator(".loupe .loupe-of-strip").first.inner_text())
 
 
 def test_a_bad_state_becomes_a_sentence_and_the_last_one_stays(page):

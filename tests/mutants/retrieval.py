@@ -3,9 +3,10 @@
 from tests.mutants import Mutant
 
 GALLERIES, MEASURE = "kit/parts/galleries.py", "kit/measures/retrieval.py"
-TABLES, CASES = "kit/retrieval/tables.py", "kit/panels/nearest_images.py"
+TABLES, LABELLED = "kit/retrieval/tables.py", "kit/retrieval/labelled.py"
+SHOWS = "kit/panels/retrieval.py"
 EXACT, TRUTH = "tests/exact/test_galleries.py", "tests/truth/test_retrieval.py"
-PANEL = "tests/unit/test_panels_retrieval.py"
+PANEL, ASKED = "tests/unit/test_panels_retrieval.py", "tests/unit/test_labelled_gallery.py"
 
 MUTANTS = [
     Mutant(
@@ -73,23 +74,65 @@ MUTANTS = [
     ),
     Mutant(
         "pictures are marked whose value nobody knows",
-        CASES,
+        LABELLED,
         "codes[number] == codes[query.number] >= 0",
         "codes[number] == codes[query.number]",
-        (f"{PANEL}::test_what_nobody_knows_is_not_shared",),
+        (f"{ASKED}::test_what_nobody_knows_is_not_shared",),
     ),
     Mutant(
         "the last query is taken for the next one",
-        "kit/panels/nearest_images.py",
-        "if self._asked[0] != state.query:",
-        "if self._asked[0] is None:",
-        ("tests/unit/test_panels_retrieval.py::test_the_query_is_not_among_its_nearest",),
+        SHOWS,
+        "return self.kept(name, lambda: self.gallery.query(int(number)))",
+        'return self.kept("query", lambda: self.gallery.query(int(number)))',
+        (f"{PANEL}::test_the_query_is_not_among_its_nearest",),
+    ),
+    Mutant(
+        "the last query's scores are shown for the next query",
+        LABELLED,
+        "if self._scored[0] is not query or self._scored[1] != how:",
+        "if self._scored[1] != how:",
+        (f"{ASKED}::test_the_nearest_are_those_of_a_plain_gallery_whatever_was_asked_before",),
     ),
     Mutant(
         "the last query's scores are shown for the next comparison",
-        CASES,
-        "key = state.query, state.how",
-        "key = state.query",
+        LABELLED,
+        "if self._scored[0] is not query or self._scored[1] != how:",
+        "if self._scored[0] is not query:",
         (f"{PANEL}::test_another_comparison_has_rankings_of_its_own[raw]",),
+    ),
+    Mutant(
+        "the gain of a head is not held against chance",
+        LABELLED,
+        "(codes[near] == mine).mean(0) - chance_precision(codes[known])[known == query.number][0]",
+        "(codes[near] == mine).mean(0)",
+        (f"{ASKED}::test_the_gain_is_the_share_of_the_nearest_less_that_of_all_others",),
+    ),
+    Mutant(
+        "the heading says that the marked attribute is shown where it is not",
+        LABELLED,
+        'shares, unit = self.overlap(query, k, how), "share also near by the full model"',
+        'shares, unit = self.overlap(query, k, how), f"share with its {attribute}, minus chance"',
+        (f"{PANEL}::test_the_grid_says_what_it_shows",),
+    ),
+    Mutant(
+        "the oldest upload goes, though it was looked at last",
+        SHOWS,
+        "held = self.uploads.pop(picture.name, None)",
+        "held = self.uploads.get(picture.name)",
+        (f"{PANEL}::test_the_latest_uploads_are_kept",),
+    ),
+    Mutant(
+        "the file that was uploaded is not named",
+        SHOWS,
+        'truth=f"The query is {told}." if upload else ""',
+        'truth=f"The query is {s.query}." if upload else ""',
+        (f"{PANEL}::test_an_upload_runs_the_tower_once",),
+    ),
+    Mutant(
+        "the chart shows the head's precision for every space",
+        SHOWS,
+        "np.stack([each[n] for each in tables.values()], 1)",
+        "np.stack([next(iter(tables.values()))[n] for each in tables.values()], 1)",
+        (f"{PANEL}::test_the_chart_is_the_precision_of_the_four_spaces",),
     ),
 ]
