@@ -1,8 +1,8 @@
 """Notebook 14's panel: pictures nearest to a query in one head's space, beside three other spaces."""
 
+from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -19,7 +19,6 @@ from kit.panels.truth import Picture, known_line, uploaded_picture
 from kit.parts.galleries import FULL, Query
 from kit.parts.stores import Store
 from kit.retrieval import LabelledGallery
-from kit.retrieval.labelled import Beside
 
 SEED = 81_401  # of scenes where no images are given
 SHOWN = 8  # nearest images of each space
@@ -125,58 +124,42 @@ class Retrieval(DeclaredPanel):
         return {"query": picture.name}
 
     def show(self, s: State) -> Shown:
-        gallery, query, upload = self.gallery, self.asked(s.query), self.uploads.get(s.query)
+        gallery, query = self.gallery, self.asked(s.query)
         found = gallery.compare(query, s.part, s.attribute, self.most, s.how, s.other)
+        upload, number = self.uploads.get(s.query), query.number
         if upload:
             picture, told = upload[0].image, upload[0].note
-            told += "" if query.number is None else f"; it is image {query.number}, and left out"
+            told += "" if number is None else f"; it is image {number}, and left out"
         else:
-            picture, told = self.picture(query.number), known_line(gallery.store.labels.iloc[query.number])
-        none = found.attribute and not np.isfinite(found.shares).any()
-        title = f"Which head: {f'the query has no {found.attribute}' if none else found.unit}"
-        figures = {
-            "asked": Strip([picture], [told], large=True, title="The query"),
-            "heads": Grid(gallery.heads, found.shares, found.unit, 1.0, bool(found.attribute),
-                          picked=[s.part], title=title),
-            "precision": precision_chart(found.precision, s.attribute),
-            **{kind: self.strip(kind, found) for kind in found.near},
-        }  # fmt: skip
+            picture, told = self.picture(number), known_line(gallery.store.labels.iloc[number])
+        heads = Grid(gallery.heads, found.shares, found.unit, 1.0, bool(found.attribute), picked=[s.part])
+        names, chance = (found.precision["head"][column] for column in ("attribute", "chance"))
+        value, low, high = map(found.measured, ("value", "low", "high"))
+        bars = Bars(
+            names, value, "precision of the ten nearest", tuple(found.near), low, high, limits=(0, 1),
+            levels={"chance": chance}, picked=s.attribute if s.attribute in set(names) else "",
+            title="How well in general: over many queries; whiskers: 95 % interval",
+        )  # fmt: skip
+        figures = {"heads": replace(heads, title=f"Which head: {found.unit}"), "precision": bars}
+        figures["asked"] = Strip([picture], [told], large=True, title="The query")
+        for kind, near in found.near.items():
+            pictures, title = [self.small(n) for n in near.numbers], found.heading(kind)
+            marks = {"framed": found.hits(kind), "tips": near.told(), "title": title}
+            figures[kind] = Strip(pictures, found.words(kind), **marks)
         return Shown(
             found.says(s.query, s.attribute), figures, truth=f"The query is {told}." if upload else "",
             images=f"{gallery.store.name}, digest {gallery.store.facts['data'][0][:12]}",
             facts={"query": s.query, "compared": s.how}, table=found.table(),
         )  # fmt: skip
 
-    def strip(self, kind: str, found: Beside) -> Strip:
-        """The nearest pictures of one space; those that are marked are framed."""
-        near, hits, mark = found.near[kind], found.hits(kind), found.attribute
-        whose = near.part + {"random head": ", another head", "layer": ", the layer"}.get(kind, "")
-        does = f"share its {mark}" if mark else "also near by the full model"
-        words = [f"✓ {each}" if hit else each for each, hit in zip(near.words(mark), hits)]
-        pictures, title = [self.small(n) for n in near.numbers], f"{whose}: {sum(hits)} of {len(hits)} {does}"
-        return Strip(pictures, words, (), hits, title=title, tips=near.told())
-
     def lines(self) -> str:
         s, name = self.selection, self.gallery.store.name
-        asked = f"gallery.query({self.asked(s.query).number})"
-        if s.query in self.uploads:
-            asked = 'gallery.ask(model, model.preprocess(["my picture.png"]))'
+        mine, asked = 'ask(model, model.preprocess(["my picture.png"]))', self.asked(s.query)
         spaces = list(self.gallery.beside(s.part, s.other).values())
         return f"""import kit
 model = kit.load({s.model!r})
 images = ...  # those of the store: {name}
 store = kit.collect(model, images, 'store', {name!r}, selector='L*')
 gallery = kit.retrieval.Gallery(store)
-query = {asked}
+query = gallery.{mine if s.query in self.uploads else f"query({asked.number})"}
 near = {{space: gallery.nearest(query, space, {self.most}, {s.how!r}) for space in {spaces!r}}}"""
-
-
-def precision_chart(tables: dict[str, pd.DataFrame], picked: str) -> Bars:
-    """Precision of the spaces for every attribute, from `LabelledGallery.precision`."""
-    ends = {n: np.stack([each[n] for each in tables.values()], 1) for n in ("value", "low", "high")}
-    names, chance = (next(iter(tables.values()))[column] for column in ("attribute", "chance"))
-    return Bars(
-        names, ends.pop("value"), "precision of the ten nearest", tuple(tables), **ends, limits=(0, 1),
-        levels={"chance": chance}, picked=picked if picked in set(names) else "",
-        title="How well in general: over many queries; whiskers: 95 % interval",
-    )  # fmt: skip

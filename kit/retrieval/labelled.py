@@ -70,6 +70,22 @@ class Beside:
             return [self.attribute in shared for shared in near.shared]
         return [number in full for number in near.numbers]
 
+    def heading(self, kind: str) -> str:
+        """One space, and how many of its nearest images are marked."""
+        hits, part = self.hits(kind), self.near[kind].part
+        part += {"random head": ", another head", "layer": ", the layer"}.get(kind, "")
+        does = f"share its {self.attribute}" if self.attribute else "also near by the full model"
+        return f"{part}: {sum(hits)} of {len(hits)} {does}"
+
+    def words(self, kind: str) -> list[str]:
+        """What each of the nearest images shares, the attribute first, with a tick where it is marked."""
+        words = self.near[kind].words(self.attribute)
+        return [f"✓ {each}" if hit else each for each, hit in zip(words, self.hits(kind))]
+
+    def measured(self, column: str) -> np.ndarray:
+        """A column of the precision in every space, [attribute, space]."""
+        return np.stack([table[column] for table in self.precision.values()], 1)
+
     def says(self, asked: str, attribute: str) -> str:
         """The finding in a sentence or two.
 
@@ -188,6 +204,7 @@ class LabelledGallery(Gallery):
         marked = attribute if attribute in self.codes and query.number is not None else ""
         if marked:
             shares, unit = self.gain(query, marked, k, how), f"share with its {marked}, minus chance"
+            unit = unit if np.isfinite(shares).any() else f"the query has no {marked}"
         return Beside(marked, near, precision, shares, unit, len(self))
 
     def best_found(self, query: Query, k: int) -> tuple[str, str] | None:

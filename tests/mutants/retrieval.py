@@ -130,9 +130,16 @@ MUTANTS = [
     ),
     Mutant(
         "the chart shows the head's precision for every space",
-        SHOWS,
-        "np.stack([each[n] for each in tables.values()], 1)",
-        "np.stack([next(iter(tables.values()))[n] for each in tables.values()], 1)",
+        LABELLED,
+        "np.stack([table[column] for table in self.precision.values()], 1)",
+        'np.stack([self.precision["head"][column] for table in self.precision.values()], 1)',
         (f"{PANEL}::test_the_chart_is_the_precision_of_the_four_spaces",),
+    ),
+    Mutant(
+        "a tip says another picture than the one beside it",
+        "kit/figures/strip.py",
+        "self.framed or blank, self.tips or blank)",
+        "self.framed or blank, self.tips[::-1] or blank)",
+        (f"{PANEL}::test_marks_are_true",),
     ),
 ]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from kit.errors import KitError
 from kit.figures import Grid, Maps, Scatter, Strip, Table, look
 from kit.figures.maps import MISSED, RIGHT, WRONG, masked, painted
 from tests.unit.drawn import HALF, Drawn, pairs
@@ -116,6 +117,15 @@ def test_a_strip_keeps_its_order_and_its_headings(drawn):
     assert page.count("loupe-hit") == 1 and page.count("<span>near") == 1
     framed = [n for n in (1, 2, 3) if "stroke: #d55e00" in svg.inside(f"axes_{n}").lower()]
     assert framed == [2] and 'id="picture-1"' in svg.inside("axes_2")
+
+
+def test_tips_say_what_pictures_are_and_labels_where_there_are_none():
+    page = Strip([square()] * 2, ["one", ""], tips=["image <1>", ""], title="Near").html()
+    assert page.count(' title="image &lt;1&gt;"') == 1 == page.count(' alt="image &lt;1&gt;"')
+    assert page.count("title=") == 1 and ' alt="Near"' in page and "<figcaption>one<" in page
+    assert ' alt="one"' in Strip([square()], ["one"]).html()
+    with pytest.raises(KitError, match="1 tips for 2 pictures"):
+        Strip([square()] * 2, tips=["one"])
 
 
 def test_a_heading_returns_when_it_changes_back():
