@@ -23,7 +23,7 @@ from kit.retrieval import LabelledGallery
 SEED = 81_401  # of scenes where no images are given
 SHOWN = 8  # nearest images of each space
 UPLOADS, THUMBS, SIDE = 8, 4096, 96  # uploads and small pictures that are kept; pixels of these
-TALL = 160  # pixels of the rows of the grid: the pictures below stay in sight
+TALL = 150  # pixels of the rows of the grid: the pictures below stay in sight
 LARGE = 10_000  # images from which on a click takes its time
 IMAGE = "image "
 OVERLAP = "as the full model"
