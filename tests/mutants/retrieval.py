@@ -6,6 +6,7 @@ GALLERIES, MEASURE = "kit/parts/galleries.py", "kit/measures/retrieval.py"
 TABLES, LABELLED = "kit/retrieval/tables.py", "kit/retrieval/labelled.py"
 SHOWS = "kit/panels/retrieval.py"
 EXACT, TRUTH = "tests/exact/test_galleries.py", "tests/truth/test_retrieval.py"
+TILES = "tests/unit/test_figures_tiles.py"
 PANEL, ASKED = "tests/unit/test_panels_retrieval.py", "tests/unit/test_labelled_gallery.py"
 
 MUTANTS = [
@@ -140,6 +141,9 @@ MUTANTS = [
         "kit/figures/strip.py",
         "self.framed or blank, self.tips or blank)",
         "self.framed or blank, self.tips[::-1] or blank)",
-        (f"{PANEL}::test_marks_are_true",),
+        (
+            f"{PANEL}::test_marks_are_true",
+            f"{TILES}::test_tips_say_what_pictures_are_and_labels_where_there_are_none",
+        ),
     ),
 ]
