@@ -143,7 +143,7 @@ MUTANTS = [
         "self.framed or blank, self.tips[::-1] or blank)",
         (
             f"{PANEL}::test_marks_are_true",
-            f"{TILES}::test_tips_say_what_pictures_are_and_labels_where_there_are_none",
+            f"{TILES}::test_tips_say_what_pictures_are_where_there_are_some",
         ),
     ),
 ]

@@ -119,7 +119,7 @@ def test_a_strip_keeps_its_order_and_its_headings(drawn):
     assert framed == [2] and 'id="picture-1"' in svg.inside("axes_2")
 
 
-def test_tips_say_what_pictures_are_and_labels_where_there_are_none():
+def test_tips_say_what_pictures_are_where_there_are_some():
     page = Strip([square()] * 2, ["one", ""], tips=["image <1>", ""], title="Near").html()
     assert page.count(' title="image &lt;1&gt;"') == 1 == page.count(' alt="image &lt;1&gt;"')
     assert page.count("title=") == 1 and ' alt="Near"' in page and "<figcaption>one<" in page
