@@ -144,8 +144,8 @@ class LabelledGallery(Gallery):
         >>> gallery = LabelledGallery(store)
         >>> gallery.near(gallery.query(2), "L5.H0", 3).shared[0]
         ['background', 'size']
-        >>> gallery.precision("L5.H0").set_index("attribute")["value"].idxmax()
-        'background'
+        >>> gallery.compare(gallery.query(2), "L5.H0", "background", 3).heading("head")
+        'L5.H0: 3 of 3 share its background'
     """
 
     def __init__(self, store: Store, labels: pd.DataFrame | None = None):
