@@ -15,14 +15,14 @@ from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Action, Count, Menu, Pick, State, Upload, Words
 from kit.panels.stored import stored
-from kit.panels.truth import Picture, known_line, uploaded_picture
+from kit.panels.truth import known_line, uploaded_picture
 from kit.parts.galleries import FULL, Query
 from kit.parts.stores import Store
 from kit.retrieval import LabelledGallery
 
 SEED = 81_401  # of scenes where no images are given
 SHOWN = 8  # nearest images of each space
-UPLOADS, THUMBS, SIDE = 8, 4096, 96  # uploads and small pictures that are kept; pixels of these
+THUMBS, SIDE = 4096, 96  # small pictures that are kept, and their pixels
 TALL = 150  # pixels of the rows of the grid: the pictures below stay in sight
 LARGE = 10_000  # images from which on a click takes its time
 IMAGE = "image "
@@ -71,7 +71,6 @@ class Retrieval(DeclaredPanel):
         model, self.images, store, self.seed = stored(model, images, store, "L*", SEED)
         self.gallery, self.most = LabelledGallery(store, labels), min(SHOWN, len(store) - 1)
         self.gallery.prepare()
-        self.uploads: dict[str, tuple[Picture, Query]] = {}
         self.small = lru_cache(THUMBS)(lambda n: small(self.picture(n), SIDE))
         super().__init__(model, state)
         self.views["heads"].widget.tall = TALL
@@ -116,11 +115,9 @@ class Retrieval(DeclaredPanel):
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
         """Read a picture and run the tower on it once; the latest are kept."""
         picture = uploaded_picture(content, name, note)
-        held = self.uploads.pop(picture.name, None)
+        held = self.uploads.get(picture.name)
         query = held[1] if held else self.gallery.ask(self.model, self.model.preprocess([picture.image]))
-        self.uploads[picture.name] = picture, query
-        while len(self.uploads) > UPLOADS:
-            self.uploads.pop(next(iter(self.uploads)))
+        self.keep_upload(picture.name, (picture, query))
         return {"query": picture.name}
 
     def show(self, s: State) -> Shown:

@@ -118,8 +118,8 @@ MUTANTS = [
     Mutant(
         "the oldest upload goes, though it was looked at last",
         SHOWS,
-        "held = self.uploads.pop(picture.name, None)",
-        "held = self.uploads.get(picture.name)",
+        "self.uploads[name] = self.uploads.pop(name, held)",
+        "self.uploads[name] = held",
         (f"{PANEL}::test_the_latest_uploads_are_kept",),
     ),
     Mutant(

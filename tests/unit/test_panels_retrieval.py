@@ -12,7 +12,8 @@ from kit.errors import KitError
 from kit.figures.strip import small
 from kit.panels import Retrieval
 from kit.panels import retrieval as module
-from kit.panels.retrieval import OVERLAP, SIDE, UPLOADS
+from kit.panels.declared import UPLOADS
+from kit.panels.retrieval import OVERLAP, SIDE
 from kit.retrieval import Gallery
 from tests.unit.panel_doubles import picture_bytes
 
