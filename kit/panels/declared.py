@@ -132,7 +132,8 @@ class DeclaredPanel(Panel):
 
     def keep_upload(self, name: str, held: Any) -> None:
         """Keep what an upload became in `uploads`; of others the last stay, and the one that is shown."""
-        self.uploads[name] = self.uploads.pop(name, held)  # the latest come last
+        self.uploads.pop(name, None)  # the latest come last
+        self.uploads[name] = held
         others = [n for n in self.uploads if n != name and n not in self._good.values()]
         for old in others[: max(0, len(self.uploads) - UPLOADS)]:
             del self.uploads[old]
