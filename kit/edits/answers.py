@@ -158,6 +158,10 @@ class Answers:
         """Whether each image is answered right with none, the first, the first two … of some parts off."""
         return [self.right(", ".join(order[:k]) or "none") for k in range(len(order) + 1)]
 
+    def alone(self, means: Means | None = None) -> np.ndarray:
+        """Whether each image is answered right with one part replaced, each in turn, bool [part, image]."""
+        return np.stack([self.right([row], means=means) for row in range(len(self.index))])
+
     def best(self, cosines: Tensor) -> Tensor:
         """Cosine of the best text of each class, [image, class]."""
         classes = range(len(self.classes))

@@ -1,10 +1,12 @@
 """Answers with the attention of more and more layers replaced: figure 2 of paper 1, and its complement."""
 
 import numpy as np
+import pandas as pd
 
 from kit.edits.answers import Answers
 from kit.errors import KitError, nearest
 from kit.parts.means import Means
+from kit.parts.selector import select
 
 FORWARD, BACK, ALONE = WAYS = "layers 0 to l", "layers l to last", "layer l alone"
 
@@ -56,3 +58,29 @@ def by_layer(
         hint = nearest(unknown[0], WAYS)
         raise KitError(f'no way "{unknown[0]}" through the layers; there are {", ".join(WAYS)}.{hint}')
     return {way: {s: question.right(s, means=means) for s in ("none", *selectors[way])} for way in ways}
+
+
+def place_of(index: pd.DataFrame, selector: str) -> tuple[str, int] | None:
+    """The way through the layers, and the layer, whose attention is all that a selector names.
+
+    Args:
+        index: parts, as `parts.index`.
+        selector: of parts, however they are written.
+
+    Returns:
+        "layers 0 to l" or "layers l to last", with l; None where the parts are others.
+
+    Raises:
+        KitError: a part that is not there.
+
+    Example:
+        >>> index = pd.DataFrame({"name": ["L0.H0", "L1.H0"], "kind": "head", "layer": [0, 1], "head": 0})
+        >>> place_of(index, "L0.H0"), place_of(index, "L1.attn"), place_of(index, "none")
+        (('layers 0 to l', 0), ('layers l to last', 1), None)
+    """
+    rows, ways = select(index, selector), layer_selectors(int(index["layer"].max()) + 1)
+    for way in (FORWARD, BACK):
+        for layer, other in enumerate(ways[way]):
+            if rows and rows == select(index, other):
+                return way, layer
+    return None

@@ -369,7 +369,7 @@ class Curves(Chart):
 
     def plotly(self):
         made = super().plotly()
-        ends = {"range": np.log10(self.limits)} if self.limits else {}  # plotly's are powers of ten
+        ends = {"range": np.log10(self.limits)} if self.log and self.limits else {}  # powers of ten
         return made.update_yaxes(type="log", **ends) if self.log else made
 
 

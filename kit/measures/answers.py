@@ -1,6 +1,7 @@
 """Right and wrong answers: hits, accuracies, what is taken for what."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 import pandas as pd
@@ -72,6 +73,19 @@ class Changed(NamedTuple):
     said: Tensor
     now: Tensor
     order: list[int]
+
+    def some(self, most: int = 3) -> list[int]:
+        """Numbers of a few of these images, in their order, but each kind of change once before any twice.
+
+        Example:
+            >>> said, now = torch.tensor([0, 0, 1]), torch.tensor([1, 1, 0])
+            >>> Changed(said > 0, said > 1, said > 1, said, now, [0, 1, 2]).some(2)
+            [0, 2]
+        """
+        kinds: dict[tuple[int, int], list[int]] = {}
+        for i in self.order:
+            kinds.setdefault((int(self.said[i]), int(self.now[i])), []).append(i)
+        return [i for turn in zip_longest(*kinds.values()) for i in turn if i is not None][:most]
 
 
 def answer_changes(before: Tensor, after: Tensor, labels: Tensor) -> Changed:

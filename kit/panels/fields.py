@@ -119,11 +119,18 @@ class Parts(Pick):
     Args:
         figure: name of the figure; default, label: as of every field.
         switches: whether each click adds a part or takes it away, and arrow keys only move.
+        typed: whether a selector can be written too; `tip` and `width` are then those of the field.
     """
 
-    def __init__(self, figure: str, default: str = "none", label: str = "parts", switches: bool = False):
+    def __init__(
+        self, figure: str, default: str = "none", label: str = "parts", switches: bool = False,
+        typed: bool = False, tip: str = "", width: str = "100%",
+    ):  # fmt: skip
         super().__init__(figure, default, label)
-        self.switches = switches
+        self.switches, self.typed, self.tip, self.width = switches, typed, tip, width
+
+    def control(self, options: list) -> w.Widget | None:
+        return w.Text(continuous_update=False, placeholder=self.tip) if self.typed else None
 
     def checked(self, value: Anything, options: list) -> str:
         if not isinstance(value, str):

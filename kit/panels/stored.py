@@ -20,7 +20,9 @@ class Stored(NamedTuple):
     seed: int | None
 
 
-def stored(model: Model, images: Images, store, selector: str, seed: int) -> Stored:
+def stored(
+    model: Model, images: Images, store, selector: str, seed: int, tokens: str | None = None
+) -> Stored:
     """Fill in what is not given, and check the rest.
 
     Args:
@@ -29,6 +31,7 @@ def stored(model: Model, images: Images, store, selector: str, seed: int) -> Sto
         store: what was collected from these images; None = a pass is made now.
         selector: parts that such a pass keeps.
         seed: of such scenes.
+        tokens: what such a pass keeps of single tokens, as for `kit.collect`.
 
     Raises:
         KitError: an unknown model, a store of other images.
@@ -36,7 +39,8 @@ def stored(model: Model, images: Images, store, selector: str, seed: int) -> Sto
     model = load(model) if isinstance(model, str) else model
     images = draw(SCENES, seed, kind="single") if images is None else images
     if store is None:
-        store = collect(model, images, "store", f"{len(images):,} images", selector=selector)
+        name = f"{len(images):,} images"
+        store = collect(model, images, "store", name, selector=selector, tokens=tokens)
     shown = as_set(images)
     if [shown.digest] != store.facts["data"]:
         raise KitError(

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from kit.panels.ablated_accuracy import BACK, FORWARD, AblatedAccuracy, Choice, table
 from PIL import Image
 
 import kit
@@ -14,7 +15,6 @@ from kit.edits import Means, ask, by_layer
 from kit.errors import KitError
 from kit.measures import bootstrap_interval, hits
 from kit.panels import Ablations, charts
-from kit.panels.ablated_accuracy import BACK, FORWARD, AblatedAccuracy, Choice, table
 from kit.panels.selection import Selection
 
 COUNT = 120
