@@ -16,7 +16,7 @@ from kit.axes import expect_shape
 from kit.data.sets import Images, as_set
 from kit.edits.ablation import ablate
 from kit.errors import KitError
-from kit.measures.answers import hits
+from kit.measures.answers import Changed, answer_changes, hits
 from kit.models.model import Model
 from kit.parts.collect import collect
 from kit.parts.files import check_weights
@@ -162,9 +162,21 @@ class Answers:
         """Whether each image is answered right with one part replaced, each in turn, bool [part, image]."""
         return np.stack([self.right([row], means=means) for row in range(len(self.index))])
 
+    def changes(self, off: str | list[int], means: Means | None = None, cls: str | None = None) -> Changed:
+        """Which answers replacing parts changes; see `after`."""
+        after = self.after(off, means, cls)
+        return answer_changes(self.best(self.whole), self.best(after), self.truth)
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of who guesses."""
+        return 1 / len(self.classes)
+
     def best(self, cosines: Tensor) -> Tensor:
         """Cosine of the best text of each class, [image, class]."""
         classes = range(len(self.classes))
+        if self.owner.tolist() == list(classes):  # one text each, as most questions have
+            return cosines
         return torch.stack([cosines[:, self.owner == number].amax(1) for number in classes], 1)
 
     def judged(self, cosines: Tensor) -> np.ndarray:

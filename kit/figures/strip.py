@@ -13,6 +13,7 @@ from kit.figures.figure import Figure
 from kit.figures.maps import picture
 
 TILE, THUMB = 0.9, 256  # inches of a tile in a still; pixels of the longer side that travel
+LETTERS, FEW = 13, 3  # letters of an inch; tiles that the label of one of few pictures can take
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +97,18 @@ class Strip(Figure):
     def _tile(self) -> float:
         return 2.56 if self.large else TILE
 
+    @property
+    def _step(self) -> float:
+        """Inches from a picture to the next: few pictures leave room for their labels."""
+        most = (FEW if len(self.pictures) <= 4 else 1) * self._tile
+        return max(self._tile, min(most, max(map(len, self.labels), default=0) / LETTERS)) + 0.08
+
     def _size(self) -> tuple[float, float]:
         below = 0.22 * bool(self.labels) + 0.24 * bool(self.heads) + 0.2 * len(self.key)
-        return max(2.6, 0.1 + len(self.pictures) * (self._tile + 0.08)), self._top + self._tile + below + 0.1
+        return max(2.6, 0.1 + len(self.pictures) * self._step), self._top + self._tile + below + 0.1
 
     def _draw(self, sheet, look: dict) -> None:
-        top, step = self._top + 0.24 * bool(self.heads), self._tile + 0.08
+        top, step = self._top + 0.24 * bool(self.heads), self._step
         starts = [*(k for k, (new, _, _) in enumerate(self._titled()) if new), len(self.pictures)]
         for k, (image, (new, head, label)) in enumerate(zip(self.pictures, self._titled())):
             left = 0.08 + k * step
@@ -130,7 +137,7 @@ def small(image, side: int = THUMB) -> Image.Image:
 
 def _cut(words: str, wide: float) -> str:
     """What fits into so many inches."""
-    most = int(13 * wide)
+    most = int(LETTERS * wide)
     return words if len(words) <= most else words[: most - 1] + "…"
 
 

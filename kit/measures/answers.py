@@ -87,6 +87,17 @@ class Changed(NamedTuple):
             kinds.setdefault((int(self.said[i]), int(self.now[i])), []).append(i)
         return [i for turn in zip_longest(*kinds.values()) for i in turn if i is not None][:most]
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many became wrong, how many right, and how many went from one wrong answer to another."""
+        return int(self.lost.sum()), int(self.won.sum()), int(self.other.sum())
+
+    def says(self) -> str:
+        """The counts in words; "" where no answer changed."""
+        lost, won, other = self.counts
+        wrong = f", {other} wrong before and after" * bool(other)
+        return f"{lost} became wrong, {won} right{wrong}" * bool(self.order)
+
 
 def answer_changes(before: Tensor, after: Tensor, labels: Tensor) -> Changed:
     """Which answers an intervention changed, on the same images.

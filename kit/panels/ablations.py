@@ -1,15 +1,16 @@
 """Notebook 11's panel: which parts are replaced, by which means, and what that costs each question."""
 
 import dataclasses
+from functools import partial
 
 import pandas as pd
 
 from kit.data.sets import Images
 from kit.edits import Answers, Means, costs, layer_costs, place_of, questions
 from kit.edits.by_layer import BACK, FORWARD
+from kit.edits.costs import says
 from kit.errors import KitError
-from kit.figures import Bars, Curves, Grid, Strip, number
-from kit.measures import answer_changes
+from kit.figures import Bars, Curves, Grid, Strip
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Action, Menu, Parts, State, Toggle
@@ -17,7 +18,7 @@ from kit.panels.stored import stored
 from kit.world import draw
 
 IMAGES, SEED, HELD, HELD_SEED = 300, 11_101, 200, 11_102  # scenes where no images, or no means, are given
-LATE, TERMS = 4, 6  # layers that are late; terms of a selector that a sentence writes
+LATE = 4  # layers
 WAYS = {FORWARD: "layers 0 to k", BACK: "layers k to the last"}
 COLUMNS = ["view", "question", "condition", "layer", "accuracy", "low", "high", "chance"]
 
@@ -64,19 +65,19 @@ class Ablations(DeclaredPanel):
         self.references = {each.name: each for each in references}
         asked = questions(model, self.store) if asked is None else asked
         self.asked = {each.name: dataclasses.replace(each, means=None) for each in asked}
+        self.chance = [each.chance for each in self.asked.values()]
         late, last = max(0, model.layers - LATE), model.layers - 1
         parts = {"all MLPs": "L*.MLP", f"late attention (last {LATE} layers)": f"L{late}-{last}.attn"}
         parts |= {"early attention (the others)": f"L0-{late - 1}.attn"} if late else {}
-        self.buttons = {name: self._button_for(name, selector) for name, selector in parts.items()}
-        self.buttons["nothing"] = Action("nothing", lambda: {"selector": "none", "tokens": ""})
+        self.buttons = {
+            name: Action(
+                name, partial(dict, selector=which, tokens=""), f"replace {which}", partial(_is, which)
+            )
+            for name, which in {**parts, "nothing": "none"}.items()
+        }
         below = ("texts", "image", "replace", *["tokens"] * ("cls" in self.store.arrays))
         self.rows = ((*self.buttons, "selector"), below, ("grid", "bars"), ("curve", "changed"))
         super().__init__(model, state)
-
-    @staticmethod
-    def _button_for(name: str, selector: str) -> Action:
-        tip = f"replace {selector}"
-        return Action(name, lambda: {"selector": selector}, tip, lambda s: s.selector == selector)
 
     def options(self, name: str) -> list:
         known = {"image": [*self.references, "none"], "texts": list(self.asked), "replace": ["mean", "zero"]}
@@ -100,55 +101,50 @@ class Ablations(DeclaredPanel):
     def means(self, s: State) -> Means | None:
         """What stands in a part's place; None is zero."""
         if s.replace == "mean" and s.image == "none":
+            give = "collect a store of images and give references=[kit.edits.Means.of(store)]"
+            give = f"choose one of {', '.join(self.references)}" if self.references else give
             raise KitError(
-                f'no reference set was given, so "mean" is off for "{s.model}"; collect a store of images '
-                "and give references=[kit.edits.Means.of(store)], name one of these, or replace by zero."
+                f'no reference set was given, so "mean" is off for "{s.model}"; {give}, or replace by zero.'
             )
         return self.references[s.image] if s.replace == "mean" else None
 
     def show(self, s: State) -> Shown:
         means, asked, cls = self.means(s), self.asked[s.texts], "L*.H*" if s.tokens else None
         index, key, names = asked.index, (s.texts, means and means.name), list(self.asked)
-        found = costs(self.asked.values(), s.selector, means, cls)
-        now, chance = (
-            found[names.index(s.texts), :, 0],
-            [1 / len(each.classes) for each in self.asked.values()],
-        )
+        found, chance = costs(self.asked.values(), s.selector, means, cls), self.chance
+        now = found[names.index(s.texts), :, 0]  # before and after
         alone = self.kept((key, "alone"), lambda: asked.alone(means).mean(1) - now[0])
         off = list(index["name"].iloc[asked.parts_of(s.selector)])
-        title = f"Which parts: ‘{s.texts}’ without each alone; click or space replaces one (hatched) or not"
-        grid = Grid(index, alone, "change of accuracy, alone", picked=off, off=off, title=title)
-        title = "What they cost: accuracy as it is and with these parts replaced; whiskers: 95 % interval"
+        grid = Grid(
+            index, alone, "change of accuracy, alone", picked=off, off=off,
+            title=f"Which parts: ‘{s.texts}’ without each alone; click or space replaces it (hatched)",
+        )  # fmt: skip
         bars = Bars(
             names, found[..., 0], "accuracy", ("as it is", "replaced"), found[..., 1], found[..., 2],
-            levels={"chance": chance}, limits=(0, 1), picked=s.texts, title=title,
+            levels={"chance": chance}, limits=(0, 1), picked=s.texts,
+            title="What they cost: accuracy as it is and with these parts replaced; whiskers: 95 % interval",
         )  # fmt: skip
         way, layer = (not s.tokens and place_of(index, s.selector)) or ("", 0)
-        title = f"Where it is written: ‘{s.texts}’ with the attention of layers replaced"
-        title += f"; ringed: now, {WAYS[way].replace('k', str(layer))}" if way else ""
+        ringed = f"; ringed: now, {WAYS[way].replace('k', str(layer))}" if way else ""
         curves = self.kept((key, "layers"), lambda: layer_costs(asked, means, tuple(WAYS)))
-        value, low, high = ({WAYS[way]: each[:, i] for way, each in curves.items()} for i in range(3))
+        value, low, high = ({WAYS[name]: each[:, i] for name, each in curves.items()} for i in range(3))
         curve = Curves(
             [f"L{n}" for n in range(self.model.layers)], value, "layer k", "accuracy", low, high,
-            levels={"as it is": now[0], "chance": chance[names.index(s.texts)]}, limits=(0, 1.03),
-            picked=f"L{layer}" * bool(way), title=title,
+            levels={"as it is": now[0], "chance": asked.chance}, limits=(0, 1.03),
+            picked=f"L{layer}" * bool(way),
+            title=f"Where it is written: ‘{s.texts}’ with the attention of layers replaced{ringed}",
         )  # fmt: skip
-        after = asked.best(asked.after(s.selector, means, cls))
-        changed = answer_changes(asked.best(asked.whole), after, asked.truth)
-        lost, won, other = (int(each.sum()) for each in changed[:3])
-        said = f"Answers that changed: {lost} became wrong, {won} right"
-        said += f"; {other} went from one wrong answer to another" * bool(other)
+        changed = asked.changes(s.selector, means, cls)
         some, answers = changed.some(), (changed.said, changed.now, asked.truth)
-        words = [[asked.classes[each[i]] for each in answers] for i in some]
         strip = Strip(
             [self.pictures[self.store.rows[asked.images[i]]] for i in some],
-            [f"{was} → {new}; truth: {true}" for was, new, true in words],
-            title=said if changed.order else "No answer changed",
+            ["{} → {}; truth: {}".format(*(asked.classes[each[i]] for each in answers)) for i in some],
+            title=f"Answers that changed: {changed.says() or 'none'}",
         )
         rows = bars.rows().assign(view="question", chance=chance * 2).rename(columns={"label": "question"})
         layers = curve.rows().assign(view="curve", question=s.texts).rename(columns={"layer k": "layer"})
         return Shown(
-            caption(s, len(off), len(index), now, lost, won),
+            says(asked, s.selector, means, cls, now, changed),
             {"grid": grid, "bars": bars, "curve": curve, "changed": strip},
             about=f"{len(self.store):,} images", facts={"means": means.name} if means else {},
             images=f"{self.store.name}, digest {self.store.facts['data'][0][:12]}",
@@ -166,19 +162,8 @@ store = kit.collect(model, images, 'store', {name!r}{tokens})
 reference = {means}
 asked = kit.edits.ask(model, store, {s.texts!r})  # or kit.edits.asked
 after = asked.after({s.selector!r}, reference{cls})  # cosines, [image, text]
-kit.measures.hits(after, asked.truth).double().mean()"""
+asked.judged(after).mean()"""
 
 
-def caption(s: State, off: int, count: int, now, lost: int, won: int) -> str:
-    """The finding; `now` holds the accuracy before and after."""
-    was, now = 100 * now
-    if not off and not s.tokens:
-        return f"Nothing is replaced: ‘{s.texts}’ is answered rightly on {was:.1f} %."
-    terms = s.selector.split(", ")
-    terms = terms if len(terms) <= TERMS else [*terms[: TERMS - 1], f"{len(terms) - TERMS + 1} more"]
-    what = [f"{off} of {count} parts ({', '.join(terms)})"] * bool(off)
-    what = " and ".join(what + ["what heads read at the class token"] * bool(s.tokens))
-    by = "zero" if s.replace == "zero" else f"means over {s.image}"
-    told = f"With {what} replaced by {by}, ‘{s.texts}’ goes from {was:.1f} % to {now:.1f} % "
-    told += f"({number(now - was, digits=1, sign=True)} points)"
-    return f"{told}: {lost} answers became wrong, {won} right."
+def _is(selector: str, state: State) -> bool:
+    return (state.selector, state.tokens) == (selector, "")

@@ -36,7 +36,7 @@ CLICKS = {
     "Groups": [{"off": "L2.H1"}, {"off": "none"}],
     "Retrieval": [{"part": "L2.H1"}, {"how": "raw"}, {"query": "image 9"}, {"attribute": "size"}],
     "Ablations": [
-        {"selector": "L2.H1"}, {"texts": ("size",)}, {"replace": "zero"},
+        {"selector": "L2.H1"}, {"texts": "size"}, {"replace": "zero"},
         {"image": "scenes on water", "replace": "mean"},
     ],
     "AnyModel": [{"selector": "L2.H1"}, {"tokens": "r1c1"}, {"texts": ("a random direction",)}],

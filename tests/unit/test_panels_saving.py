@@ -93,11 +93,12 @@ def test_the_lines_of_notebook_11_compute_its_accuracy(panels, scenes, stickers)
     lines = re.sub(r"images = \.\.\..*", "images = scenes", panel.code())
     lines = re.sub(r"reference = \.\.\..*", "reference = kit.edits.Means.shipped(model)", lines)
     held = {"scenes": scenes}
-    *lines, last = lines.splitlines()
+    *lines, last, again = lines.splitlines()
+    assert again == f"# the panel as it stands: kit.panels.Ablations(..., state={panel.string!r})"
     exec("\n".join([*lines, f"found = {last}"]), held)
     table = panel.table()
-    name = panel.selection.texts[0]
-    after = table[(table["question"] == name) & (table["condition"] == "after")]["accuracy"].iloc[0]
+    rows = (table["question"] == panel.selection.texts) & (table["condition"] == "replaced")
+    after = table[rows]["accuracy"].iloc[0]
     assert float(held["found"]) == pytest.approx(after, abs=1e-9)
 
 
