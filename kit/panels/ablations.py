@@ -1,7 +1,6 @@
 """Notebook 11's panel: which parts are replaced, by which means, and what that costs each question."""
 
 import dataclasses
-from functools import partial
 
 import pandas as pd
 
@@ -69,12 +68,7 @@ class Ablations(DeclaredPanel):
         late, last = max(0, model.layers - LATE), model.layers - 1
         parts = {"all MLPs": "L*.MLP", f"late attention (last {LATE} layers)": f"L{late}-{last}.attn"}
         parts |= {"early attention (the others)": f"L0-{late - 1}.attn"} if late else {}
-        self.buttons = {
-            name: Action(
-                name, partial(dict, selector=which, tokens=""), f"replace {which}", partial(_is, which)
-            )
-            for name, which in {**parts, "nothing": "none"}.items()
-        }
+        self.buttons = {name: _button(name, which) for name, which in {**parts, "nothing": "none"}.items()}
         below = ("texts", "image", "replace", *["tokens"] * ("cls" in self.store.arrays))
         self.rows = ((*self.buttons, "selector"), below, ("grid", "bars"), ("curve", "changed"))
         super().__init__(model, state)
@@ -165,5 +159,6 @@ after = asked.after({s.selector!r}, reference{cls})  # cosines, [image, text]
 asked.judged(after).mean()"""
 
 
-def _is(selector: str, state: State) -> bool:
-    return (state.selector, state.tokens) == (selector, "")
+def _button(name: str, selector: str) -> Action:
+    fields, tip = {"selector": selector, "tokens": ""}, f"replace {selector}"
+    return Action(name, lambda: fields, tip, lambda s: (s.selector, s.tokens) == (selector, ""))

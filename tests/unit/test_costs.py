@@ -1,5 +1,7 @@
 """What replacing parts costs: accuracies with intervals, along the layers, part by part, and in words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from kit.edits.costs import says
 from kit.errors import KitError
 from kit.measures import answer_changes, bootstrap_interval, hits
 from kit.measures.answers import Changed
+from tests.unit.stored_scores import made_up
 
 
 @pytest.fixture(scope="module")
@@ -89,22 +92,10 @@ def test_texts_of_one_class_speak_with_one_voice():
     """The best text of a class answers for it; the order of texts is not that of classes."""
     index = pd.DataFrame({"name": ["L0.H0"], "kind": ["head"], "layer": [0], "head": [0]})
     scores = torch.tensor([[[0.1, 0.3, 0.2]], [[0.4, 0.1, 0.2]]])
-    from tests.unit.stored_scores import made_up
-
     answers = made_up("two", "double", ["a", "b"], index, pd.DataFrame({"y": [1, 0]}), scores)
-    many = kit.edits.Answers(
-        answers.store,
-        "two",
-        ["a", "b"],
-        torch.eye(3),
-        torch.tensor([1, 0, 1]),
-        torch.arange(2),
-        answers.truth,
-    )
+    many = replace(answers, directions=torch.eye(3), owner=torch.tensor([1, 0, 1]))
     assert many.best(scores[:, 0]).tolist() == [pytest.approx([0.3, 0.2]), pytest.approx([0.1, 0.4])]
-    swapped = kit.edits.Answers(
-        answers.store, "two", ["a", "b"], torch.eye(3), torch.tensor([1, 0]), torch.arange(2), answers.truth
-    )
+    swapped = replace(answers, owner=torch.tensor([1, 0]))
     assert swapped.best(scores[:, 0, :2])[0].tolist() == pytest.approx([0.3, 0.1])
 
 
@@ -125,12 +116,12 @@ def test_a_few_changes_are_of_each_kind_once_before_any_twice():
         (
             "L*.MLP",
             "L*.H*",
-            "With 6 of 50 parts (L*.MLP) and what heads read at the class token replaced by ",
+            "With 6 of 50 parts (L*.MLP) and what heads read at the class token ",
         ),
         (
             "none",
             "L*.H*",
-            "With what heads read at the class token replaced by means over thirty scenes, ‘con",
+            "With what heads read at the class token replaced by means over thirty scenes, ",
         ),
         ("none", None, "Nothing is replaced: ‘concept’ is answered rightly on 75.0 %."),
         (
