@@ -31,7 +31,7 @@ def page(start_page):
     """The page with the last three layers' attention replaced, asked for the background."""
     page = start_page[0]
     lab.ask(page, "panel.choose(selector='L3-5.attn', texts='background', image=means.name, tokens='')")
-    wait_for(lambda: "(L3-5.attn) replaced by means over 100" in caption(page) and not says(page))
+    wait_for(lambda: "(L3-5.attn) replaced by means over 300 held-out" in caption(page) and not says(page))
     return page
 
 
@@ -162,6 +162,7 @@ def test_the_page_had_no_errors(start_page):
 
 def test_zz_shot(page):
     from tests.browser.test_chart_and_upload import change_theme
+
     page.set_viewport_size({"width": 1280, "height": 720})
     press(page, "late attention (last 4 layers)")
     page.wait_for_timeout(1500)

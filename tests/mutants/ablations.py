@@ -4,12 +4,13 @@ from tests.mutants import Mutant
 
 ANSWERS, MEANS = "kit/edits/answers.py", "kit/parts/means.py"
 CHANGES, CLS = "kit/measures/changes.py", "kit/parts/class_token.py"
-CASES, PANEL = "kit/panels/ablated_accuracy.py", "kit/panels/ablations.py"
+COSTS, PANEL = "kit/edits/costs.py", "kit/panels/ablations.py"
 EXACT, UNIT, TRUTH = (
     "tests/exact/test_stored_ablation.py",
     "tests/unit/test_panels_ablations.py",
     "tests/truth/test_mean_ablation.py",
 )
+BY_ITSELF = "tests/unit/test_costs.py"
 
 MUTANTS = [
     Mutant(
@@ -83,11 +84,67 @@ MUTANTS = [
         (f"{UNIT}::test_answers_that_changed_are_counted_and_shown[concept]",),
     ),
     Mutant(
-        "a wrong state is kept on the screen's controls",
-        "kit/panels/state_panel.py",
-        "            self.selection.change(**self._good)",
-        "            pass",
-        (f"{UNIT}::test_what_cannot_be_is_a_sentence_and_the_last_state_stays",),
+        "means stand in for zero",
+        PANEL,
+        'return self.references[s.image] if s.replace == "mean" else None',
+        "return self.references.get(s.image)",
+        (f"{UNIT}::test_bars_are_the_accuracies_of_the_kit[zero-L*.MLP]",),
+    ),
+    Mutant(
+        "the means that answers came with stand in for zero",
+        PANEL,
+        "dataclasses.replace(each, means=None)",
+        "dataclasses.replace(each)",
+        (f"{UNIT}::test_zero_is_zero_for_answers_that_have_means",),
+    ),
+    Mutant(
+        "the cells of the last reference set stay",
+        PANEL,
+        "(s.texts, means and means.name)",
+        "(s.texts, None)",
+        (f"{UNIT}::test_cells_and_curves_are_of_the_set_that_is_chosen",),
+    ),
+    Mutant(
+        "the ring is on the layer although the class token is replaced too",
+        PANEL,
+        "(not s.tokens and place_of(index, s.selector))",
+        "place_of(index, s.selector)",
+        (f"{UNIT}::test_the_ring_lies_where_the_state_is[L0-3.attn-L3-; ringed: now, layers 0 to 3]",),
+    ),
+    Mutant(
+        "pictures are counted among the asked, not among the store's",
+        PANEL,
+        "self.pictures[self.store.rows[asked.images[i]]]",
+        "self.pictures[i]",
+        (f"{UNIT}::test_pictures_of_a_question_of_some_images_are_theirs",),
+    ),
+    Mutant(
+        "a curve begins where nothing is replaced",
+        COSTS,
+        "np.stack(list(each.values())[1:], 1)",
+        "np.stack(list(each.values())[:-1], 1)",
+        (f"{BY_ITSELF}::test_costs_along_the_layers_leave_out_nothing_replaced",),
+    ),
+    Mutant(
+        "nothing lies at the first layer",
+        "kit/edits/by_layer.py",
+        "if rows and rows == select(index, other):",
+        "if set(rows) <= set(select(index, other)):",
+        (f"{BY_ITSELF}::test_the_place_is_that_of_the_parts_however_they_are_written",),
+    ),
+    Mutant(
+        "the pictures shown are all of one change",
+        "kit/measures/answers.py",
+        "return [i for turn in zip_longest(*kinds.values()) for i in turn if i is not None][:most]",
+        "return self.order[:most]",
+        (f"{BY_ITSELF}::test_a_few_changes_are_of_each_kind_once_before_any_twice",),
+    ),
+    Mutant(
+        "texts in another order than their classes answer for them",
+        ANSWERS,
+        "if self.owner.tolist() == list(classes):",
+        "if len(self.owner) == len(classes):",
+        (f"{BY_ITSELF}::test_texts_of_one_class_speak_with_one_voice",),
     ),
     Mutant(
         "any heads cost what those of a role cost",

@@ -209,6 +209,24 @@ def test_answers_that_changed_are_counted_and_shown(panel, stickers, store, refe
     assert figure(panel, "changed").pictures == () and panel.caption.startswith("Nothing is replaced")
 
 
+def test_cells_and_curves_are_of_the_set_that_is_chosen(panel, stickers, store, references):
+    panel.choose(texts="background")
+    before = canvas(panel).numbers.copy(), figure(panel, "curve").ys[FORWARD]
+    panel.choose(replace="zero")
+    after = canvas(panel).numbers, figure(panel, "curve").ys[FORWARD]
+    assert not any(np.array_equal(*pair, equal_nan=True) for pair in zip(before, after))
+    alone = ask(stickers, store, "background").alone().mean(1)
+    assert np.nanmin(after[0]) == pytest.approx(alone.min() - figure(panel, "curve").levels["as it is"])
+
+
+def test_pictures_of_a_question_of_some_images_are_theirs(panel, stickers, store, references, scenes):
+    panel.choose(texts="colour", selector="all")  # asked of recoloured things alone
+    question = ask(stickers, store, "colour")
+    some = [int(question.images[i]) for i in question.changes("all", references[0]).some()]
+    assert len(question) < COUNT and some
+    assert figure(panel, "changed").pictures == Strip([scenes.images[i] for i in some]).pictures
+
+
 def test_what_cannot_be_is_a_sentence_and_the_last_state_stays(panel):
     before = shown(panel)
     for fields, said in (
