@@ -17,7 +17,7 @@ from kit.panels.stored import stored
 from kit.world import draw
 
 IMAGES, SEED, HELD, HELD_SEED = 300, 11_101, 200, 11_102  # scenes where no images, or no means, are given
-LATE = 4  # layers
+LATE = 4  # layers; the button says so
 WAYS = {FORWARD: "layers 0 to k", BACK: "layers k to the last"}
 COLUMNS = ["view", "question", "condition", "layer", "accuracy", "low", "high", "chance"]
 
@@ -46,8 +46,8 @@ class Ablations(DeclaredPanel):
     """
 
     image = Menu(None, "reference set", "over which means are taken", "330px")
-    selector = Parts("grid", "none", "parts", True, True, "such as L*.MLP, L0-3.attn, !L2.H0", "330px")
-    texts = Menu(None, "question", "what is asked of every image", "190px", "bars")
+    selector = Parts("grid", "none", "parts", True, True, "such as L*.MLP, L0-3.attn, !L2.H0")
+    texts = Menu(None, "question", "what is asked of every image", "200px", "bars")
     tokens = Toggle("", "class token", "what every head reads at the class token")
     replace = Toggle("zero", "replaced by", "what stands in a part's place")
     positional = ("image", "selector", "texts")
@@ -66,16 +66,16 @@ class Ablations(DeclaredPanel):
         self.asked = {each.name: dataclasses.replace(each, means=None) for each in asked}
         self.chance = [each.chance for each in self.asked.values()]
         late, last = max(0, model.layers - LATE), model.layers - 1
-        parts = {"all MLPs": "L*.MLP", f"late attention (last {LATE} layers)": f"L{late}-{last}.attn"}
-        parts |= {"early attention (the others)": f"L0-{late - 1}.attn"} if late else {}
+        parts = {"all MLPs": "L*.MLP", "late attention (last four layers)": f"L{late}-{last}.attn"}
+        parts |= {"early attention": f"L0-{late - 1}.attn"} if late else {}
         self.buttons = {name: _button(name, which) for name, which in {**parts, "nothing": "none"}.items()}
-        below = ("texts", "image", "replace", *["tokens"] * ("cls" in self.store.arrays))
-        self.rows = ((*self.buttons, "selector"), below, ("grid", "bars"), ("curve", "changed"))
+        below = ("image", "replace", *["tokens"] * ("cls" in self.store.arrays))
+        self.rows = ((*self.buttons, "texts"), "selector", below, ("grid", "bars"), ("curve", "changed"))
         super().__init__(model, state)
 
     def options(self, name: str) -> list:
         known = {"image": [*self.references, "none"], "texts": list(self.asked), "replace": ["mean", "zero"]}
-        return known.get(name, [("as it is", ""), ("replaced", "cls")] if name == "tokens" else [])
+        return known.get(name, [("kept", ""), ("replaced", "cls")] if name == "tokens" else [])
 
     def first(self) -> dict:
         return {"selector": "L*.MLP", "replace": "mean" if self.references else "zero"}
@@ -115,7 +115,7 @@ class Ablations(DeclaredPanel):
         )  # fmt: skip
         bars = Bars(
             names, found[..., 0], "accuracy", ("as it is", "replaced"), found[..., 1], found[..., 2],
-            levels={"chance": chance}, limits=(0, 1), picked=s.texts,
+            levels={"chance": chance}, limits=(0, 1.02), picked=s.texts,
             title="What they cost: accuracy as it is and with these parts replaced; whiskers: 95 % interval",
         )  # fmt: skip
         way, layer = (not s.tokens and place_of(index, s.selector)) or ("", 0)
@@ -124,7 +124,7 @@ class Ablations(DeclaredPanel):
         value, low, high = ({WAYS[name]: each[:, i] for name, each in curves.items()} for i in range(3))
         curve = Curves(
             [f"L{n}" for n in range(self.model.layers)], value, "layer k", "accuracy", low, high,
-            levels={"as it is": now[0], "chance": asked.chance}, limits=(0, 1.03),
+            levels={"as it is": now[0], "chance": asked.chance}, limits=(0, 1.08),
             picked=f"L{layer}" * bool(way),
             title=f"Where it is written: ‘{s.texts}’ with the attention of layers replaced{ringed}",
         )  # fmt: skip

@@ -152,8 +152,8 @@ def test_every_part_can_be_clicked(panel):
 def test_buttons_are_the_claims_of_the_paper(panel):
     panel.choose(tokens="cls")
     for name, selector in {
-        "late attention (last 4 layers)": "L2-5.attn",
-        "early attention (the others)": "L0-1.attn",
+        "late attention (last four layers)": "L2-5.attn",
+        "early attention": "L0-1.attn",
         "nothing": "none",
         "all MLPs": "L*.MLP",
     }.items():
@@ -289,7 +289,7 @@ def test_means_are_off_where_nobody_collected_any(stickers, scenes, store):
 def test_the_class_token_can_be_asked_for_where_the_store_keeps_it(stickers, scenes, references):
     store = kit.collect(stickers, scenes, "store", "120 scenes", selector="all")
     panel = Ablations(stickers, scenes, store, references)
-    assert "tokens" not in panel.rows[1] and "tokens='cls'" not in panel.code()
+    assert "tokens" not in panel.rows[2] and "tokens='cls'" not in panel.code()
     panel.choose(tokens="cls")
     assert 'tokens="cls"' in panel.message and panel.state["tokens"] == ""
     panel.close()
