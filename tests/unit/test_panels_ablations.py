@@ -310,8 +310,11 @@ def test_zero_is_zero_for_answers_that_have_means(stickers, scenes, store, refer
     store.labels["y"] = np.arange(COUNT) % 2
     asked = kit.edits.ask_classes(stickers, store, texts, "pets", references[1])
     panel = Ablations(stickers, scenes, store, references, [asked], "stickers-l8|none|L*.MLP|pets")
-    after = hits(asked.whole - asked.scores[:, asked.parts_of("L*.MLP")].sum(1), asked.truth)
-    assert figure(panel, "bars").values[0, 1] == pytest.approx(float(after.double().mean()))
+    after = asked.whole - asked.scores[:, asked.parts_of("L*.MLP")].sum(1)
+    assert torch.allclose(panel.asked["pets"].after("L*.MLP"), after, atol=1e-5)
+    assert not torch.allclose(asked.after("L*.MLP"), after, atol=1e-3)  # these have means
+    right = hits(after, asked.truth).double().mean()
+    assert figure(panel, "bars").values[0, 1] == pytest.approx(float(right))
     panel.close()
 
 
