@@ -6,9 +6,9 @@ import numpy as np
 
 from kit.edits.answers import Answers
 from kit.edits.by_layer import WAYS, by_layer
-from kit.figures.numbers import number
 from kit.measures.answers import Changed
 from kit.measures.changes import resampled
+from kit.numbers import number
 from kit.parts.means import Means
 
 TERMS = 6  # of a selector that a sentence writes

@@ -9,6 +9,6 @@ from kit.figures.charts import Bars, Curves, Scatter
 from kit.figures.figure import Figure, together
 from kit.figures.grid import Grid
 from kit.figures.maps import Maps
-from kit.figures.numbers import interval, nice, number
 from kit.figures.strip import Strip
 from kit.figures.table import Table
+from kit.numbers import interval, nice, number

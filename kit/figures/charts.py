@@ -9,7 +9,7 @@ import pandas as pd
 from kit.errors import KitError
 from kit.figures import look as looks
 from kit.figures.figure import Figure, marked, plain, plotly_figure
-from kit.figures.numbers import array, interval, largest, number
+from kit.numbers import array, interval, largest, number
 
 LEFT, TOP, BELOW, THICK, THIN = 0.7, 0.62, 0.5, 0.15, 0.11  # inches; thin where a label has many bars
 FEW = 60  # points of a curve that are marked

@@ -9,7 +9,7 @@ import pandas as pd
 from kit.errors import KitError
 from kit.figures import look as looks
 from kit.figures.figure import Figure, marked, plain, plotly_figure
-from kit.figures.numbers import array, largest, number
+from kit.numbers import array, largest, number
 from kit.parts.layout import GridLayout, grid_layout
 
 CELL, WORDED, LEFT, TOP = (0.78, 0.36), (1.16, 0.4), 0.46, 0.56  # inches

@@ -10,7 +10,7 @@ from kit.errors import KitError
 from kit.figures import look as looks
 from kit.figures.figure import Figure
 from kit.figures.grid import colour_bar
-from kit.figures.numbers import array, largest, number
+from kit.numbers import array, largest, number
 
 SIDE = 256
 # a pattern tells them apart too: full, stripes, dots

@@ -9,7 +9,7 @@ import pandas as pd
 from kit.errors import KitError
 from kit.figures import look as looks
 from kit.figures.figure import Figure, plain
-from kit.figures.numbers import number
+from kit.numbers import number
 
 TOP, STEP = 0.36, 0.23  # inches
 SHORT = 24  # letters of a column that is not broken

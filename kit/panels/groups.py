@@ -5,10 +5,10 @@ import pandas as pd
 from kit.edits import Answers, matched_draws
 from kit.errors import KitError
 from kit.figures import Bars, Grid, number
-from kit.figures.numbers import listed
 from kit.measures import GroupBootstrap
 from kit.measures.groups import AVERAGE, WORST
 from kit.models.model import Model
+from kit.numbers import listed
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Action, Fixed, Parts, State
 from kit.parts.roles import role_shares

@@ -8,7 +8,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from kit.figures.numbers import number
+from kit.numbers import number
 
 _HERE = Path(__file__).parent
 _BIGGEST = 640  # pixels of the longer side of a picture that is sent to the browser

@@ -26,7 +26,7 @@ from kit.figures import (
     number,
     together,
 )
-from kit.figures.numbers import array
+from kit.numbers import array
 from tests.unit.figure_samples import CHANGES, KINDS, NAN, OTHER, index, made, samples, square
 
 CASES = [

@@ -12,13 +12,14 @@ import pytest
 ROOT = Path(__file__).parents[2]
 KIT = ROOT / "kit"
 
-BASE = {"errors", "axes", "writing"}
+BASE = {"errors", "axes", "writing", "numbers"}
 ABOVE = BASE | {"world", "models", "data", "parts", "measures"}  # what computes, and what draws
 ABOVE |= {"edits", "projections", "maps", "retrieval", "figures"}
 MAY_IMPORT = {
     "errors": set(),
     "axes": {"errors"},
     "writing": {"errors"},
+    "numbers": {"errors"},
     "cache": {"errors", "writing"},
     "world": BASE,
     "models": BASE | {"world", "cache"},
