@@ -420,7 +420,7 @@ class DeclaredPanel(Panel):
         figures = [[self.shown.figures[n] for n in row if n in self.shown.figures] for row in rows]
         title = " · ".join(filter(None, [self.model.label, self.shown.about]))
         still = together([r for r in figures if r], title, self.caption, paper)
-        return written(still, ".png", None if paper else LARGEST * 2)
+        return written(still, ".png", None if paper else LARGEST * 4)
 
     def table(self) -> pd.DataFrame:
         if self.shown.table is not None:
