@@ -18,6 +18,15 @@ PANELS, UPLOADS, MEGABYTE = 100, 200, 1_000_000
 STEP = 0.01  # seconds
 
 
+@pytest.fixture(autouse=True)
+def no_loop_runs():
+    """The browser tests of the same worker leave a loop running, which a panel would wait for."""
+    held = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(held)
+
+
 class Uploads(Toy):
     """The toy panel with an upload, which is its name from then on."""
 
