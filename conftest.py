@@ -9,12 +9,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the same
 os.environ["KIT_REPORT"] = ""  # a report of a sweep that lies here is not what notebooks were saved with
 
-import contextlib
-import ctypes
-import gc
 import shutil
 import socket
-import sys
 import tempfile
 from collections import defaultdict
 
@@ -58,16 +54,6 @@ def network_off():
     patch.setattr(socket, "getaddrinfo", lookup)
     yield
     patch.undo()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def memory_back():
-    """Give what a file of tests has freed back to the machine: the allocator of C keeps it otherwise."""
-    yield
-    gc.collect()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another library of C
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def pytest_unconfigure(config):
