@@ -60,6 +60,8 @@ class CanvasView(View):
 
 
 class GridView(CanvasView):
+    """Layers by heads on a canvas."""
+
     def __init__(self):
         super().__init__(HeadGrid(missing="no number"))
 
@@ -76,6 +78,8 @@ class GridView(CanvasView):
 
 
 class MapView(CanvasView):
+    """The first map of a figure on a canvas, over its picture."""
+
     def __init__(self):
         super().__init__(HeatPanel(kind="map"))
         self._drawn: tuple = ()
@@ -93,6 +97,8 @@ class MapView(CanvasView):
 
 
 class ChartView(View):
+    """Bars, curves or points, drawn by plotly in the browser."""
+
     def __init__(self, still: bytes):
         super().__init__(ChartPanel(still=still))
         self.widget.on_picked(lambda name: self._told([name]))
