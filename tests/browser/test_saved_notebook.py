@@ -38,7 +38,7 @@ def saved(browser, tmp_path_factory):
         lab.run_all(page)
         page.locator(".loupe").wait_for(timeout=240_000)
         page.evaluate(SAVE)
-        wait_for(lambda: VIEW in file.read_text("utf-8"))
+        wait_for(lambda: VIEW in (text := file.read_text("utf-8")) and text.endswith("}\n"))
         yield file, opened
         pages.pop().close()
 
@@ -80,5 +80,6 @@ def test_running_the_cells_again_brings_the_panel_back(saved):
     page.locator(".loupe").wait_for(timeout=240_000)
     before = file.stat().st_mtime_ns
     page.evaluate(SAVE)  # a file that somebody else wrote would be asked about, and not be written
-    wait_for(lambda: file.stat().st_mtime_ns > before)
+    # the server empties the file before it writes it, so a new time alone does not say that it is whole
+    wait_for(lambda: file.stat().st_mtime_ns > before and file.read_text("utf-8").endswith("}\n"))
     assert {VIEW, "image/png"} <= set(bundle(file))

@@ -1,6 +1,7 @@
 """Apply each mutant to a copy of the kit, run the tests that it names, and say whether they noticed."""
 
 import argparse
+import atexit
 import hashlib
 import importlib.util
 import json
@@ -44,19 +45,27 @@ def sabotage(text: str, mutant: Mutant) -> str:
 
 
 def copy_tree(folder: Path) -> None:
-    """Copy what tests need, caches apart."""
+    """Copy what tests need, caches apart; what is large and never written is the same file."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
             ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.part")
-            shutil.copytree(source, folder / name, ignore=ignore)
+            shutil.copytree(source, folder / name, ignore=ignore, copy_function=_copy)
         elif source.is_file():
             shutil.copy2(source, folder / name)
 
 
+def _copy(source: str, target: str) -> None:
+    try:
+        (os.link if source.endswith(".safetensors") else shutil.copy2)(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 def run_test(folder: Path, node: str) -> tuple[str, float]:
     """green, red (a test failed), or broken (nothing ran: no such test, or the file cannot be read)."""
-    start, said = time.monotonic(), folder / "said by pytest.txt"
+    start = time.monotonic()
+    said = Path(tempfile.mkstemp(".txt", "said by pytest ", folder)[1])
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)  # importing them takes longer than most tests
     process = context.Process(target=_pytest, args=(folder, node, said))
@@ -89,11 +98,18 @@ def _pytest(folder: Path, node: str, said: Path) -> None:
 
 
 @cache
+def untouched() -> Path:
+    """A copy of the tree without a mutant, gone when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="untouched-"))
+    atexit.register(shutil.rmtree, folder)
+    copy_tree(folder)
+    return folder
+
+
+@cache
 def baseline(node: str) -> str:
     """What the test says of the kit as it is."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy_tree(Path(folder))
-        return run_test(Path(folder), node)[0]
+    return run_test(untouched(), node)[0]
 
 
 def judge(mutant: Mutant) -> dict:
@@ -168,6 +184,7 @@ def main() -> int:
     rows = remembered(digest)
     todo = [m for m in chosen if rows.get(m.name, {}).get("verdict") != "killed"]
     DONE.parent.mkdir(exist_ok=True)
+    untouched()  # made before threads ask for it
     with ThreadPoolExecutor(options.jobs) as pool:
         for row in pool.map(judge, todo):
             rows[row["name"]] = row
