@@ -1,5 +1,8 @@
 """Maps of some pictures for several classes by several methods, and how the masks made of them fit."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -29,7 +32,7 @@ def maps_of_classes(
         Class and method -> maps, [picture, row, col]; and method -> why it gives no map of this tower.
 
     Raises:
-        KitError: a class without a direction, or no such method.
+        KitError: a class without a direction, no such method, or none that gives a map of this tower.
     """
     if unknown := [name for name in classes if name not in directions.names]:
         near = nearest(unknown[0], directions.names)
@@ -48,19 +51,46 @@ def maps_of_classes(
             continue
         by_class = torch.cat(pieces).cpu().unflatten(0, (len(rows), -1))  # [class, picture, row, col]
         made |= {(name, method): maps for name, maps in zip(classes, by_class)}
+    if not made:
+        raise KitError(next(iter(refused.values())))
     return made, refused
 
 
-def fits(maps: list[Tensor], true: Tensor) -> tuple[Tensor, list[float]]:
-    """Masks made of several maps of one picture, and how each fits the true one.
+@dataclass(frozen=True)
+class Fits:
+    """How masks made of several methods' maps of one picture fit the true one.
+
+    Attributes:
+        methods: names.
+        masks: bool [method, height, width].
+        ious: of each mask with the true one, 0 to 1.
+
+    Example:
+        >>> left = torch.tensor([[True, False]])
+        >>> found = fits({"all": torch.ones(1, 2), "left": torch.tensor([[1.0, -1.0]])}, left)
+        >>> found.says("left", "cat", "it")
+        'left, asked for ‘cat’: 50% of the picture, IoU 1.00 with it. Best of 2 methods here: left, 1.00.'
+    """
+
+    methods: list[str]
+    masks: Tensor
+    ious: list[float]
+
+    def says(self, method: str, text: str, what: str) -> str:
+        """The fit of one method in words, and which method fits best; `what` is in the true mask."""
+        n, best = self.methods.index(method), int(np.nan_to_num(self.ious).argmax())
+        told = f"{method}, asked for ‘{text}’: {self.masks[n].float().mean():.0%} of the picture, "
+        told += f"IoU {self.ious[n]:.2f} with {what}. Best of {len(self.ious)} methods here: "
+        return told + f"{self.methods[best]}, {self.ious[best]:.2f}."
+
+
+def fits(maps: dict[str, Tensor], true: Tensor) -> Fits:
+    """Masks made of several methods' maps of one picture (`spread`), and how each fits the true one.
 
     Args:
-        maps: [row, col] each.
+        maps: method -> [row, col].
         true: bool [height, width].
-
-    Returns:
-        Masks, bool [map, height, width], and the IoU of each with the true one.
     """
-    _, found = spread(torch.stack(maps), true.shape)
-    both, either = (found & true).sum((1, 2)), (found | true).sum((1, 2))  # [map]
-    return found, (both / either).tolist()
+    _, masks = spread(torch.stack(list(maps.values())), true.shape)
+    both, either = (masks & true).sum((1, 2)), (masks | true).sum((1, 2))  # [method]
+    return Fits(list(maps), masks, (both / either).tolist())

@@ -18,6 +18,7 @@ from kit.measures import Segmentation, segmentation_table
 from kit.models.directions import Directions
 from kit.models.images import read_image
 from kit.models.model import Model
+from kit.numbers import interval
 
 
 @dataclass
@@ -43,6 +44,12 @@ class Segmented:
     def table(self, seed: int = 0) -> pd.DataFrame:
         """The figures of each method, see `kit.measures.segmentation_table`."""
         return segmentation_table(self.results, seed)
+
+    def beside(self, fits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """A table of fits with a column `method`, and these figures beside it: in full, and to be read."""
+        every = fits.join(self.table(), on="method")
+        ends = [interval(*e, 1.0) for e in zip(every["mIoU_low"], every["mIoU_high"])]
+        return every, fits.assign(mIoU=every["mIoU"], **{"95 %": ends}, mAP=every["mAP"])
 
 
 def segment(

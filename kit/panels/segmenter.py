@@ -1,12 +1,9 @@
 """Notebook 15's panel: a picture, a class, a method; its map, its mask, and how well that fits."""
 
-from dataclasses import replace
-
-import numpy as np
 import pandas as pd
 
 from kit.errors import KitError
-from kit.figures import Maps, Strip, Table, interval
+from kit.figures import Maps, Strip, Table
 from kit.figures.maps import KEY, masked
 from kit.maps import METHODS, Segmented, seen_mask
 from kit.maps.classes import fits, maps_of_classes
@@ -14,10 +11,13 @@ from kit.models.directions import Directions
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Menu, State
-from kit.panels.truth import Picture, scene_pictures
+from kit.panels.truth import scene_pictures
 from kit.world import Scenes
 
 MOST = 12  # pictures, and classes: every one is asked of every other
+MAP = "The map: red speaks for the class, blue against it"
+MASK = "What it finds: the map, clipped at 0, above its mean"
+FIT = "How well it fits: the same for every method"
 
 
 class Segmenter(DeclaredPanel):
@@ -35,7 +35,8 @@ class Segmenter(DeclaredPanel):
         state: a state string as the panel shows it.
 
     Raises:
-        KitError: too many pictures or classes, a class without a direction, a state that cannot be.
+        KitError: too many pictures or classes, a class without a direction, no method with a map of this
+            tower, a state that cannot be.
 
     Example:
         >>> panel = Segmenter(model, scenes, directions)                       # doctest: +SKIP
@@ -62,8 +63,6 @@ class Segmenter(DeclaredPanel):
         self.overall, self.seed, pixels = overall, scenes.seed, model.preprocess(scenes.images)
         self.maps, self.refused = maps_of_classes(model, pixels, directions, self.classes, self.methods)
         self.drawn = [name for name in self.methods if name not in self.refused]
-        if not self.drawn:
-            raise KitError(next(iter(self.refused.values())))
         super().__init__(model, state)
 
     def first(self) -> dict:
@@ -79,62 +78,51 @@ class Segmenter(DeclaredPanel):
         own = [thing for thing in picture.things if thing in self.classes] if picture else []
         return {"text": own[0], **fields} if own else fields
 
-    def truth_of(self, picture: Picture, text: str) -> tuple[list[int], str]:
-        """Which objects' mask is the truth, by number, and their name: those asked for, or all."""
-        own = [n for n, thing in enumerate(picture.things) if thing == text]
-        return (own, text) if own else (list(range(len(picture.things))), " and ".join(picture.things))
+    def truth_of(self, s: State) -> tuple[list[int], str]:
+        """Which objects' mask is the truth, by number, and what they are: those asked for, or all."""
+        things = self.pictures[s.image].things
+        own = [n for n, thing in enumerate(things) if thing == s.text]
+        return (own, f"the {s.text}") if own else (list(range(len(things))), f"the {' and '.join(things)}")
 
     def show(self, s: State) -> Shown:
         if s.method in self.refused:
             raise KitError(self.refused[s.method])
-        picture, n = self.pictures[s.image], self.drawn.index(s.method)
-        objects, whose = self.truth_of(picture, s.text)
+        picture, (objects, whose) = self.pictures[s.image], self.truth_of(s)
         true = seen_mask(self.model, picture.masks[objects].any(0))
         place = list(self.pictures).index(s.image)
-        maps = [self.maps[s.text, method][place] for method in self.drawn]  # [row, col] each
-        found, ious = fits(maps, true)
-        best = int(np.nan_to_num(ious).argmax())
-        told = f"the {whose}" if s.text in picture.things else f"what is there, the {whose}"
-        caption = f"{s.method}, asked for ‘{s.text}’: {found[n].float().mean():.0%} of the picture, "
-        caption += f"IoU {ious[n]:.2f} with {told}. "
-        caption += f"Best of {len(ious)} methods here: {self.drawn[best]}, {ious[best]:.2f}."
-        if self.refused:
-            caption += f" Without {', '.join(self.refused)}: {next(iter(self.refused.values()))}"
-        table = pd.DataFrame({"method": self.drawn, "image": s.image, "class": s.text, "IoU": ious})
-        seen, over = table[["method", "IoU"]].rename(columns={"IoU": "IoU here"}), ""
-        if self.overall is not None:
-            table = table.join(self.overall.table(), on="method")
-            ends = [interval(*e, 1.0) for e in zip(table["mIoU_low"], table["mIoU_high"])]
-            seen = seen.assign(mIoU=table["mIoU"], **{"95 %": ends}, mAP=table["mAP"])
-            over = f"; mIoU and mAP over {len(self.overall.classes):,} images"
-        heat = Maps([maps[n].numpy()], [picture.image], "in the method's own units", masks=true[None])
-        mask = Strip([masked(picture.image, found[n].numpy(), true.numpy())], key=KEY, large=True)
-        fit = Table(seen, "IoU here", digits=2, picked=s.method)
-        titles = (
-            "The map: red speaks for the class, blue against it",
-            "What it finds: the map, clipped at 0, above its mean",
-            f"How well it fits: the same for every method{over}",
+        maps = {method: self.maps[s.text, method][place] for method in self.drawn}  # [row, col] each
+        fit = fits(maps, true)
+        caption = fit.says(s.method, s.text, "what is there, " * (s.text not in picture.things) + whose)
+        caption += "".join(
+            f" Without {', '.join(self.refused)}: {why}" for why in [*self.refused.values()][:1]
         )
-        figures = [replace(figure, title=title) for figure, title in zip((heat, mask, fit), titles)]
+        table = pd.DataFrame({"method": self.drawn, "image": s.image, "class": s.text, "IoU": fit.ious})
+        seen, title = table[["method", "IoU"]], FIT
+        if self.overall is not None:
+            table, (_, seen) = self.overall.beside(table)[0], self.overall.beside(seen)
+            title += f"; mIoU and mAP over {len(self.overall.classes):,} images"
+        shown = masked(picture.image, fit.masks[self.drawn.index(s.method)].numpy(), true.numpy())
+        heat = [maps[s.method].numpy()], [picture.image], "in the method's own units"
+        seen = seen.rename(columns={"IoU": "IoU here"})
+        figures = {
+            "map": Maps(*heat, masks=true[None], title=MAP),
+            "mask": Strip([shown], key=KEY, large=True, title=MASK),
+            "methods": Table(seen, "IoU here", digits=2, picked=s.method, title=title),
+        }
         return Shown(
-            caption, dict(zip(("map", "mask", "methods"), figures)), truth=f"truth: {picture.line}",
-            about=s.image, images=s.image, facts={"class": s.text, "method": s.method}, table=table,
+            caption, figures, truth=f"truth: {picture.line}", about=s.image, images=s.image,
+            facts={"class": s.text, "method": s.method}, table=table,
         )  # fmt: skip
 
     def lines(self) -> str:
-        s, picture = self.selection, self.pictures[self.selection.image]
-        objects, whose = self.truth_of(picture, s.text)
+        s, (objects, whose) = self.selection, self.truth_of(self.selection)
         return f"""import kit
-from kit.maps import METHODS, seen_mask, spread
-from kit.measures import Segmentation
+from kit.maps.classes import fits, maps_of_classes
 
 # scenes and directions (all classes) as the panel was given them
 model = kit.load({self.model.name!r})
-number = {int(s.image.split()[-1])}  # {picture.line}
-row = directions.names.index({s.text!r})
-own = directions.vectors[row] - directions.vectors.mean(0)
-pixels = model.preprocess(scenes.images[number : number + 1])
-maps = METHODS[{s.method!r}](model, pixels, own[None])
-objects = {objects}  # {whose}
-true = seen_mask(model, scenes.masks[number, objects].any(0))[None]
-print(Segmentation().add(*spread(maps, model.image_size), true).iou())"""
+k, objects = {int(s.image.split()[-1])}, {objects}  # {self.pictures[s.image].line}: {whose}
+pixels = model.preprocess(scenes.images[k : k + 1])
+maps, _ = maps_of_classes(model, pixels, directions, [{s.text!r}], [{s.method!r}])
+true = kit.maps.seen_mask(model, scenes.masks[k, objects].any(0))
+print(fits({{{s.method!r}: maps[{s.text!r}, {s.method!r}][0]}}, true).ious)"""

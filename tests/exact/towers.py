@@ -9,10 +9,11 @@ from kit.models import Model
 from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.runs import Run
 
+VISION = {"pretrained": "random", "config": {"text_cfg": None}}  # of the text tower nothing is looked at
 CLASS_TOKEN = {
-    "ViT-B-32": {"pretrained": "random"},
-    "ViT-B-16": {"pretrained": "random"},
-    "ViT-L-14": {"pretrained": "random"},
+    "ViT-B-32": VISION,
+    "ViT-B-16": VISION,
+    "ViT-L-14": VISION,
     "timm/deit_small_patch16_224": {"pretrained": "random"},
     "timm/vit_small_patch14_reg4_dinov2": {"pretrained": "random"},
     "stickers-l8": {},

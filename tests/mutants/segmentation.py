@@ -76,8 +76,8 @@ MUTANTS = [
     Mutant(
         "the truth is every object, whatever is asked for",
         "kit/panels/segmenter.py",
-        "return (own, text) if own else",
-        "return (own, text) if False else",
+        """return (own, f"the {s.text}") if own else""",
+        """return (own, f"the {s.text}") if False else""",
         (f"{PANEL}::test_map_mask_and_iou_are_those_of_the_method",),
     ),
 ]
