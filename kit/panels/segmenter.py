@@ -93,9 +93,8 @@ class Segmenter(DeclaredPanel):
         maps = {method: self.maps[s.text, method][place] for method in self.drawn}  # [row, col] each
         fit = fits(maps, true)
         caption = fit.says(s.method, s.text, "what is there, " * (s.text not in picture.things) + whose)
-        caption += "".join(
-            f" Without {', '.join(self.refused)}: {why}" for why in [*self.refused.values()][:1]
-        )
+        if self.refused:
+            caption += f" Without {', '.join(self.refused)}: {next(iter(self.refused.values()))}"
         table = pd.DataFrame({"method": self.drawn, "image": s.image, "class": s.text, "IoU": fit.ious})
         seen, title = table[["method", "IoU"]], FIT
         if self.overall is not None:
