@@ -59,22 +59,29 @@ class DeclaredPanel(Panel):
     Attributes of a subclass:
         fields of `kit.panels.fields`: in the order in which a state string has them.
         rows: names of fields and figures, row by row from top to bottom; names in a tuple within a row stand
-            in a column, and in a tuple within that side by side.
+            in a column, and in a tuple within that side by side. "told" is what is said of the state
+            (caption, truth, note), which stands above the figures otherwise.
+        stills: names of figures, row by row, as a still has them; () = as the panel.
         positional: fields that a state string always has, in this order, behind the model; others only where
             they are not as at the beginning, as `name=value`.
 
     Attributes:
-        model: what is looked at; `selection`: the state, which can be observed; `shown`: what is shown of it.
+        model: what the panel was made with.
+        selection: the state, which can be observed; `shown`: what is shown of it.
         uploads: the latest uploads, by the names that the state has for them (`keep_upload`).
     """
 
     rows: Sequence[str | Sequence] = ()
+    stills: Sequence[Sequence[str]] = ()
     positional: Sequence[str] = ()
     seed: int | None = None  # of what was drawn for the panel
 
     def __init_subclass__(cls):
-        declared = {name: each for base in reversed(cls.__mro__) for name, each in vars(base).items()}
+        held = [{**getattr(base, "fields", {}), **vars(base)} for base in reversed(cls.__mro__)]
+        declared = {name: each for names in held for name, each in names.items()}
         cls.fields = {name: each for name, each in declared.items() if isinstance(each, Field)}
+        for name in cls.fields.keys() & vars(cls).keys():
+            delattr(cls, name)  # a field is a trait of the selection, and the panel has a model of its own
         cls.buttons = {n: each for n, each in declared.items() if isinstance(each, Action | Upload)}
         cls.State = type("State", (State,), {**cls.fields, "fields": tuple(cls.fields)})
 
@@ -83,7 +90,8 @@ class DeclaredPanel(Panel):
         self._kept: dict = {}
         self.uploads: dict[str, Any] = {}
         self.model, self.selection = model, self.State()
-        self.selection.panel, self._writing, self._timer = self, False, None
+        self.selection.panel, self._writing = self, False
+        self._timer, self._later = None, {}  # a change that waits
         self.selection.model = self.model.label
         self._plain = {}  # what a state string need not say
         for name, each in self.fields.items():
@@ -172,13 +180,14 @@ class DeclaredPanel(Panel):
         """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
         if self._writing:
             return
-        self._stop_waiting()
+        fields = {**self._stop_waiting(), **fields}
         takes: list[bool] = []
         if not self.guarded(lambda: takes.extend(self._takes(fields)), self._undo):
             return self._sync()
         slow, runs = takes
         if slow and (loop := _running_loop()):
             self._busy.text = BUSY
+            self._later = fields
             self._timer = loop.call_later(WAIT_SECONDS, self._choose_later, fields)
         else:
             self._choose(fields, runs)
@@ -203,7 +212,7 @@ class DeclaredPanel(Panel):
             signal.signal(signal.SIGINT, before)
 
     def _choose(self, fields: dict, runs: bool) -> None:
-        self._timer = None
+        self._timer, self._later = None, {}
         try:
             if runs:
                 self._busy.text = BUSY
@@ -222,10 +231,13 @@ class DeclaredPanel(Panel):
         for view in self.views.values():
             view.lock(locked)
 
-    def _stop_waiting(self) -> None:
+    def _stop_waiting(self) -> dict:
+        """Stop a change that waits; gives it, for the next change comes on top of it."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer, self._busy.text = None, ""
+            self._busy.text = ""
+        later, self._timer, self._later = self._later, None, {}
+        return later
 
     def _checked(self, fields: dict) -> dict:
         """All fields of the state that a change comes to, each checked."""
@@ -384,15 +396,21 @@ class DeclaredPanel(Panel):
 
     def _arranged(self) -> list[w.Widget]:
         """Rows of controls, what is said, rows of figures, the state."""
-        above, below = [], []
+        above, below, told = [], [], [self._told()]
         for row in self.rows:
             figures = any(name in self.views for name in _names(row))
+            told = [] if "told" in _names(row) else told
             box = w.HBox([self._placed(each) for each in ([row] if isinstance(row, str) else row)])
             box.add_class("loupe-columns" if figures else "loupe-row")
             (below if figures or below else above).append(box)
         if above:
             above[-1].children = (*above[-1].children, self._busy)
-        return [*above, self._say, self.said, self.truth, self.note, *below, self.line, *self._foot()]
+        return [*above, self._say, *told, *below, self.line, *self._foot()]
+
+    def _told(self) -> w.VBox:
+        box = w.VBox([self.said, self.truth, self.note])
+        box.add_class("loupe-told")
+        return box
 
     def _placed(self, name: str | Sequence, column: bool = True) -> w.Widget:
         if not isinstance(name, str):
@@ -401,6 +419,8 @@ class DeclaredPanel(Panel):
             if shown := [n for n in _names(name) if n in self.views]:
                 box.add_class(f"loupe-of-{type(self.shown.figures[shown[0]]).__name__.lower()}")
             return box
+        if name == "told":
+            return self._told()
         if name in self.controls:
             return self.controls[name]
         view = self.views[name]
@@ -452,7 +472,7 @@ class DeclaredPanel(Panel):
 
     def png(self, paper: bool = False) -> bytes:
         known = self.shown.figures
-        figures = [[known[name] for name in _names(row) if name in known] for row in self.rows]
+        figures = [[known[n] for n in _names(row) if n in known] for row in self.stills or self.rows]
         title = " · ".join(filter(None, [self.selection.model, self.shown.about]))
         still = together([r for r in figures if r], title, self.caption, paper)
         return written(still, ".png", None if paper else LARGEST * 4)
