@@ -60,7 +60,8 @@ class DeclaredPanel(Panel):
         fields of `kit.panels.fields`: in the order in which a state string has them.
         rows: names of fields and figures, row by row from top to bottom; names in a tuple within a row stand
             in a column, and in a tuple within that side by side. "told" is what is said of the state
-            (caption, truth, note), which stands above the figures otherwise.
+            (caption, truth, note), which stands above the figures otherwise; "busy" where it is said that
+            something is computed, otherwise beside the last controls above the figures.
         stills: names of figures, row by row, as a still has them; () = as the panel.
         positional: fields that a state string always has, in this order, behind the model; others only where
             they are not as at the beginning, as `name=value`.
@@ -396,14 +397,13 @@ class DeclaredPanel(Panel):
 
     def _arranged(self) -> list[w.Widget]:
         """Rows of controls, what is said, rows of figures, the state."""
-        above, below, told = [], [], [self._told()]
+        above, below, told = [], [], [] if "told" in _names(self.rows) else [self._told()]
         for row in self.rows:
             figures = any(name in self.views for name in _names(row))
-            told = [] if "told" in _names(row) else told
             box = w.HBox([self._placed(each) for each in ([row] if isinstance(row, str) else row)])
             box.add_class("loupe-columns" if figures else "loupe-row")
             (below if figures or below else above).append(box)
-        if above:
+        if above and "busy" not in _names(self.rows):
             above[-1].children = (*above[-1].children, self._busy)
         return [*above, self._say, *told, *below, self.line, *self._foot()]
 
@@ -419,8 +419,8 @@ class DeclaredPanel(Panel):
             if shown := [n for n in _names(name) if n in self.views]:
                 box.add_class(f"loupe-of-{type(self.shown.figures[shown[0]]).__name__.lower()}")
             return box
-        if name == "told":
-            return self._told()
+        if name in ("told", "busy"):
+            return self._busy if name == "busy" else self._told()
         if name in self.controls:
             return self.controls[name]
         view = self.views[name]

@@ -21,7 +21,7 @@ from kit.panels.saving import finding_table, pixels_line
 from kit.panels.selection import checked_texts, split_tokens
 from kit.panels.truth import uploaded_picture
 
-TALL = 252  # pixels of the rows of the grid: it ends where the map does
+TALL = 224  # pixels of the rows of the grid: it ends where the map does
 PINS, PIN = 4, 152  # findings that are kept below; pixels of their maps
 PROMPTS = ("a cat", "a dog", "a red thing", "a blue thing", "a thing on grass", "a thing on snow")
 DIRECTIONS = [("minus the others", "contrast"), ("as they are", "raw"), ("minus reference mean", "reference")]
@@ -59,7 +59,7 @@ class Explorer(DeclaredPanel):
     off = Parts("", "", "parts that are off")
     effect = Toggle("direct", "effect", "direct: the sum is changed; total: later layers run again")
     replace = Toggle("zero", "off means", "what a switched-off part is replaced by")
-    directions = Menu("contrast", "prompts are taken", "what a prompt's direction is compared with", "260px")
+    directions = Menu("contrast", "directions", "what a prompt is compared with", "220px")
     file = Upload()
     switch = Action("switch off", "switch_off", "switch the selected parts off, or on again")
     keep = Action("keep only", "keep_only", "switch off all other heads and MLPs; constants stay")
@@ -72,7 +72,7 @@ class Explorer(DeclaredPanel):
     rows = (
         ("image", "file", "model"),
         "texts",
-        ("face", ("told", ("directions", "effect", "replace"))),
+        ("face", ("told", ("directions", "effect", "replace", "busy"))),
         (("map", ("outline", "all_tokens", "pinned")), ("grid", ("switch", "keep", "all_on")), "bars"),
     )
     stills = (("map", "grid"), ("face", "bars"))
@@ -153,7 +153,7 @@ class Explorer(DeclaredPanel):
             s.texts, found.bars, "cosine", KINDS, picked=s.texts[s.text],
             limits=(-found.bar_limit, found.bar_limit),
             levels={} if found.marks is None else {"every part on": found.marks},
-            title=f"How much: cosine with each prompt; “it” is {names}. Without it, {without}",
+            title=f"How much: cosines. “It” is {names}; without it, {without}",
         )  # fmt: skip
         truth = f"Truth: {picture.line}." if picture.line else picture.note
         return Shown(
