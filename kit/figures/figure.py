@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 DPI = 100  # of the size that a still is shown in; it is drawn twice as fine
+SMALLEST = 7.5  # points of a heading
 LARGEST = 60_000  # bytes of a PNG in a cell
 STILLS = "KIT_STILLS"  # set where notebooks are run to be committed: figures that live carry a still as well
 PLOTLY = "application/vnd.plotly.v1+json"
@@ -156,7 +157,8 @@ def together(rows: Sequence[Sequence[Figure]], title: str = "", says: str = "", 
             for figure, (w, h) in zip(row, each):
                 part = _Part(sheet, (x / wide, y - h / high), (w, h))
                 if figure.title:
-                    part.text(0.08, 0.06, figure.title, size=10.5, color=look["ink"], va="top")
+                    heading, size = _fitted(figure.title, w)
+                    part.text(0.08, 0.06, heading, size=size, color=look["ink"], va="top")
                 figure._draw(part, look)
                 x += w + gap
             y -= max(h for _, h in each) / high
@@ -247,6 +249,13 @@ def written(still: Still, suffix: str, largest: int | None = None) -> bytes:
         if small.tell() <= largest:
             break
     return small.getvalue()
+
+
+def _fitted(title: str, wide: float) -> tuple[str, float]:
+    """A heading that is so many inches wide, smaller where it is long, and then cut; and its size."""
+    most = int(130 * wide / SMALLEST)
+    title = title if len(title) <= most else f"{title[: most - 1]}…"
+    return title, min(10.5, 130 * wide / max(1, len(title)))
 
 
 def _wrapped(text: str, wide: float, size: float) -> str:

@@ -19,11 +19,11 @@ from kit.errors import KitError, nearest
 from kit.figures import Figure, together
 from kit.figures.figure import LARGEST, written
 from kit.models.model import Model
-from kit.panels.fields import READABLE, Action, Field, Menu, State, Toggle, Upload, names_of
+from kit.panels.fields import READABLE, Action, Field, Menu, Radio, State, Toggle, Upload, names_of
 from kit.panels.panel import Panel, Sentence
 from kit.panels.saving import provenance
 from kit.panels.upload import UploadButton
-from kit.panels.views import view_of
+from kit.panels.views import RadioView, view_of
 
 WAIT_SECONDS = 0.05  # a slow state waits for the next change: a held arrow key repeats faster than this
 BUSY = "computing…"
@@ -58,22 +58,31 @@ class DeclaredPanel(Panel):
 
     Attributes of a subclass:
         fields of `kit.panels.fields`: in the order in which a state string has them.
-        rows: names of fields and figures, row by row from top to bottom.
-        positional: fields that a state string always has, in this order; others only where they are not as
-            at the beginning, as `name=value`.
+        rows: names of fields and figures, row by row from top to bottom; names in a tuple within a row stand
+            in a column, and in a tuple within that side by side. "told" is what is said of the state
+            (caption, truth, note), which stands above the figures otherwise; "busy" where it is said that
+            something is computed, otherwise beside the last controls above the figures.
+        stills: names of figures, row by row, as a still has them; () = as the panel.
+        positional: fields that a state string always has, in this order, behind the model; others only where
+            they are not as at the beginning, as `name=value`.
 
     Attributes:
-        model: what is looked at; `selection`: the state, which can be observed; `shown`: what is shown of it.
+        model: what the panel was made with.
+        selection: the state, which can be observed; `shown`: what is shown of it.
         uploads: the latest uploads, by the names that the state has for them (`keep_upload`).
     """
 
-    rows: Sequence[str | Sequence[str]] = ()
+    rows: Sequence[str | Sequence] = ()
+    stills: Sequence[Sequence[str]] = ()
     positional: Sequence[str] = ()
     seed: int | None = None  # of what was drawn for the panel
 
     def __init_subclass__(cls):
-        declared = {name: each for base in reversed(cls.__mro__) for name, each in vars(base).items()}
+        held = [{**getattr(base, "fields", {}), **vars(base)} for base in reversed(cls.__mro__)]
+        declared = {name: each for names in held for name, each in names.items()}
         cls.fields = {name: each for name, each in declared.items() if isinstance(each, Field)}
+        for name in cls.fields.keys() & vars(cls).keys():
+            delattr(cls, name)  # a field is a trait of the selection, and the panel has a model of its own
         cls.buttons = {n: each for n, each in declared.items() if isinstance(each, Action | Upload)}
         cls.State = type("State", (State,), {**cls.fields, "fields": tuple(cls.fields)})
 
@@ -82,7 +91,8 @@ class DeclaredPanel(Panel):
         self._kept: dict = {}
         self.uploads: dict[str, Any] = {}
         self.model, self.selection = model, self.State()
-        self.selection.panel, self._writing, self._timer = self, False, None
+        self.selection.panel, self._writing = self, False
+        self._timer, self._later = None, {}  # a change that waits
         self.selection.model = self.model.label
         self._plain = {}  # what a state string need not say
         for name, each in self.fields.items():
@@ -126,6 +136,10 @@ class DeclaredPanel(Panel):
         """Whether `show` would take longer than a click may: then it waits for a pause, and says so."""
         return False
 
+    def runs(self, state: State) -> bool:
+        """Whether `show` takes so long that controls are locked for that time, waiting or not."""
+        return self.slow(state)
+
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
         """Take an uploaded picture, and keep it (`keep_upload`); gives the fields that change."""
         raise NotImplementedError
@@ -167,47 +181,64 @@ class DeclaredPanel(Panel):
         """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
         if self._writing:
             return
-        self._stop_waiting()
-        slow: list[bool] = []
-        if not self.guarded(lambda: slow.append(self._is_slow(fields)), self._undo):
+        fields = {**self._stop_waiting(), **fields}
+        takes: list[bool] = []
+        if not self.guarded(lambda: takes.extend(self._takes(fields)), self._undo):
             return self._sync()
-        if slow[0] and (loop := _running_loop()):
+        slow, runs = takes
+        if slow and (loop := _running_loop()):
             self._busy.text = BUSY
+            self._later = fields
             self._timer = loop.call_later(WAIT_SECONDS, self._choose_later, fields)
         else:
-            self._choose(fields)
+            self._choose(fields, runs)
 
-    def _is_slow(self, fields: dict) -> bool:
-        """Whether the state that a change comes to takes its time; nothing is shown of it yet."""
+    def _takes(self, fields: dict) -> tuple[bool, bool]:
+        """Whether the state that a change comes to is slow, and runs a tower; nothing is shown of it yet."""
         before = self.selection.as_dict()
         try:
             self._set(self._checked(fields))
-            return self.slow(self.selection)
+            return self.slow(self.selection), self.runs(self.selection)
         finally:
             self._set(before)
 
     def _choose_later(self, fields: dict) -> None:
         """A slow change whose time has come. A kernel hears of interrupts only while it handles a message."""
         if threading.current_thread() is not threading.main_thread():
-            return self._choose(fields)
+            return self._choose(fields, True)
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            self._choose(fields)
+            self._choose(fields, True)
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _choose(self, fields: dict) -> None:
-        self._timer = None
+    def _choose(self, fields: dict, runs: bool) -> None:
+        self._timer, self._later = None, {}
         try:
+            if runs:
+                self._busy.text = BUSY
+                self._lock(True)
             self.guarded(partial(self._change, fields), self._undo)
         finally:
             self._busy.text = ""
+            if runs:
+                self._lock(False)
         self._sync()
 
-    def _stop_waiting(self) -> None:
+    def _lock(self, locked: bool) -> None:
+        """Take nothing from hands, or take it again."""
+        for control in (*self.controls.values(), self.line):
+            control.disabled = locked
+        for view in self.views.values():
+            view.lock(locked)
+
+    def _stop_waiting(self) -> dict:
+        """Stop a change that waits; gives it, for the next change comes on top of it."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer, self._busy.text = None, ""
+            self._busy.text = ""
+        later, self._timer, self._later = self._later, None, {}
+        return later
 
     def _checked(self, fields: dict) -> dict:
         """All fields of the state that a change comes to, each checked."""
@@ -259,10 +290,15 @@ class DeclaredPanel(Panel):
 
     def written(self, state: dict) -> str:
         """A state as a string."""
-        texts = {n: quote(each.written(state[n]), safe=READABLE) for n, each in self.fields.items()}
+        texts = {n: each.written(state[n]) for n, each in self.fields.items()}
         kept = [texts[name] for name in self.positional]
-        named = [n for n in self.fields if n not in self.positional and state[n] != self._plain[n]]
+        named = [n for n in self._named if state[n] != self._plain[n]]
         return "|".join([quote(state["model"], safe=READABLE), *kept, *(f"{n}={texts[n]}" for n in named)])
+
+    @property
+    def _named(self) -> list[str]:
+        """Fields that stand in a state string by name."""
+        return [name for name in self.fields if name not in ("model", *self.positional)]
 
     def parsed(self, text: str) -> dict:
         """The fields that a state string stands for.
@@ -271,7 +307,7 @@ class DeclaredPanel(Panel):
             KitError: too few fields, a field that is not there, or the state of another model.
         """
         model, *pieces = str(text).strip().split("|")
-        count, rest = len(self.positional), list(set(self.fields) - set(self.positional))
+        count, rest = len(self.positional), self._named
         if len(pieces) < count:
             shape = "|".join(["model", *self.positional, *(f"{name}=…" for name in rest)])
             raise KitError(f'"{text}" is not a state: {1 + len(pieces)} fields; write "{shape}".')
@@ -288,7 +324,8 @@ class DeclaredPanel(Panel):
                     f'"{piece}" is no field of this state; known: {", ".join(rest)}.{nearest(name, rest)}'
                 )
             values[name] = value
-        return {**self._plain, **{name: unquote(value) for name, value in values.items()}}
+        values |= {"model": model} if "model" in self.fields else {}
+        return {**self._plain, **{name: self.fields[name].parsed(text) for name, text in values.items()}}
 
     def _restore(self, text: str) -> None:
         """The field with the state string was written."""
@@ -320,7 +357,11 @@ class DeclaredPanel(Panel):
         self.line.observe(lambda change: self._restore(change.new), names="value")
         self.said, self._busy = Sentence(look="caption", live=True), Sentence(look="busy", live=True)
         self.truth, self.note = Sentence(look="truth"), Sentence(look="note", live=True)
-        self.views = {name: view_of(figure) for name, figure in self.shown.figures.items()}
+        radios = {each.figure for each in self.fields.values() if isinstance(each, Radio)}
+        self.views = {
+            name: RadioView() if name in radios else view_of(figure)
+            for name, figure in self.shown.figures.items()
+        }
         for name, each in self.fields.items():
             if isinstance(each, Menu) and each.figure in self.views:
                 self.views[each.figure].when_picked(
@@ -356,18 +397,30 @@ class DeclaredPanel(Panel):
 
     def _arranged(self) -> list[w.Widget]:
         """Rows of controls, what is said, rows of figures, the state."""
-        above, below = [], []
+        above, below, told = [], [], [] if "told" in _names(self.rows) else [self._told()]
         for row in self.rows:
-            names = [row] if isinstance(row, str) else row
-            figures = any(name in self.views for name in names)
-            box = w.HBox([self._placed(name) for name in names])
+            figures = any(name in self.views for name in _names(row))
+            box = w.HBox([self._placed(each) for each in ([row] if isinstance(row, str) else row)])
             box.add_class("loupe-columns" if figures else "loupe-row")
             (below if figures or below else above).append(box)
-        if above:
+        if above and "busy" not in _names(self.rows):
             above[-1].children = (*above[-1].children, self._busy)
-        return [*above, self._say, self.said, self.truth, self.note, *below, self.line, *self._foot()]
+        return [*above, self._say, *told, *below, self.line, *self._foot()]
 
-    def _placed(self, name: str) -> w.Widget:
+    def _told(self) -> w.VBox:
+        box = w.VBox([self.said, self.truth, self.note])
+        box.add_class("loupe-told")
+        return box
+
+    def _placed(self, name: str | Sequence, column: bool = True) -> w.Widget:
+        if not isinstance(name, str):
+            box = (w.VBox if column else w.HBox)([self._placed(each, not column) for each in name])
+            box.add_class("loupe-column" if column else "loupe-row")
+            if shown := [n for n in _names(name) if n in self.views]:
+                box.add_class(f"loupe-of-{type(self.shown.figures[shown[0]]).__name__.lower()}")
+            return box
+        if name in ("told", "busy"):
+            return self._busy if name == "busy" else self._told()
         if name in self.controls:
             return self.controls[name]
         view = self.views[name]
@@ -389,18 +442,20 @@ class DeclaredPanel(Panel):
                 control, options = self.controls[name], self.options(name)
                 if options and list(control.options) != options:
                     control.options = options
-                control.value = getattr(self.selection, name)
+                control.value = self.fields[name].for_control(getattr(self.selection, name))
             for view in self.views.values():
                 view.sync()
             for name, each in self.buttons.items():
                 if getattr(each, "active", None):
                     self.controls[name].button_style = "info" if each.active(self.selection) else ""
+                if getattr(each, "needed", None):
+                    self.controls[name].disabled = not each.needed(self.selection)
             self.line.value = self.string
 
     def _moved(self, name: str, change) -> None:
-        self.choose(**{name: change.new})
+        self.choose(**{name: self.fields[name].from_control(change.new)})
 
-    def _picked(self, name: str, now: Iterable[str]) -> None:
+    def _picked(self, name: str, now: Iterable) -> None:
         if self._writing:
             return
         value = self.fields[name].chosen(list(now), getattr(self.selection, name))
@@ -413,12 +468,12 @@ class DeclaredPanel(Panel):
 
     def finding(self) -> str:
         about = f", {self.shown.about}" if self.shown.about else ""
-        return f"{self.model.label}{about}: {self.caption}"
+        return f"{self.selection.model}{about}: {self.caption}"
 
     def png(self, paper: bool = False) -> bytes:
-        rows = [[row] if isinstance(row, str) else row for row in self.rows]
-        figures = [[self.shown.figures[n] for n in row if n in self.shown.figures] for row in rows]
-        title = " · ".join(filter(None, [self.model.label, self.shown.about]))
+        known = self.shown.figures
+        figures = [[known[n] for n in _names(row) if n in known] for row in self.stills or self.rows]
+        title = " · ".join(filter(None, [self.selection.model, self.shown.about]))
         still = together([r for r in figures if r], title, self.caption, paper)
         return written(still, ".png", None if paper else LARGEST * 4)
 
@@ -439,6 +494,11 @@ class DeclaredPanel(Panel):
     def close(self) -> None:
         self._stop_waiting()
         super().close()
+
+
+def _names(row: str | Sequence) -> list[str]:
+    """The names in a row, those in tuples too."""
+    return [row] if isinstance(row, str) else [name for each in row for name in _names(each)]
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -38,6 +38,7 @@ class Encoded:
     def __init__(self, model: Model, images: Images | None = None, means=None):
         self.models: dict[str, Model] = {model.label: model}
         self.pictures: dict[str, Picture] = {p.name: p for p in _pictures(images)}
+        self.uploads: dict[str, Picture] = {}
         self.of_gallery = images is None
         self.seed: int | None = getattr(gallery() if images is None else images, "seed", None)
         self._runs: OrderedDict = OrderedDict()
@@ -61,12 +62,18 @@ class Encoded:
             self.models[name] = load(name)
         return self.models[name]
 
+    @property
+    def all_pictures(self) -> dict[str, Picture]:
+        """Those given, and the uploads."""
+        return {**self.pictures, **self.uploads}
+
     def picture(self, name: str) -> Picture:
         """The picture of this name."""
-        if name not in self.pictures:
-            hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, self.pictures)
-            raise KitError(f'no picture "{name}" in this panel; it has {len(self.pictures)}.{hint}')
-        return self.pictures[name]
+        known = self.all_pictures
+        if name not in known:
+            hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, known)
+            raise KitError(f'no picture "{name}" in this panel; it has {len(known)}.{hint}')
+        return known[name]
 
     def add_upload(self, content: bytes, filename: str) -> Picture:
         """Read an uploaded file; its name is a hash, so that a state string finds it again."""
@@ -102,6 +109,10 @@ class Encoded:
         return all(
             not rows or self._total_key(state, rows) in self._totals for rows in _asked_rows(index, state)
         )
+
+    def index(self, state: Selection):
+        """The parts of a state's model, as `parts.index`."""
+        return self._run(state.model, state.image).index
 
     def _run(self, name: str, image: str):
         """The one pass of a picture through a model, kept."""

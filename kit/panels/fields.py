@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any as Anything
+from urllib.parse import quote, unquote
 
 import ipywidgets as w
 from traitlets import Any, HasTraits, Unicode
 
 from kit.errors import KitError, nearest
+from kit.panels.selection import checked_texts, checked_tokens, split_tokens
 
 MANY = 12  # names that an error lists
 # These stay readable in a state string; `|` separates fields, so it never does.
@@ -43,7 +45,19 @@ class Field(Any):
 
     def written(self, value: Anything) -> str:
         """The value in a state string."""
-        return str(value)
+        return quote(str(value), safe=READABLE)
+
+    def parsed(self, text: str) -> Anything:
+        """The value that a piece of a state string stands for."""
+        return unquote(text)
+
+    def from_control(self, shown: Anything) -> Anything:
+        """The value that a control shows."""
+        return shown
+
+    def for_control(self, value: Anything) -> Anything:
+        """What a control shows of the value."""
+        return value
 
 
 class Menu(Field):
@@ -117,7 +131,8 @@ class Parts(Pick):
     """Parts that are picked in a figure, as a selector: `"L2.H3, L5.MLP"`, or `"none"`.
 
     Args:
-        figure: name of the figure; default, label: as of every field.
+        figure: name of the figure; "" = they are picked in none.
+        default, label: as of every field; a default of "" is also what stands for no parts.
         switches: whether each click adds a part or takes it away, and arrow keys only move.
         typed: whether a selector can be written too; `tip` and `width` are then those of the field.
     """
@@ -135,17 +150,43 @@ class Parts(Pick):
     def checked(self, value: Anything, options: list) -> str:
         if not isinstance(value, str):
             raise KitError(f"{self.label} should be written as in kit.parts.select, but are {value!r}.")
-        return ", ".join(term.strip() for term in value.split(",") if term.strip()) or "none"
+        return ", ".join(term.strip() for term in value.split(",") if term.strip()) or self.nothing
+
+    @property
+    def nothing(self) -> str:
+        """What stands for no parts."""
+        return "none" if self.default_value else ""
 
     def chosen(self, now: list[str], before: Anything) -> str:
-        return ", ".join(now) or "none"
+        return ", ".join(now) or self.nothing
 
 
 class Tokens(Parts):
-    """Tokens that are picked in a map: `"r3c5, cls"`; `"none"` = all of them."""
+    """Tokens that are picked in a map: `"r3c5, cls"`; `""` = all of them. The class token is in no map."""
 
     def __init__(self, figure: str, label: str = "tokens"):
-        super().__init__(figure, "none", label)
+        super().__init__(figure, "", label)
+
+    def checked(self, value: Anything, options: list) -> str:
+        return checked_tokens(super().checked(value, options))
+
+    def chosen(self, now: list[str], before: Anything) -> str:
+        return ", ".join([t for t in split_tokens(before) if t == "cls" and now] + now)
+
+
+class Radio(Pick):
+    """One of the groups of a `Bars`, which is then a group of radio buttons that takes keys itself.
+
+    The value is the group's number, from 0. Which there are depends on other fields, so `show` says it.
+    """
+
+    def __init__(self, figure: str, label: str):
+        super().__init__(figure, 0, label)
+
+    def checked(self, value: Anything, options: list) -> int:
+        if not str(value).isdecimal():
+            raise KitError(f'"{value}" should be the number of a {self.label}, from 0.')
+        return int(value)
 
 
 class Number(Field):
@@ -189,6 +230,25 @@ class Words(Field):
         return w.Text(continuous_update=False, placeholder=self.tip)
 
 
+class Texts(Words):
+    """Several texts, separated by `;`; the value is a tuple."""
+
+    def checked(self, value: Anything, options: list) -> tuple[str, ...]:
+        return checked_texts(value)
+
+    def written(self, value: Anything) -> str:
+        return ";".join(quote(text, safe=READABLE.replace(";", "")) for text in value)
+
+    def parsed(self, text: str) -> list[str]:
+        return [unquote(part) for part in text.split(";")]
+
+    def from_control(self, shown: str) -> list[str]:
+        return [part for part in map(str.strip, shown.replace("·", ";").split(";")) if part]
+
+    def for_control(self, value: Anything) -> str:
+        return "; ".join(value)
+
+
 class Action:
     """A button.
 
@@ -197,10 +257,14 @@ class Action:
         does: the panel's method without arguments, by name, or a function; it gives the fields that change.
         tip: shown beside the mouse.
         active: whether the button stands for what is chosen now, from the state; it is marked then.
+        needed: whether the button has something to do, from the state; it cannot be pressed otherwise.
     """
 
-    def __init__(self, label: str, does: str | Callable, tip: str = "", active: Callable | None = None):
-        self.label, self.does, self.tip, self.active = label, does, tip, active
+    def __init__(
+        self, label: str, does: str | Callable, tip: str = "", active: Callable | None = None,
+        needed: Callable | None = None,
+    ):  # fmt: skip
+        self.label, self.does, self.tip, self.active, self.needed = label, does, tip, active, needed
 
 
 class Upload:
@@ -222,6 +286,12 @@ class State(HasTraits):
     def as_dict(self) -> dict:
         """All fields as plain data."""
         return {name: getattr(self, name) for name in ("model", *self.fields) if name in self.trait_names()}
+
+    def change(self, **fields: Anything) -> None:
+        """Set several fields at once."""
+        with self.hold_trait_notifications():
+            for name, value in fields.items():
+                setattr(self, name, value)
 
     def __str__(self) -> str:
         return self.panel.written(self.as_dict())

@@ -148,7 +148,9 @@ function render({ model, el }) {
         ctx.font = `11px ${look.font}`;
       });
     }
-    const number = get("texts")[i] || "", fits = ctx.measureText("−" + number.replace(/^[+−]/, "").replace(/\d/g, "0")).width;
+    const number = get("texts")[i] || "", wide = "−" + number.replace(/^[+−]/, "").replace(/\d/g, "0");
+    for (let size = 10; size >= 8 && ctx.measureText(wide).width > w - 8; size--) ctx.font = `${size}px ${look.font}`;  // clear of a frame
+    const fits = ctx.measureText(wide).width;
     if (!named) return fits <= w - 2 && h >= 12 ? put(number, x + w / 2, middle) : undefined;  // in all cells of a size or in none
     const name = fitted(label, w - 14 - fits);
     ctx.textAlign = "left";
@@ -280,7 +282,7 @@ function render({ model, el }) {
     ctx.textAlign = "left";
     ctx.fillText(low ?? "", x, y + 21);
     ctx.textAlign = "center";
-    if (both) ctx.fillText("0", x + w / 2, y + 21);
+    if (both && ctx.measureText(`${low}${high}`).width < w - 18) ctx.fillText("0", x + w / 2, y + 21);
     ctx.textAlign = "right";
     ctx.fillText(high ?? "", x + w, y + 21);
     ctx.textAlign = "left";

@@ -132,7 +132,7 @@ class Selection(HasTraits):
 def _checked(name: str, value, kind: type[Selection]):
     """The value as it is kept, or the error that says what is wrong with it."""
     if name == "texts":
-        return _checked_texts(value)
+        return checked_texts(value)
     trait, fields = kind.class_traits().get(name), kind.fields
     if trait is None or name not in fields:
         raise KitError(
@@ -146,11 +146,16 @@ def _checked(name: str, value, kind: type[Selection]):
     if name in ("selector", "off"):
         return ", ".join(term.strip() for term in value.split(",") if term.strip())
     if name == "tokens":
-        return _checked_tokens(value)
+        return checked_tokens(value)
     return value
 
 
-def _checked_texts(value) -> tuple[str, ...]:
+def checked_texts(value) -> tuple[str, ...]:
+    """Prompts as they are kept.
+
+    Raises:
+        KitError: none, an empty one, one twice, too many, or one that is too long.
+    """
     if isinstance(value, str):
         raise KitError(f'texts should be a list of prompts, but is the string "{value[:30]}".')
     texts = tuple(" ".join(str(t).split()) for t in value)
@@ -168,7 +173,12 @@ def _checked_texts(value) -> tuple[str, ...]:
     return texts
 
 
-def _checked_tokens(value: str) -> str:
+def checked_tokens(value: str) -> str:
+    """A token string as it is kept: each token once.
+
+    Raises:
+        KitError: a term that is no token.
+    """
     terms = split_tokens(value)
     for term in terms:
         if not _TOKENS.fullmatch(term):

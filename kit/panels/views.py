@@ -8,8 +8,10 @@ import ipywidgets as w
 from kit.figures import Bars, Curves, Figure, Grid, Maps, Scatter, Strip, Table
 from kit.figures.look import PROPERTIES, colour_of
 from kit.panels.chart import ChartPanel
-from kit.panels.heat_panel import HeadGrid, HeatPanel
+from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Sentence
+
+LOOKS = ("whole", "rest", "only")  # of the bars of a group of radio buttons, in the style sheet
 
 
 class View:
@@ -42,6 +44,11 @@ class View:
 
     def sync(self) -> None:
         """Mark again what the figure says is picked, whatever a hand did."""
+
+    def lock(self, locked: bool) -> None:
+        """Take no picks for a time, or take them again."""
+        if self.widget.has_trait("busy"):
+            self.widget.busy = locked
 
 
 class CanvasView(View):
@@ -107,6 +114,25 @@ class ChartView(View):
         drawn = replace(figure, title="").plotly()  # the heading stands above
         drawn.layout.font.color = None  # the page's own ink
         self.widget.show(drawn.to_json(), figure.alt)
+
+
+class RadioView(View):
+    """Bars of which a group is chosen, by click or arrow keys; tells its number. Levels are ticks."""
+
+    def __init__(self):
+        super().__init__(BarPanel())
+        self.widget.observe(lambda change: self._told([change.new]), names="text")
+
+    def _show(self, figure: Bars) -> None:
+        bars, marks = self.widget, next(iter(figure.levels.values()), [])
+        with bars.hold_sync():
+            bars.kinds = [{"name": name, "look": look} for name, look in zip(figure.kinds, LOOKS)]
+            bars.texts, bars.unit, bars.alt = list(figure.labels), figure.unit, figure.alt
+            bars.limit, bars.marks = figure.limits[1], marks
+            bars.set_values(figure.values)
+
+    def sync(self) -> None:
+        self.widget.text = self.figure.labels.index(self.figure.picked)
 
 
 class PageView(View):

@@ -15,14 +15,14 @@ def explorer(model):
 
 def hands(panel) -> dict[str, Callable[[], None]]:
     """By name: functions that each make one change as the widgets of the browser do."""
-    controls = panel.controls
-    heads = cycle([i for i, label in enumerate(panel.found.grid.labels) if ".H" in label])
+    heat, grid, bars = (panel.views[name].widget for name in ("map", "grid", "bars"))
+    heads = cycle([i for i, label in enumerate(grid.labels) if ".H" in label])
     orders = cycle("; ".join(texts) for n in (3, 2) for texts in permutations(PROMPTS, n))
-    tokens = cycle(range(len(controls.heat.labels)))
+    tokens = cycle(range(len(heat.labels)))
     return {
-        "another head": lambda: setattr(controls.grid, "picked", [next(heads)]),
-        "other prompts, all cached": lambda: setattr(controls.prompts, "value", next(orders)),
-        "another prompt chosen": lambda: setattr(controls.bars, "text", 1 - min(1, controls.bars.text)),
-        "a token picked": lambda: setattr(controls.heat, "picked", [next(tokens)]),
-        "switched off, or on again": panel.switch_off,
+        "another head": lambda: setattr(grid, "picked", [next(heads)]),
+        "other prompts, all cached": lambda: setattr(panel.controls["texts"], "value", next(orders)),
+        "another prompt chosen": lambda: setattr(bars, "text", 1 - min(1, bars.text)),
+        "a token picked": lambda: setattr(heat, "picked", [next(tokens)]),
+        "switched off, or on again": panel.controls["switch"].click,
     }

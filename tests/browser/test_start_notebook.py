@@ -111,7 +111,7 @@ def test_positive_cells_are_redder_than_blue_and_negative_bluer_than_red(page):
     values = json.loads(
         lab.ask(
             page,
-            "import json; print(json.dumps(panel.controls.grid.numbers.reshape(-1).astype(float).tolist()))",
+            "import json; print(json.dumps(panel.views['grid'].widget.numbers.reshape(-1).tolist()))",
         )
     )
     clear = [i for i, value in enumerate(values) if value == value and abs(value) > 0.05 * limit]

@@ -116,8 +116,8 @@ MUTANTS = [
     Mutant(
         "a total effect does not wait for the next change",
         f"{PANELS}/explorer.py",
-        'if self.selection.effect == "total" and loop and not self._ready():',
-        "if False:",
+        'return state.effect == "total" and self.runs(state)',
+        "return False",
         (f"{EXPLORER}::test_a_burst_of_changes_runs_the_last_total_effect_only",),
     ),
     Mutant(

@@ -119,8 +119,8 @@ class Loop:
     def __init__(self):
         self.waiting = []
 
-    def call_later(self, seconds, function):
-        handle = SimpleNamespace(run=function, cancel=lambda: self.waiting.remove(handle))
+    def call_later(self, seconds, function, *given):
+        handle = SimpleNamespace(run=lambda: function(*given), cancel=lambda: self.waiting.remove(handle))
         self.waiting.append(handle)
         return handle
 

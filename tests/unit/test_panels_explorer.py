@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kit.errors import KitError
-from kit.panels import Explorer, encoded, explorer
+from kit.panels import Explorer, declared, encoded
 from kit.panels.selection import Selection
 from tests.unit import panel_doubles as double
 
@@ -22,17 +22,27 @@ def panel(model, monkeypatch):
     monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
     monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))
-    monkeypatch.setattr(
-        explorer, "_running_loop", lambda: None
-    )  # Playwright's, where browser tests ran before
+    # Playwright's, where browser tests ran before
+    monkeypatch.setattr(declared, "_running_loop", lambda: None)
     made = Explorer(model, texts=["a cat", "a dog"])
     yield made
     made.close()
 
 
+def view(panel, name):
+    """The widget of a figure."""
+    return panel.views[name].widget
+
+
+def head(panel, name):
+    """The line above a figure."""
+    return panel.views[name].head.text
+
+
 def click(panel, *names):
     """Pick parts as the canvas does."""
-    panel.controls.grid.picked = [panel.found.grid.labels.index(name) for name in names]
+    grid = view(panel, "grid")
+    grid.picked = [grid.labels.index(name) for name in names]
 
 
 def test_it_opens_on_the_head_that_adds_most(panel):
@@ -43,21 +53,21 @@ def test_it_opens_on_the_head_that_adds_most(panel):
 
 def test_a_head_picked_changes_map_and_caption_and_runs_no_tower(panel, model):
     for name in ("L0.H0", "L1.H1"):
-        before, passes = panel.controls.heat.z, dict(model.passes)
+        before, passes = view(panel, "map").z, dict(model.passes)
         click(panel, name)
-        assert panel.controls.heat.z != before
-        assert panel.controls.caption.text.startswith(name)
-        assert name in panel.controls.heat_head.text
+        assert view(panel, "map").z != before
+        assert panel.said.text.startswith(name)
+        assert name in head(panel, "map")
         assert dict(model.passes) == passes
 
 
 def test_the_canvas_draws_the_scores_of_the_finding(panel):
     click(panel, "L1.H2")
-    np.testing.assert_array_equal(panel.controls.heat.numbers, panel.found.heat)
-    drawn = panel.controls.grid.numbers.reshape(-1)
+    np.testing.assert_array_equal(view(panel, "map").numbers, panel.found.heat)
+    drawn = view(panel, "grid").numbers.reshape(-1)
     for cell, part in enumerate(panel.found.grid.parts):
         assert part < 0 or drawn[cell] == panel.found.cells[part]
-    assert panel.caption in panel.controls.heat.alt
+    assert panel.caption in view(panel, "map").alt
 
 
 def test_two_parts_are_selected_together(panel):
@@ -67,22 +77,22 @@ def test_two_parts_are_selected_together(panel):
 
 def test_prompts_typed_change_the_bars_and_encode_only_the_new_one(panel, model):
     texts = model.passes["text"]
-    panel.controls.prompts.value = "a cat; a dog; a fish"
-    assert panel.controls.bars.texts == ["a cat", "a dog", "a fish"] and len(panel.found.bars) == 3
+    panel.controls["texts"].value = "a cat; a dog; a fish"
+    assert view(panel, "bars").texts == ["a cat", "a dog", "a fish"] and len(panel.found.bars) == 3
     assert model.passes["text"] == texts + 1 and model.passes["image"] == 1
 
 
 def test_a_word_never_seen_is_named_with_the_nearest_known(panel):
-    panel.controls.prompts.value = "a zebra; a dog"
-    assert '"zebra" is a word that double never saw. Nearest: bear.' in panel.controls.unseen.text
-    panel.controls.prompts.value = "a cat; a dog"
-    assert panel.controls.unseen.text == ""
+    panel.controls["texts"].value = "a zebra; a dog"
+    assert '"zebra" is a word that double never saw. Nearest: bear.' in panel.note.text
+    panel.controls["texts"].value = "a cat; a dog"
+    assert panel.note.text == ""
 
 
 BAD = [
-    ("prompts", " ; ", "a prompt is empty"),
-    ("prompts", "a cat; a cat", "is there twice"),
-    ("prompts", "x" * 130, "has 130 characters"),
+    ("texts", " ; ", "a prompt is empty"),
+    ("texts", "a cat; a cat", "is there twice"),
+    ("texts", "x" * 130, "has 130 characters"),
     ("state", "nonsense", "is not a state"),
     ("state", "double|scene 0|L9.H0|a cat", "layer 9 does not exist"),
     ("state", "double|scene 0|L1.H7|a cat", "head 7 of layer 1"),
@@ -97,13 +107,11 @@ BAD = [
 @pytest.mark.parametrize("control, value, message", BAD, ids=[m for *_, m in BAD])
 def test_bad_input_becomes_a_sentence_and_the_last_good_state_stays(panel, control, value, message):
     click(panel, "L0.H2")
-    state, caption, drawn = panel.state, panel.caption, panel.controls.heat.z
-    getattr(panel.controls, control).value = value
+    state, caption, drawn = panel.state, panel.caption, view(panel, "map").z
+    {**panel.controls, "state": panel.line}[control].value = value
     assert message in panel.message
-    assert (panel.state, panel.caption, panel.controls.heat.z) == (state, caption, drawn)
-    assert panel.controls.prompts.value == "a cat; a dog" and panel.controls.state.value == str(
-        panel.selection
-    )
+    assert (panel.state, panel.caption, view(panel, "map").z) == (state, caption, drawn)
+    assert panel.controls["texts"].value == "a cat; a dog" and panel.line.value == str(panel.selection)
     assert panel.last_error is None
     click(panel, "L0.H0")
     assert panel.message == "" and panel.caption.startswith("L0.H0")
@@ -127,11 +135,11 @@ def test_a_broken_upload_is_a_sentence(panel, content, message):
 def test_an_upload_is_looked_at_and_found_again_by_its_state(panel):
     panel.upload(double.picture_bytes(), "mine.png")
     assert panel.state["image"].startswith("upload ") and panel.message == ""
-    assert "mine.png, 20 × 10 pixels" in panel.controls.truth.text
+    assert "mine.png, 20 × 10 pixels" in panel.truth.text
     assert "of them on the" not in panel.caption
     state = str(panel.selection)
-    panel.controls.picture.value = "scene 1"
-    panel.controls.state.value = state
+    panel.controls["image"].value = "scene 1"
+    panel.line.value = state
     assert str(panel.selection) == state
 
 
@@ -151,80 +159,80 @@ def test_another_error_is_kept_and_shown(panel, monkeypatch):
 def test_switch_off_moves_the_bars_hatches_the_cell_and_comes_back(panel):
     click(panel, "L0.H0")
     before = panel.found.bars.copy()
-    panel.switch_off()
-    assert panel.controls.grid.off == panel.found.grid.cells_of(panel.found.off) != []
+    panel.controls["switch"].click()
+    assert view(panel, "grid").off == panel.found.grid.cells_of(panel.found.off) != []
     assert not np.allclose(panel.found.bars[:, 0], before[:, 0])
-    assert len(panel.controls.bars.marks) == 2 and panel.controls.switch.description == "switch on"
-    panel.switch_off()
+    assert len(view(panel, "bars").marks) == 2 and panel.controls["switch"].description == "switch on"
+    panel.controls["switch"].click()
     np.testing.assert_array_equal(panel.found.bars, before)
 
 
 def test_keep_only_leaves_constants_on(panel):
     click(panel, "L1.H1")
-    panel.keep_only()
+    panel.controls["keep"].click()
     on = [n for i, n in enumerate(panel.found.names) if i not in panel.found.off]
     assert on == ["embed", "L0.attn.bias", "L1.H1", "L1.attn.bias", "final.bias"]
 
 
 def test_total_effect_runs_once_for_each_change(panel, model):
     click(panel, "L0.H0")
-    panel.controls.effect.value = "total"
+    panel.controls["effect"].value = "total"
     assert model.passes["image"] == 2  # the picture, and the model without L0.H0
-    panel.switch_off()
+    panel.controls["switch"].click()
     assert model.passes["image"] == 2  # the same parts replaced
     click(panel, "L0.H1")
     assert model.passes["image"] == 3
-    assert not panel.controls.prompts.disabled and panel.controls.busy.text == ""
+    assert not panel.controls["texts"].disabled and panel._busy.text == ""
 
 
 def test_a_burst_of_changes_runs_the_last_total_effect_only(panel, model, monkeypatch):
     loop = double.Loop()
-    monkeypatch.setattr(explorer, "_running_loop", lambda: loop)
-    panel.controls.effect.value = "total"
+    monkeypatch.setattr(declared, "_running_loop", lambda: loop)
+    panel.controls["effect"].value = "total"
     click(panel, "L0.H1")
     click(panel, "L0.H2")
-    assert panel.controls.busy.text == "computing…" and model.passes["image"] == 1
+    assert panel._busy.text == "computing…" and model.passes["image"] == 1
     loop.run()
     assert panel.caption.startswith("L0.H2") and model.passes["image"] == 2
-    assert panel.controls.busy.text == "" and not panel.controls.prompts.disabled
+    assert panel._busy.text == "" and not panel.controls["texts"].disabled
 
 
 def test_controls_come_back_when_a_total_effect_fails(panel, monkeypatch):
     monkeypatch.setattr(encoded, "ablate", lambda *_, **__: 1 / 0)
-    panel.controls.effect.value = "total"
+    panel.controls["effect"].value = "total"
     assert isinstance(panel.last_error, ZeroDivisionError)
-    assert panel.state["effect"] == "direct" and panel.controls.effect.value == "direct"
+    assert panel.state["effect"] == "direct" and panel.controls["effect"].value == "direct"
     assert not any(
-        c.disabled for c in (panel.controls.prompts, panel.controls.picture, panel.controls.effect)
+        c.disabled for c in (panel.controls["texts"], panel.controls["image"], panel.controls["effect"])
     )
 
 
 def test_tokens_picked_on_the_map(panel):
-    panel.controls.heat.picked = [0, 5]
+    view(panel, "map").picked = [0, 5]
     assert panel.state["tokens"] == "r0c0, r1c1" and "2 picked tokens" in panel.caption
     panel.choose(tokens="")
-    assert panel.controls.heat.picked == []
+    assert view(panel, "map").picked == []
 
 
 def test_another_model_is_loaded_and_nothing_stale_is_shown(panel, model):
-    grid = panel.controls.grid.z
-    panel.controls.model.value = "other"
+    grid = view(panel, "grid").z
+    panel.controls["model"].value = "other"
     assert panel.state["model"] == "other" and "other" in panel.finding()
-    panel.controls.model.value = "double"
-    assert panel.controls.grid.z == grid and model.passes["image"] == 1
+    panel.controls["model"].value = "double"
+    assert view(panel, "grid").z == grid and model.passes["image"] == 1
 
 
 def test_a_random_model_is_marked(monkeypatch, panel):
     panel.cases.models["double"].trained = False
-    panel.controls.picture.value = "scene 1"
-    assert "random weights" in panel.controls.truth.text
+    panel.controls["image"].value = "scene 1"
+    assert "random weights" in panel.truth.text
 
 
 def test_pins_and_code(panel):
-    panel._pin()
+    panel.controls["pinned"].click()
     click(panel, "L0.H1")
-    panel._pin()
-    assert panel.controls.pins.value.count("loupe-pin") == 3 and "L0.H1" in panel.controls.pins.value
+    panel.controls["pinned"].click()
+    assert panel.pins.value.count("loupe-pin") == 3 and "L0.H1" in panel.pins.value
     panel._saver._handle_custom_msg({"save": "copy"}, [])
     code = panel._lines.text
     assert "kit.scores" in code and "['a cat', 'a dog']" in code
@@ -232,9 +240,9 @@ def test_pins_and_code(panel):
 
 
 def test_a_prompt_is_no_markup(panel):
-    panel.controls.prompts.value = "<img src=x onerror=alert(1)>; a dog"
-    panel._pin()
-    assert "<img src=x" not in panel.controls.pins.value
+    panel.controls["texts"].value = "<img src=x onerror=alert(1)>; a dog"
+    panel.controls["pinned"].click()
+    assert "<img src=x" not in panel.pins.value
 
 
 def test_one_selection_can_be_changed_at_once(panel):
@@ -272,4 +280,4 @@ def test_a_cell_that_runs_again_closes_its_panel_of_before(monkeypatch):
 
 
 def test_parsed_and_drawn_state_agree(panel):
-    assert Selection.parse(panel.controls.state.value).as_dict() == panel.state
+    assert Selection.parse(panel.line.value).as_dict() == panel.state

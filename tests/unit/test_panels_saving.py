@@ -43,9 +43,9 @@ def panels(stickers, scenes, store):
 
 def test_a_prompt_is_no_markup_on_a_page(panels, tmp_path):
     panel = panels["Explorer"]
-    panel.controls.prompts.value = "<script>alert(1)</script>; a dog"
+    panel.controls["texts"].value = "<script>alert(1)</script>; a dog"
     page = Page(panel.save(tmp_path / "a.html").read_text(encoding="utf-8"))
-    panel.controls.prompts.value = "a cat; a dog"
+    panel.controls["texts"].value = "a cat; a dog"
     assert "script" not in page.tags and "<script>alert(1)</script>" in " ".join(page.words)
 
 

@@ -29,8 +29,8 @@ def test_a_change_is_small_on_the_wire_and_calls_no_tower(load, name, pretrained
 def test_a_new_prompt_and_a_new_picture_are_seen_by_the_counter(stickers):
     panel = explorer(stickers)
     before = dict(stickers.passes)
-    panel.controls.prompts.value = "two snails on snow; a cat"  # no other test asks for it
+    panel.controls["texts"].value = "two snails on snow; a cat"  # no other test asks for it
     assert stickers.passes["text"] == before["text"] + 1 and stickers.passes["image"] == before["image"]
-    panel.controls.picture.value = "scene 1"
+    panel.controls["image"].value = "scene 1"
     assert stickers.passes["image"] == before["image"] + 1
     panel.close()
