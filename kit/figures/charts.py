@@ -122,7 +122,7 @@ class Chart(Figure):
             place = {
                 "loc": "lower left",
                 "bbox_to_anchor": (0, 1.0),
-                "ncols": int(wide / 1.15),
+                "ncols": self._columns,
                 "frameon": False,
             }
             axes.legend(**place, fontsize=8.5, labelcolor=look["faint"], borderaxespad=0.2)
@@ -134,8 +134,17 @@ class Chart(Figure):
     @property
     def _top(self) -> float:
         """Inches above the axes: title and legend."""
-        named = sum(bool(s.name) for s in self.series) + len(self.levels)
-        return TOP + 0.19 * max(0, -(-named // int(self._room()[1] / 1.15)) - 1)
+        return TOP + 0.19 * max(0, -(-len(self._named) // self._columns) - 1)
+
+    @property
+    def _named(self) -> list[str]:
+        """What stands in the legend."""
+        return [*(s.name for s in self.series if s.name), *self.levels]
+
+    @property
+    def _columns(self) -> int:
+        """Columns of the legend, in which the longest name has room."""
+        return max(1, int(self._room()[1] / (0.5 + 0.068 * max(map(len, self._named), default=0))))
 
     def _size(self) -> tuple[float, float]:
         left, wide, high = self._room()

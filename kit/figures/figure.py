@@ -7,8 +7,9 @@ import html
 import io
 import json
 import os
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +20,15 @@ from PIL import Image
 
 from kit.errors import KitError
 from kit.figures.look import PAPER, SCREEN
+from kit.numbers import number
 from kit.writing import write_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Still
 
+UNSAID = ("Date", "Creator", "Format", "Type")  # of an SVG
 FORMATS = (".png", ".svg", ".pdf")
+CUT = 0.3  # inches of a still in which its title stands
 DPI = 100  # of the size that a still is shown in; it is drawn twice as fine
 SMALLEST = 7.5  # points of a heading
 LARGEST = 60_000  # bytes of a PNG in a cell
@@ -105,6 +109,26 @@ class Figure:
             )
         write_file(path, written(self.still(paper=True), path.suffix.lower()))
         return path
+
+    def svg(self) -> str:
+        """The still for a page of HTML: in the page's own ink, under `alt`, and without the title."""
+        page, (wide, high) = written(replace(self, title="").still(), ".svg").decode(), self._size()
+        page = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{self.digest[:6]}-", page[page.index("<defs") :])
+        box = f"0 {72 * CUT:g} {72 * wide:g} {72 * (high - CUT):g}"
+        look = f'style="width:100%;max-width:{DPI * wide:.0f}px;height:auto"'
+        head = f'<svg role="img" aria-label="{html.escape(self.alt)}" viewBox="{box}" {look}>'
+        return head + page.replace(SCREEN["ink"], "currentColor")
+
+    def section(self) -> str:
+        """The figure on a page of HTML: title, picture, sentence, and its numbers folded."""
+        title, says = (html.escape(words) for words in (self.title, self.says))
+        picture, numbers = (self.html(), "") if hasattr(self, "html") else (self.svg(), self.rows())
+        if self.title:
+            title = f"<h3>{title}</h3>"
+        if len(numbers):
+            numbers = numbers.to_html(index=False, border=0, float_format=number, na_rep="–")
+            numbers = f"<details><summary>The numbers</summary>{numbers}</details>"
+        return f"{title}<figure>{picture}<figcaption>{says}</figcaption></figure>{numbers}"
 
     def outputs(self) -> list[tuple[dict, dict]]:
         """What a cell displays: the picture, then its sentence and its words; data and metadata of each.
@@ -234,7 +258,7 @@ def written(still: Still, suffix: str, largest: int | None = None) -> bytes:
     """
     import matplotlib as mpl
 
-    held, dates = io.BytesIO(), {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    held, dates = io.BytesIO(), {".svg": dict.fromkeys(UNSAID), ".pdf": {"CreationDate": None}}
     with mpl.rc_context(SETTINGS):
         still.savefig(held, format=suffix[1:], dpi=2 * DPI, metadata=dates.get(suffix))
     if suffix != ".png" or largest is None:

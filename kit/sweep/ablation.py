@@ -6,10 +6,12 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from kit.data.sets import Picks
+from kit.figures import Figure
 from kit.measures import changes, hits
 from kit.parts import Store
 from kit.parts.means import replaced
 from kit.sweep.settings import rows
+from kit.sweep.shown import CHANGE, VALUE, curves, table
 from kit.sweep.work import Work, halves
 
 AT_ONCE = 256  # images
@@ -121,3 +123,30 @@ def run(work: Work) -> dict:
         "no class token": work.tokens("imagenet") is None,
         "tables": found,
     }
+
+
+def show(result: dict) -> list[Figure]:
+    """Table 1; figure 2, and its complement."""
+    crossed, own = (result["tables"][whose] for whose in (CROSSED, OWN))
+    both = [
+        row | {f"own {key}": same[key] for key in CHANGE} for row, same in zip(crossed["table"], own["table"])
+    ]
+    columns = {"replaced by its mean": "name", f"accuracy, %: {CROSSED}": VALUE, "change, points": CHANGE}
+    columns[f"change, points: {OWN}"] = tuple(f"own {key}" for key in CHANGE)
+    says = f"{result['images']:,} images, {result['candidates']:,} candidates."
+    says += " This tower has no class token that heads read." if result["no class token"] else ""
+    lines = {
+        "layers 0 to k": crossed["layers 0 to l"],
+        "layers k to last": crossed["layers l to last"],
+    }
+    whole = 100 * both[0]["value"]
+    curve = curves(
+        lines,
+        range(result["layers"]),
+        "layer k",
+        "accuracy, %",
+        levels={f"as it is, {whole:.1f}": whole},
+        title="Figure 2, and its complement",
+        says=f"Attention of these layers replaced by its mean ({CROSSED}); MLPs stay.",
+    )
+    return [table(both, columns, "Table 1", says), curve]

@@ -5,13 +5,16 @@ import numpy as np
 from kit.data import WATERBIRDS_SIZES
 from kit.edits import Answers, Means, ask_classes, cue_effects, matched_draws, ranked, waterbirds_heads
 from kit.errors import KitError
+from kit.figures import Figure
 from kit.measures import GroupBootstrap
 from kit.parts import select
 from kit.sweep.settings import rows
+from kit.sweep.shown import CHANGE, bars, percent, table
 from kit.sweep.work import Work
 
 SHUFFLES = 100
 WORST = "worst group"
+ENDS = ("accuracy", "low", "high")
 
 
 def chosen_heads(work: Work, tuning: Answers) -> tuple[dict[str, list[str]], dict]:
@@ -128,7 +131,54 @@ def _whose(answers: Answers, groups: GroupBootstrap, heads: list[str]) -> list[d
     found = []
     for each in (answers, answers.with_own_means()):
         row = groups.table(each.right(", ".join(heads))).loc[WORST]
-        found.append(
-            {"means": each.means_id} | {k: round(float(row[k]), 6) for k in ("accuracy", "low", "high")}
-        )
+        found.append({"means": each.means_id} | {k: round(float(row[k]), 6) for k in ENDS})
     return found
+
+
+def show(result: dict) -> list[Figure]:
+    """Groups before any edit, the choice of heads, and each set of heads with its edits."""
+    before, choice = result["before"], result["choice"]
+    ours = f"{result['images']:,} images, {' and '.join(result['classes'])} by the 80 templates; means over "
+    says = (
+        "Effects on the cosine with waterbird minus that with landbird. Chosen by effect on "
+        f"{choice['images']:,} validation images: {len(choice['candidates'])} heads carry the place beyond "
+        "chance and more of it than of the class; of these, the first ones that help the worst group there. "
+        "With places dealt anew within each class some head is found in "
+        f"{choice['shuffles with a head']} of {choice['shuffles']} shuffles."
+    )
+    if "chosen by effect" not in result["sets"]:
+        says += " No head was chosen by its effect: none passes, or none helps."
+    columns = {"head": "part", "place": "cue", "± one standard error": "error", "class": "class"}
+    top = [row | {"sure": "yes" if row["significant"] else "no"} for row in choice["top"]]
+    found = [
+        table(before, {"figure": "name", "images": "images", "accuracy, %": ENDS}, "Nothing replaced",
+              f"{ours}{result['means']}."),
+        table(top, columns | {"place beyond chance": "sure"},
+              "The ten heads in which the place most outweighs the class", says),
+    ]  # fmt: skip
+    return found + [figure for name, one in result["sets"].items() for figure in _edits(name, one, before)]
+
+
+def _edits(name: str, one: dict, before: list[dict]) -> tuple[Figure, ...]:
+    """One set of heads, and the edits made with it."""
+    worst = {
+        edit: next(row for row in own if row["name"] == WORST)
+        for edit, own in ({"nothing replaced": before} | one["edits"]).items()
+    }
+    random, levels = one["random"], {}
+    says = f"No random sets: {random.get('why not')}"
+    if "worst" in random:
+        drawn = sorted(random["worst"]["random heads"])
+        bound = 100 * drawn[int(0.95 * (len(drawn) - 1))]
+        levels = {f"95 % of {len(drawn)} random sets of heads like these end below": bound}
+        over = "; ".join(f"{kind} {percent(row, sign=True)}" for kind, row in random["over"].items())
+        says = f"With the heads off minus the 95 % quantile of random sets, points: {over}."
+    means = "; ".join(f"{row['means']}: {percent(row, ENDS)}" for row in one["whose means"])
+    says += f" With the heads off, by whose means stand in for them, %: {means}."
+    title = f"{name.capitalize()}: {', '.join(one['heads'])}"
+    columns = {"replaced": "edit", "figure": "name", "accuracy, %": ENDS, "change, points": CHANGE}
+    each = [row | {"edit": edit} for edit, own in one["edits"].items() for row in own]
+    return (
+        bars(worst, "accuracy of the worst group, %", ENDS, levels=levels, title=title, says=says),
+        table(each, columns, "Every group after each edit"),
+    )

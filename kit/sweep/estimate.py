@@ -77,7 +77,7 @@ def _head_sources(work: Work):
 
 def estimate(work: Work) -> Estimate:
     """What the stages that are not made yet will take; times a batch of images and one of texts."""
-    todo = [s for s in STAGES if s.needs in work.folders and not s.why_not and made(s, work) is None]
+    todo = [s for s in STAGES if s.needs in work.folders and made(s, work) is None]
     sets = dict.fromkeys(name for stage in todo for name in stage.uses if name in work.sets)
     left = {name: len(work.sets[name]) for name in sets if not work.has_store(name)}
     disk = sum(count * store_bytes(work, name) for name, count in left.items() if _stored(work, name))

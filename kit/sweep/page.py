@@ -1,9 +1,12 @@
-"""The report as one page that needs nothing else: tables, charts, provenance."""
+"""The report as one page that needs nothing else: figures, their sentences and numbers, provenance."""
 
 from html import escape
 from pathlib import Path
 
-from kit.sweep.views import VIEWS
+import pandas as pd
+
+from kit.figures import Table
+from kit.sweep.stages import STAGES
 
 STYLE = Path(__file__).with_name("report.css")
 
@@ -11,37 +14,34 @@ STYLE = Path(__file__).with_name("report.css")
 def page(report: dict) -> str:
     """The HTML of a report."""
     model = report["model"]
-    body = [f"<h1>Loupe sweep: {escape(model['label'])}</h1>", _provenance(report)]
+    title = escape(f"Loupe sweep: {model['label']}")
+    body = [f"<h1>{title}</h1>", _provenance(report).section()]
     if not model["trained"]:
         body.append(
             '<p class="warn"><strong>Untrained.</strong> These are random weights: the page shows that '
             "every experiment runs, and nothing about what a trained model knows.</p>"
         )
-    for name, stage in report["stages"].items():
-        body.append(f'<section id="{escape(name)}"><h2>{escape(stage["title"])}</h2>')
-        body.append(_status(stage))
-        if stage["status"] == "done":
-            body += VIEWS[name](stage["result"], report)
-            body.append(_published(name, report["published"]))
+    for stage in STAGES:
+        entry = report["stages"][stage.name]
+        body.append(f'<section id="{stage.name}"><h2>{escape(entry["title"])}</h2>')
+        if entry["status"] == "done":
+            seconds = f"in {entry['seconds']:,.0f} seconds"
+            body.append(f"<p>Notebook {entry['notebook']}. Made on {entry['date']} {seconds}.</p>")
+            body += [figure.section() for figure in stage.show(entry["result"])]
+            body.append(_published([row for row in report["published"] if row["stage"] == stage.name]))
+        else:
+            why = escape(entry["why"])
+            body.append(f'<p class="warn"><strong>{escape(entry["status"])}:</strong> {why}</p>')
         body.append("</section>")
-    title = f"Loupe sweep of {model['label']}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>"
+        f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}</style></head>"
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )
 
 
-def _status(stage: dict) -> str:
-    """A line on what became of a stage."""
-    if stage["status"] == "done":
-        said = f"Notebook {stage['notebook']}. Made on {stage['date']} in {stage['seconds']:,.0f} seconds."
-        return f'<p class="faint">{escape(said)}</p>'
-    return f'<p class="warn"><strong>{escape(stage["status"])}:</strong> {escape(stage["why"])}</p>'
-
-
-def _provenance(report: dict) -> str:
+def _provenance(report: dict) -> Table:
     """Model, weights, data, seed, version and date."""
     model, settings = report["model"], report["settings"]
     rows = {
@@ -55,30 +55,26 @@ def _provenance(report: dict) -> str:
         read = "" if data["read"] in (None, data["images"]) else f", {data['read']:,} of them could be read"
         rows[name] = f"{data['name']}, {data['images']:,} images{read}; digest {data['digest']}. "
         rows[name] += " ".join(data["notes"])
-    for note in model["notes"]:
-        rows["note"] = f"{rows.get('note', '')} {note}".strip()
-    cells = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in rows.items())
-    text = (
+    if model["notes"]:
+        rows["note"] = " ".join(model["notes"])
+    says = (
         "Intervals are 95 %, bootstrap over images, 2,000 draws; changes are paired. All effects are direct: "
         "parts are replaced in the sum, attention patterns, norms and lengths stay."
     )
-    return f'<table class="facts">{cells}</table><p class="faint">{text}</p>'
+    return Table(pd.DataFrame(rows.items(), columns=["what", "of this report"]), says=says)
 
 
-def _published(name: str, rows: list[dict]) -> str:
+def _published(rows: list[dict]) -> str:
     """What is quoted of the paper for a stage, marked as such."""
-    rows = [row for row in rows if row["stage"] == name]
     if not rows:
         return ""
-    lines = "".join(
-        f"<tr><td>{escape(row['what'])}</td><td>{escape(str(row['value']))} {escape(row['unit'])}</td>"
-        f"<td>{escape(row['checkpoint'])}</td><td>{'yes' if row['same'] else 'no'}</td>"
-        f"<td>{escape(row['source'])}</td></tr>"
-        for row in rows
+    columns = {"what": "what", "value": "published", "checkpoint": "checkpoint"}
+    columns |= {"same": "the one measured here", "source": "source"}
+    told = [{**r, "value": f"{r['value']} {r['unit']}", "same": "yes" if r["same"] else "no"} for r in rows]
+    says = (
+        "Quoted by others; the paper's own tables were not read. Only a figure of the same checkpoint on the "
+        "whole set can be held against the tables above."
     )
-    return (
-        '<div class="published"><h3>Published, not measured here</h3><p class="faint">Quoted by others; the '
-        "paper's own tables were not read. Only a figure of the same checkpoint on the whole set can be held "
-        "against the tables above.</p><table><tr><th>what</th><th>published</th><th>checkpoint</th>"
-        f"<th>the one measured here</th><th>source</th></tr>{lines}</table></div>"
-    )
+    frame = pd.DataFrame(told)[list(columns)].rename(columns=columns)
+    table = Table(frame, title="Published, not measured here", says=says)
+    return f'<div class="published">{table.section()}</div>'

@@ -1,7 +1,6 @@
 """Reports that were written by a sweep, or by anybody: read with no trust."""
 
 import json
-import math
 import os
 from pathlib import Path
 
@@ -74,17 +73,6 @@ def check(found, shape: dict[str, type], what: str) -> None:
                 f'{what} has "{key}" of the type {type(value).__name__}, which should be {kind.__name__}; '
                 "make the report anew with `loupe sweep`."
             )
-
-
-def number(value) -> float:
-    """A finite number of a report.
-
-    Raises:
-        KitError: anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise KitError(f"the report has {value!r:.40} where a number should stand; make it anew.")
-    return float(value)
 
 
 def _refused(word: str):

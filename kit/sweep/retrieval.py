@@ -4,8 +4,10 @@ from functools import partial
 
 import numpy as np
 
+from kit.figures import Figure
 from kit.retrieval import retrieval_table
 from kit.sweep.settings import rows
+from kit.sweep.shown import CHANGE, VALUE, table
 from kit.sweep.work import Work
 
 MOST = 2000  # images of a gallery: every pair is compared in the space of every head
@@ -34,3 +36,15 @@ def run(work: Work) -> dict:
         "nearest": k,
         "tables": {how: rows(table, "row") for how, table in found.items()},
     }
+
+
+def show(result: dict) -> list[Figure]:
+    """Precision in the space of a head, and beside it."""
+    columns = {"label": "attribute", "space": "space", "which": "part", "precision, %": VALUE}
+    columns |= {"minus the full model, points": CHANGE, "chance, %": ("chance",)}
+    says = (
+        f"{result['images']:,} test images of Waterbirds: share of the {result['nearest']} nearest that have "
+        "the query's label. The head of a label is chosen on one half, figures are of the other."
+    )
+    tables = result["tables"].items()
+    return [table(rows, columns, f"{how.capitalize()} cosine", says) for how, rows in tables]

@@ -7,9 +7,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from kit.data.sets import ImageSet
+from kit.figures import Figure
 from kit.maps import METHODS, segment
 from kit.measures import Segmentation, segmentation_table
 from kit.sweep.settings import kit_version, rows
+from kit.sweep.shown import bars, table
 from kit.sweep.work import Work
 from kit.writing import make_folder, write_file
 
@@ -66,3 +68,24 @@ def _read(path: Path) -> dict[str, np.ndarray] | None:
             return dict(held)
     except Exception:  # a file that was damaged raises errors of many kinds, and its counts are made anew
         return None
+
+
+def show(result: dict) -> list[Figure]:
+    """Figures of each method on the same images."""
+    ends = ("mIoU", "mIoU_low", "mIoU_high")
+    columns = {
+        "method": "name",
+        "pixel accuracy, %": ("pixel accuracy",),
+        "mIoU, %": ends,
+        "mAP, %": ("mAP",),
+    }
+    columns["token heatmap ahead in mIoU, points"] = ("ahead", "ahead_low", "ahead_high")
+    says = (
+        f"{result['images']:,} images ({result['skipped']} could not be read), {result['candidates']:,} "
+        "classes to answer; every map goes the same way to a mask, and true masks through the same crop."
+    )
+    methods = {row["name"]: row for row in result["table"]}
+    return [
+        bars(methods, "mIoU, %", ends, title="mIoU by method", says=says),
+        table(methods.values(), columns, "Table 4"),
+    ]

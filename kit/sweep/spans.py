@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from kit.figures import Figure
 from kit.measures import changes, hits
 from kit.projections import reconstructed, textspan
 from kit.sweep.ablation import AT_ONCE
 from kit.sweep.settings import rows
+from kit.sweep.shown import CHANGE, VALUE, curves, table
 from kit.sweep.work import Work, halves
 
 COUNTS = (1, 2, 5, 10, 20, 40, 60)  # texts; the last is the paper's
@@ -139,3 +141,38 @@ def run(work: Work) -> dict:
         "bank of the table": next(iter(work.banks)),
         "said": said,
     }
+
+
+def show(result: dict) -> list[Figure]:
+    """Figure 3, its baselines, and the table of heads."""
+    places = result["counts"], "texts for each head"
+    shares = {b: [{"value": row["share"]} for row in own] for b, own in result["explained"].items()}
+    levels = {f"{row['name']}, {100 * row['value']:.1f}": 100 * row["value"] for row in result["baselines"]}
+    ours = (
+        f"{result['images']:,} images, {result['candidates']:,} candidates. Heads {result['heads']} hold "
+        "nothing but what their texts span; earlier heads are replaced by their means; MLPs stay. Texts "
+        "and means are of the half of the images that is not answered."
+    )
+    over, explain = "Accuracy minus that of random directions", "Variance of a head that its texts explain"
+    mean = "Mean over heads, texts of all images."
+    heads = [
+        row
+        | {"texts": "; ".join(row["texts"]), "told": f"{row['property']} ({row['telling']} of {row['read']})"}
+        for row in result["said"]
+    ]
+    columns = {"head": "part", "first texts": "texts", "told most often": "told"}
+    columns |= {f"{LISTED} texts explain, %": ("explained",), "margin of the first": "margin"}
+    bank = (
+        f"Bank: {result['bank of the table']}. A head always gets a text: a small share or margin means that "
+    )
+    return [
+        curves(result["accuracy"], *places, "accuracy, %", levels=levels, title="Figure 3", says=ours),
+        curves(result["minus random"], *places, "points", title=over, says="Paired."),
+        curves(shares, *places, "share of variance, %", title=explain, says=mean),
+        table(
+            result["baselines"],
+            {"baseline": "name", "accuracy, %": VALUE, "change, points": CHANGE},
+            "Baselines",
+        ),
+        table(heads, columns, "What each head says (table 2)", f"{bank}it is hardly about it."),
+    ]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kit.errors import KitError
+from kit.figures import Figure
 from kit.sweep import ablation, cues, retrieval, segments, spans, tokens
 from kit.sweep.settings import kit_version
 from kit.sweep.work import Work
@@ -27,7 +28,7 @@ class Stage:
         needs: data set that it cannot do without.
         uses: sets and splits whose images decide its result.
         run: makes its result, plain JSON.
-        why_not: why it is not part of this sweep, whatever was given; "" where it is.
+        show: what is shown of its result.
     """
 
     name: str
@@ -35,26 +36,32 @@ class Stage:
     notebook: int
     needs: str
     uses: tuple[str, ...]
-    run: Callable[[Work], dict] | None
-    why_not: str = ""
+    run: Callable[[Work], dict]
+    show: Callable[[dict], list[Figure]]
 
 
 STAGES = (
-    Stage("ablation", "Mean ablation (table 1, figure 2)", 11, "imagenet", ("imagenet",), ablation.run),
-    Stage("spans", "Texts of the last heads (figure 3, table 2)", 12, "imagenet", ("imagenet",), spans.run),
+    Stage(
+        "ablation", "Mean ablation (table 1, figure 2)", 11, "imagenet", ("imagenet",),
+        ablation.run, ablation.show,
+    ),
+    Stage(
+        "spans", "Texts of the last heads (figure 3, table 2)", 12, "imagenet", ("imagenet",),
+        spans.run, spans.show,
+    ),
     Stage(
         "cues", "Waterbirds with heads switched off (table 3)", 13, "waterbirds",
-        ("imagenet", "waterbirds val", "waterbirds test"), cues.run,
+        ("imagenet", "waterbirds val", "waterbirds test"), cues.run, cues.show,
     ),
     Stage(
         "retrieval", "Retrieval by head (figure 4)", 14, "waterbirds", ("waterbirds test",),
-        retrieval.run,
+        retrieval.run, retrieval.show,
     ),
     Stage(
         "segmentation", "Masks from token heatmaps (table 4)", 15, "segmentation", ("segmentation",),
-        segments.run,
+        segments.run, segments.show,
     ),
-    Stage("tokens", "Heads and tokens (figure 6)", 16, "imagenet", ("imagenet",), tokens.run),
+    Stage("tokens", "Heads and tokens (figure 6)", 16, "imagenet", ("imagenet",), tokens.run, tokens.show),
 )  # fmt: skip
 
 
@@ -106,9 +113,8 @@ def make(stage: Stage, work: Work) -> dict:
     An error of one stage is kept in its entry, and does not stop the others.
     """
     about = {"title": stage.title, "notebook": stage.notebook}
-    if stage.why_not or stage.needs not in work.folders:
-        why = stage.why_not or f"no {stage.needs} data was given (--{stage.needs})."
-        return about | {"status": "not run", "why": why}
+    if stage.needs not in work.folders:
+        return about | {"status": "not run", "why": f"no {stage.needs} data was given (--{stage.needs})."}
     if (earlier := made(stage, work)) is not None:
         return earlier
     start = time.monotonic()

@@ -4,17 +4,18 @@ import base64
 import io
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 
+from kit.figures import Figure, Maps, Table
+from kit.figures.strip import data_url
 from kit.parts import scores
 from kit.projections import textspan
 from kit.sweep.spans import Heads
 from kit.sweep.work import Work
 
 IMAGES, HEADS = 4, 6
-SIDE, GAP = 144, 6  # pixels
-STOPS = [[33, 102, 172], [146, 197, 222], [247, 247, 247], [244, 165, 130], [178, 24, 43]]
 
 
 def run(work: Work) -> dict:
@@ -42,7 +43,6 @@ def run(work: Work) -> dict:
     pictures = work.model.viewed([images[n] for n in numbers])
     prefix, grid = work.model.prefix_tokens, work.model.grid
     maps = own[:, :, prefix:].reshape(*own.shape[:2], *grid)
-    limit = float(np.abs(maps).max()) or 1.0
     return {
         "bank": name,
         "heads": [
@@ -50,11 +50,11 @@ def run(work: Work) -> dict:
             for r in some.itertuples()
         ],
         "pictures": [
-            {"name": images.names[n], "class": store.labels["class_name"][c]} for n, c in zip(numbers, chosen)
+            {"name": images.names[n], "class": store.labels["class_name"][c], "picture": data_url(picture)}
+            for n, c, picture in zip(numbers, chosen, pictures)
         ],
         "scores": np.round(own.sum(2).T, 6).tolist(),  # [image][head]
-        "limit": round(limit, 8),
-        "png": base64.b64encode(_sheet(pictures, maps, limit)).decode(),
+        "maps": np.round(maps.swapaxes(0, 1), 8).tolist(),  # [image][head][row][col]
     }
 
 
@@ -63,30 +63,22 @@ def _place(part: str) -> tuple[int, ...]:
     return tuple(int(word[1:]) for word in part.split("."))
 
 
-def _sheet(pictures: list[Image.Image], maps: np.ndarray, limit: float) -> bytes:
-    """Pictures down, heads across, maps laid over grey pictures, as PNG bytes."""
-    across, down = 1 + len(maps), len(pictures)
-    sheet = Image.new("RGBA", (across * (SIDE + GAP) - GAP, down * (SIDE + GAP) - GAP), (0, 0, 0, 0))
-    for row, picture in enumerate(pictures):
-        small = picture.resize((SIDE, SIDE))
-        sheet.paste(small, (0, row * (SIDE + GAP)))
-        grey = np.asarray(small.convert("L"), dtype=float)[..., None]
-        for column, heat in enumerate(maps[:, row]):
-            wide = np.asarray(Image.fromarray(heat.astype(np.float32)).resize((SIDE, SIDE), Image.BILINEAR))
-            mixed = 0.75 * colours(wide / limit) + 0.25 * grey
-            tile = Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
-            sheet.paste(tile, ((column + 1) * (SIDE + GAP), row * (SIDE + GAP)))
-    held = io.BytesIO()
-    sheet.save(held, "PNG", optimize=True)
-    return held.getvalue()
-
-
-def colours(values: np.ndarray) -> np.ndarray:
-    """Blue to white to red for -1 to 1, [..., 3].
-
-    Example:
-        >>> colours(np.array([-1.0, 0.0])).tolist()
-        [[33.0, 102.0, 172.0], [247.0, 247.0, 247.0]]
-    """
-    at = (np.clip(values, -1, 1) + 1) * 2
-    return np.stack([np.interp(at, range(5), [stop[c] for stop in STOPS]) for c in range(3)], axis=-1)
+def show(result: dict) -> list[Figure]:
+    """What the heads are described by, pictures beside their maps, and what each head adds in all."""
+    heads, pictures = pd.DataFrame(result["heads"]), result["pictures"]
+    says = f"Bank: {result['bank']}. Of each property the head whose first text explains most of it."
+    found = [Table(heads, percent=["share"], title="Heads, and the texts that describe them", says=says)]
+    limit, named = float(np.abs(result["maps"]).max()) or None, ("the picture", *heads["part"])
+    for one, maps in zip(pictures, result["maps"]):
+        values = np.concatenate([np.full_like(maps[:1], np.nan), maps])
+        held = io.BytesIO(base64.b64decode(one["picture"].partition(",")[2]))
+        found.append(
+            Maps(
+                values, [Image.open(held, formats=["WEBP"])], "share of a cosine", named, limit=limit,
+                title=one["class"],
+                says="Red patches add to the text of a head, blue ones take away. One scale for all.",
+            )
+        )  # fmt: skip
+    scores = pd.DataFrame(result["scores"], columns=heads["part"] + ": " + heads["text"])
+    scores.insert(0, "picture", [one["class"] for one in pictures])
+    return [*found, Table(scores, digits=4, title="What each head adds to the cosine, over all tokens")]

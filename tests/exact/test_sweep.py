@@ -1,8 +1,9 @@
 """A whole sweep on a tiny CLIP and tiny folders: its figures are those of direct calls, and it resumes."""
 
-import base64
 import json
+import re
 import shutil
+from html import escape
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from kit.cli import main
 from kit.data import WATERBIRDS_SIZES, class_vectors, imagenet_classes
 from kit.edits import Means, ask_classes
 from kit.errors import KitError
+from kit.figures import Bars, Curves, Maps, Table
 from kit.maps import segment
 from kit.measures import GroupBootstrap, changes, hits
 from kit.parts import load_store, store_pass
@@ -79,10 +81,66 @@ def test_every_stage_with_data_is_done_and_the_rest_is_said(done):
     assert read_report(found.folder) == found.report
     assert any("Images to pass: 24 of imagenet, 24 of waterbirds val" in line for line in said)
     assert any(line.startswith("Disk: about") for line in said)
+
+
+def test_the_page_holds_every_figure_with_its_words_and_nothing_of_elsewhere(done):
+    found = done[0]
     page = (found.folder / "report.html").read_text()
-    assert page.count("<svg") == page.count('role="img" aria-label="') >= 3
+    shown = [
+        figure
+        for stage in stages.STAGES
+        if found.report["stages"][stage.name]["status"] == "done"
+        for figure in stage.show(found.report["stages"][stage.name]["result"])
+    ]
+    drawn = [figure for figure in shown if not isinstance(figure, Table)]
+    assert page.count("<svg") == page.count('role="img" aria-label="') == len(drawn) >= 8
+    assert page.count("<details>") == len(drawn)  # the numbers of each picture, folded
+    for figure in shown:
+        assert figure.section() in page and figure.title
+        assert escape(figure.says) in page and (isinstance(figure, Table) or escape(figure.alt) in page)
+    names = re.findall(r'\bid="([^"]*)"', page)
+    assert len(names) == len(set(names)) and set(re.findall(r'href="#([^"]*)"', page)) <= set(names)
     assert "http" not in page and "<script" not in page  # nothing is fetched
     assert "whole set" in page and "published" in page.lower()
+
+
+def test_figures_of_stages_show_the_numbers_of_the_report(done):
+    entries = {name: stage.get("result") for name, stage in done[0].report["stages"].items()}
+    table, curve = stages.ablation.show(entries["ablation"])
+    crossed, own = (entries["ablation"]["tables"][whose] for whose in (CROSSED, OWN))
+    for row, mine, theirs in zip(table.frame.to_numpy(), crossed["table"], own["table"], strict=True):
+        assert row.tolist() == [mine["name"], percent(mine), points(mine), points(theirs)]
+    for name, kind in (("layers 0 to k", "layers 0 to l"), ("layers k to last", "layers l to last")):
+        for figure, key in ((curve.ys, "value"), (curve.low, "low"), (curve.high, "high")):
+            np.testing.assert_allclose(figure[name], [100 * row[key] for row in crossed[kind]])
+    assert list(curve.levels.values()) == [100 * crossed["table"][0]["value"]]
+    spans = entries["spans"]
+    accuracy, gaps, explained, baselines, said = stages.spans.show(spans)
+    for figure, key, name in (
+        (accuracy, "accuracy", "value"), (gaps, "minus random", "value"), (explained, "explained", "share")
+    ):  # fmt: skip
+        assert isinstance(figure, Curves) and figure.x == tuple(map(str, spans["counts"]))
+        for bank, rows_ in spans[key].items():
+            np.testing.assert_allclose(figure.ys[bank], [100 * row[name] for row in rows_])
+    assert list(accuracy.low) == list(spans["accuracy"]) and not explained.low
+    assert baselines.frame["change, points"].tolist() == [points(row) for row in spans["baselines"]]
+    assert said.frame["first texts"].tolist() == ["; ".join(one["texts"]) for one in spans["said"]]
+    for figure, rows_ in zip(
+        stages.retrieval.show(entries["retrieval"]), entries["retrieval"]["tables"].values()
+    ):
+        assert figure.frame["precision, %"].tolist() == [percent(row) for row in rows_]
+        assert figure.frame["chance, %"].tolist() == [f"{100 * row['chance']:.2f}" for row in rows_]
+
+
+def percent(row: dict, *keys: str) -> str:
+    """A share as a table shows it, written another way."""
+    return "{:.1f} [{:.1f}, {:.1f}]".format(*(100 * row[k] + 0.0 for k in keys or ("value", "low", "high")))
+
+
+def points(row: dict) -> str:
+    """A change as a table shows it."""
+    change, low, high = (round(100 * row[k], 1) + 0.0 for k in ("change", "change_low", "change_high"))
+    return f"{change:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "−")
 
 
 def test_ablation_is_that_of_direct_calls(given, done):
@@ -188,6 +246,10 @@ def test_masks_are_those_of_a_direct_call(given, done, tmp_path):
     wanted = segment(model, kit.data.read_imagenet_segmentation(tmp_path), vectors).table()
     assert result["table"] == rows(wanted) and result["images"] == 3
     assert result["table"][0]["name"] == "token heatmap"
+    bars, table = stages.segments.show(result)
+    for got, key in ((bars.values, "mIoU"), (bars.low, "mIoU_low"), (bars.high, "mIoU_high")):
+        np.testing.assert_allclose(got[:, 0], [100 * row[key] for row in result["table"]])
+    assert table.frame["mAP, %"].tolist() == [f"{100 * row['mAP']:.2f}" for row in result["table"]]
 
 
 def test_token_maps_add_up_to_what_heads_write(given, done):
@@ -200,7 +262,15 @@ def test_token_maps_add_up_to_what_heads_write(given, done):
         wanted = store.scores(vector, [store.files.index(n) for n in names], head["part"])[:, 0, 0]
         found = torch.tensor([row[number] for row in result["scores"]])
         assert torch.allclose(found, wanted, atol=2e-6)
-    assert base64.b64decode(result["png"]).startswith(b"\x89PNG")
+    shown = [figure for figure in stages.tokens.show(result) if isinstance(figure, Maps)]
+    for figure, scores, picture in zip(shown, result["scores"], result["pictures"], strict=True):
+        assert figure.title == picture["class"] and figure.names[1:] == tuple(
+            head["part"] for head in result["heads"]
+        )
+        assert np.isnan(figure.values[0]).all() and figure.limit == max(f.limit for f in shown)
+        assert np.abs(figure.values[1:]).max() <= figure.limit
+        # the class token, which no map shows, holds the rest
+        assert (figure.values[1:].sum((1, 2)) != scores).any() and figure.pictures[0].size == (32, 32)
 
 
 def test_the_head_that_carries_the_cue_comes_out(given, tmp_path):
@@ -212,11 +282,26 @@ def test_the_head_that_carries_the_cue_comes_out(given, tmp_path):
     assert worst["heads"]["name"] == "worst group" and worst["heads"]["before"] < 0.2
     assert worst["heads"]["accuracy"] > 0.8 and worst["heads"]["change_low"] > 0
     check_groups(result, model, found.folder, given, "waterbirds val")
-    assert "Chosen by effect: L1.H0" in (found.folder / "report.html").read_text()
+    before, choice, bars, table = stages.cues.show(result)
+    assert bars.title == "Chosen by effect: L1.H0" in (found.folder / "report.html").read_text()
+    assert isinstance(bars, Bars) and bars.labels == ("nothing replaced", *worst)
+    wanted = [result["before"][4], *worst.values()]
+    for got, key in ((bars.values, "accuracy"), (bars.low, "low"), (bars.high, "high")):
+        np.testing.assert_allclose(got[:, 0], [100 * row[key] for row in wanted])
+    drawn = sorted(result["sets"]["chosen by effect"]["random"]["worst"]["random heads"])
+    assert list(bars.levels.values()) == [pytest.approx(100 * drawn[int(0.95 * (len(drawn) - 1))])]
+    keys = ("accuracy", "low", "high")
+    assert before.frame["accuracy, %"].tolist() == [percent(row, *keys) for row in result["before"]]
+    each = [row for rows_ in result["sets"]["chosen by effect"]["edits"].values() for row in rows_]
+    assert table.frame["accuracy, %"].tolist() == [percent(row, *keys) for row in each]
+    assert table.frame["change, points"].tolist() == [points(row) for row in each]
+    assert choice.frame["head"].tolist() == [row["part"] for row in result["choice"]["top"]]
+    assert "No head was chosen" not in choice.says
     without = planted(tmp_path, given[2], carries=False)
     result = sweep(without, tmp_path / "out", waterbirds=given[2], settings=SETTINGS)
     result = result.report["stages"]["cues"]["result"]
     assert not result["sets"] and not result["choice"]["candidates"]
+    assert "No head was chosen by its effect: none passes, or none helps." in stages.cues.show(result)[1].says
 
 
 class Killed(BaseException):
@@ -344,7 +429,8 @@ def test_a_report_of_somebody_is_not_trusted(done, tmp_path, monkeypatch):
     broken["stages"]["ablation"]["result"]["tables"] = {}
     file.write_text(json.dumps(broken))
     monkeypatch.setenv("KIT_REPORT", str(tmp_path))
-    with pytest.raises(KitError, match="the report lacks what the table"):
+    with pytest.raises(KitError, match="the report lacks what the figures"):
         measured("ablation")
     monkeypatch.setenv("KIT_REPORT", "")
-    assert "so nothing is shown" in repr(measured("cues"))
+    assert repr(measured("cues")) == "Not measured here yet: docs/sweep.md has the command."
+    assert measured("cues")._repr_html_() is None

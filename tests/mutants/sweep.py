@@ -1,4 +1,4 @@
-"""Mutants of the sweep: whose means, what is done already, what is chosen on which images, who is trusted."""
+"""Mutants of the sweep: whose means, what is done, what is chosen on which images, what is shown and read."""
 
 from tests.mutants import Mutant
 
@@ -54,5 +54,40 @@ MUTANTS = [
         'found.get("schema") != SCHEMA',
         "False",
         (f"{TESTS}::test_a_report_of_somebody_is_not_trusted",),
+    ),
+    Mutant(
+        "the page shows the means of the very images as those of the other half",
+        ABLATION,
+        "for whose in (CROSSED, OWN))\n    both",
+        "for whose in (OWN, CROSSED))\n    both",
+        (f"{TESTS}::test_figures_of_stages_show_the_numbers_of_the_report",),
+    ),
+    Mutant(
+        "the page shows the average where the worst group is named",
+        "kit/sweep/cues.py",
+        'next(row for row in own if row["name"] == WORST)',
+        'next(row for row in own if row["name"] == "average")',
+        (f"{TESTS}::test_the_head_that_carries_the_cue_comes_out",),
+    ),
+    Mutant(
+        "intervals are left out of the page's curves",
+        "kit/sweep/shown.py",
+        "return Curves([str(place) for place in places], value, across, up, low, high, **more)",
+        "return Curves([str(place) for place in places], value, across, up, **more)",
+        (f"{TESTS}::test_figures_of_stages_show_the_numbers_of_the_report",),
+    ),
+    Mutant(
+        "each picture of a report has a colour scale of its own",
+        "kit/sweep/tokens.py",
+        "named, limit=limit,",
+        "named, limit=None,",
+        (f"{TESTS}::test_token_maps_add_up_to_what_heads_write",),
+    ),
+    Mutant(
+        "pictures of one page share the names of their parts",
+        "kit/figures/figure.py",
+        r'rf"\g<1>{self.digest[:6]}-"',
+        r'rf"\g<1>"',
+        (f"{TESTS}::test_the_page_holds_every_figure_with_its_words_and_nothing_of_elsewhere",),
     ),
 ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from html import escape
 from io import BytesIO
@@ -240,3 +241,30 @@ def test_a_still_has_the_size_that_it_says(kind):
     width, height = sheet.bbox.size
     for each in axes:
         assert each.x0 >= -1 and each.x1 <= width + 1 and each.y0 >= -1 and each.y1 <= height + 1
+
+
+# Pages
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_section_of_a_page_holds_title_picture_sentence_and_numbers(kind):
+    figure_ = made(kind, title="A <title>", says="It says 1 < 2.")
+    page = figure_.section()
+    assert page.startswith("<h3>A &lt;title&gt;</h3><figure>") and "A <title>" not in page
+    assert "<figcaption>It says 1 &lt; 2.</figcaption></figure>" in page
+    if not hasattr(figure_, "html"):
+        assert f'role="img" aria-label="{escape(figure_.alt)}"' in page and "#7a7a7a" not in page
+        assert (
+            page.count("<title>") == page.count(">A &lt;title&gt;<") - 1 == 0
+        )  # not once more in the picture
+        assert page.count("<tr") == len(figure_.rows()) + 1
+    assert figure_.section() == page and "http" not in page
+
+
+def test_names_in_a_legend_have_room():
+    names = [f"accuracy of all heads, {n}" for n in range(6)]
+    page = Curves([1, 2], {name: [n, n] for n, name in enumerate(names)}, "x", "y").svg()
+    wide = float(re.search(r'viewBox="\S+ \S+ (\S+)', page)[1])
+    for name in names:
+        at = float(re.search(rf'x="([\d.]+)"[^>]*>{name}<', page)[1])
+        assert at + 4.9 * len(name) < wide, name
