@@ -4,8 +4,16 @@ from kit.edits.ablation import Ablation, ablate
 from kit.edits.answers import Answers, ask, ask_classes, asked, total_right
 from kit.edits.by_layer import by_layer, layer_selectors, place_of
 from kit.edits.costs import costs, layer_costs
-from kit.edits.cues import by_reading, cue_effects, matched_draws, ranked
-from kit.edits.published import waterbirds_heads, waterbirds_published
+from kit.edits.cues import (
+    by_reading,
+    chosen_by_effect,
+    cue_effects,
+    matched_answers,
+    matched_draws,
+    ranked,
+    shuffled_effects,
+)
+from kit.edits.published import waterbirds_heads, waterbirds_published, waterbirds_table
 from kit.edits.questions import questions
 from kit.parts.means import Means
 

@@ -5,10 +5,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from kit.edits.answers import Answers
 from kit.errors import KitError, nearest
+from kit.measures.groups import GroupBootstrap
 
 LEVEL = 0.05  # chance that any part is called a carrier of the cue where none is
 LIKE = 2.0  # sizes of two parts that are called similar: at most so many times apart
+RANDOM, LARGE = "random heads", "random heads, made as large"
 NEAREST = 8  # parts among which a part's stand-in is drawn
 
 
@@ -77,6 +80,34 @@ def ranked(effects: pd.DataFrame, kind: str = "head") -> list[str]:
     """
     some = effects[(effects["kind"] == kind) & effects["significant"] & (effects["score"] > 0)]
     return list(some.sort_values("score", ascending=False, kind="stable")["part"])
+
+
+def chosen_by_effect(tuning: Answers, groups: GroupBootstrap) -> list[str]:
+    """The heads to switch off: the first of `ranked`, as many as the worst group of these images asks for.
+
+    Args:
+        tuning: two classes asked on images with the labels `y` and `place`; not those that are judged.
+        groups: of the same images, with which `fewest` counts the heads.
+
+    Returns:
+        Their names, the strongest first; none where no head carries the cue beyond chance.
+    """
+    labels = tuning.labels
+    order = ranked(cue_effects(tuning.differences(), labels["y"], labels["place"], tuning.index))
+    return order[: groups.fewest(tuning.steps(order))] if order else []
+
+
+def shuffled_effects(tuning: Answers, shuffles: int, seed: int) -> list[pd.DataFrame]:
+    """`cue_effects` when the places mean nothing: a permutation test, shuffled among images of a class.
+
+    Args:
+        tuning: as of `chosen_by_effect`.
+        shuffles: how many.
+        seed: of the shuffles.
+    """
+    labels, differences, rng = tuning.labels, tuning.differences(), np.random.default_rng(seed)
+    places = (labels.groupby("y")["place"].transform(rng.permutation) for _ in range(shuffles))
+    return [cue_effects(differences, labels["y"], place, tuning.index) for place in places]
 
 
 def by_reading(table: pd.DataFrame, tag: str, first: int = 5) -> pd.DataFrame:
@@ -162,6 +193,29 @@ def matched_draws(
             taken.append(draw[place])
     nothing = sizes[found] == 0  # times whatever
     return found, np.where(nothing, 1.0, sizes[rows][None] / np.where(nothing, 1.0, sizes[found]))
+
+
+def matched_answers(
+    answers: Answers, chosen: list[str], draws: int, seed: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Whether images are answered right with random heads off, each set like the chosen one.
+
+    Args:
+        answers: whose heads are switched off.
+        chosen: names of the chosen heads.
+        draws, seed: as of `matched_draws`.
+
+    Returns:
+        Rows of the index that each set holds, int [draw, head]; and `RANDOM` (as they are) and `LARGE` (what
+        is taken away is made as large as that of the chosen heads) -> bool [draw, image].
+
+    Raises:
+        KitError: see `matched_draws`.
+    """
+    found, stretch = matched_draws(answers.index, answers.sizes, chosen, draws, seed)
+    plain = np.stack([answers.right(list(draw)) for draw in found])
+    large = np.stack([answers.right(list(draw), list(by)) for draw, by in zip(found, stretch)])
+    return found, {RANDOM: plain, LARGE: large}
 
 
 def _like(index: pd.DataFrame, sizes: np.ndarray, row: int, pool: list[int]) -> list[int]:

@@ -115,6 +115,28 @@ def seen_mask(model: Model, mask, size: tuple[int, int] | None = None, protocol:
     return expect_seen(seen, model)
 
 
+def perfect_iou(model: Model, size: tuple[int, int], protocol: str = "aligned") -> float:
+    """IoU of a perfect mask: the pixels of a square in the middle, as the tower gets them, and its mask.
+
+    Args:
+        model: from `kit.load`.
+        size: (height, width) of the picture; the square is half as wide as its shorter side.
+        protocol: of `seen_mask`. Aligned the mask lies where the pixels do, at every shape.
+
+    Example:
+        >>> import kit
+        >>> model = kit.load("stickers-l8")
+        >>> perfect_iou(model, (128, 192))
+        1.0
+    """
+    (height, width), side = size, min(size) // 4
+    true = np.zeros(size, dtype=bool)
+    true[height // 2 - side : height // 2 + side, width // 2 - side : width // 2 + side] = True
+    looked = model.preprocess(np.uint8(255 * true))[0, 0] > 0  # the square's pixels as the tower got them
+    seen = seen_mask(model, true, protocol=protocol)
+    return float((looked & seen).sum() / (looked | seen).sum())
+
+
 def expect_seen(seen: Tensor, model: Model) -> Tensor:
     """The mask, if it has the tower's size."""
     if tuple(seen.shape) != tuple(model.image_size):

@@ -51,6 +51,83 @@ class Segmented:
         ends = [interval(*e, 1.0) for e in zip(every["mIoU_low"], every["mIoU_high"])]
         return every, fits.assign(mIoU=every["mIoU"], **{"95 %": ends}, mAP=every["mAP"])
 
+    def held(self, method: str, masks: Tensor) -> Segmentation:
+        """How a method's masks fit other true ones.
+
+        Args:
+            method: whose maps were kept.
+            masks: as the tower sees them, bool [image, height, width].
+
+        Raises:
+            KitError: maps were not kept.
+        """
+        if self.maps is None:
+            raise KitError("the maps were not kept; call segment with keep_maps=True.")
+        return Segmentation().add(*spread(self.maps[method], masks.shape[1:]), masks)
+
+
+def which_object(two: Segmented, masks: Tensor, seed: int = 0) -> pd.DataFrame:
+    """Whether masks fit the object that was asked for better than the other one.
+
+    Args:
+        two: masks of scenes with two objects, asked for the first one; maps were kept.
+        masks: of both objects as the tower sees them, bool [image, object, height, width].
+        seed: of the bootstrap.
+
+    Returns:
+        One row for each method: mIoU with the one `asked for` and with `the other one`, and their
+        `difference`, paired by image, with `low` and `high` of its 95 % interval.
+
+    Example:
+        >>> import kit
+        >>> model, pairs = kit.load("stickers-l8"), kit.world.draw(4, 3, kind="pair")
+        >>> names, truth = model.encode_text(kit.world.prompts("concept")), pairs.codes["concept"]
+        >>> two = segment(model, pairs, names, pairs.masks[:, 0], ["rollout"], truth, keep_maps=True)
+        >>> list(which_object(two, pairs.masks))
+        ['asked for', 'the other one', 'difference', 'low', 'high']
+    """
+    rows = {}
+    for name in two.results:
+        one, other = (two.held(name, masks[:, k]) for k in (0, 1))
+        gap = one.ahead_of(other, seed)["mIoU"]
+        rows[name] = [one.figures()["mIoU"], other.figures()["mIoU"], *gap]
+    names = ["asked for", "the other one", "difference", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+
+
+def over_chance(
+    runs: list[Segmented], masks: Tensor, shifts: tuple[int, ...] = (1, 31), seed: int = 0
+) -> pd.DataFrame:
+    """Figures of the first method, and how far they lie above those with the masks of other images.
+
+    Chance is not one half: a mask that knows nothing of its image still falls on objects that lie near the
+    middle. So each is held against the true masks of other images too, paired by image.
+
+    Args:
+        runs: of the same images, such as of several seeds; their figures are pooled. Maps were kept.
+        masks: true ones as the tower sees them, bool [image, height, width].
+        shifts: how many places further the image lies whose mask is taken instead.
+        seed: of the bootstrap.
+
+    Returns:
+        One row for mIoU and one for mAP: `value`, `over chance`, `low`, `high` (95 %).
+
+    Example:
+        >>> import kit
+        >>> model, scenes = kit.load("stickers-l8"), kit.world.draw(4, 3)
+        >>> names, masks = model.encode_text(kit.world.prompts("concept")), scenes.masks[:, 0]
+        >>> run = segment(model, scenes, names, masks, ["token heatmap"], keep_maps=True)
+        >>> bool((over_chance([run], masks, shifts=(1, 2))["over chance"] > 0).all())
+        True
+    """
+    method = next(iter(runs[0].results))
+    own = Segmentation.mean_of([run.held(method, masks) for run in runs])
+    rolled = [masks.roll(shift, 0) for shift in shifts]
+    others = Segmentation.mean_of([run.held(method, other) for run in runs for other in rolled])
+    gaps, figures = own.ahead_of(others, seed), own.figures()
+    rows = {name: [figures[name], *gaps[name]] for name in ("mIoU", "mAP")}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "over chance", "low", "high"])
+
 
 def segment(
     model: Model,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from kit.errors import KitError
 from kit.measures.intervals import Interval, bootstrap_interval
@@ -83,3 +84,30 @@ def agreement(
         Interval(float(dealt.mean()), float(low), float(high)),
         float((1 + (dealt >= right.mean()).sum()) / (1 + draws)),
     )
+
+
+def agreement_table(said, true, groups, seed: int, *, also: Mapping[str, Sequence[str]] | None = None):
+    """Agreement and chance in each group of labels, see `agreement`.
+
+    Args:
+        said, true, seed, also: as of `agreement`.
+        groups: of each label.
+
+    Returns:
+        One row for each group, in the order in which they come first: `labels` (how many), `agree`
+        and `chance`, both with 95 % intervals, as they are read.
+
+    Example:
+        >>> agreement_table(["colour", "size", "size"], ["colour", "size", "count"], ["a", "a", "b"], seed=0)
+           labels              agree             chance
+        a       2  1.00 [1.00, 1.00]  0.50 [0.00, 1.00]
+        b       1  0.00 [0.00, 0.00]  0.00 [0.00, 0.00]
+    """
+    said, true, groups = (np.asarray(each, dtype=object) for each in (said, true, groups))
+    rows = {}
+    for name in dict.fromkeys(groups):
+        found = agreement(said[groups == name], true[groups == name], seed, also=also)
+        rows[name] = {
+            "labels": len(found.right), "agree": found.share.told(), "chance": found.chance.told()
+        }  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index")

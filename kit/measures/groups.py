@@ -5,6 +5,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.measures.intervals import Interval
+from kit.numbers import number
 
 WORST, AVERAGE, WEIGHTED = "worst group", "average", "average by training shares"
 TAILS = (0.025, 0.975)
@@ -109,6 +110,45 @@ class GroupBootstrap:
         low, high = np.nanquantile(drawn - self.drawn(before), TAILS, axis=0)
         return found.assign(before=first, change=value - first, change_low=low, change_high=high)
 
+    def told(self, after, before=None) -> pd.DataFrame:
+        """The table as it is read: figures with their intervals, the worst group by its name.
+
+        Args:
+            after, before: as of `table`.
+
+        Returns:
+            One row for each of `rows`: `images`, `accuracy`; with `before` also `before` and `change`. The
+            row of the worst group names the group that is worst at first, and counts its images.
+
+        Example:
+            >>> GroupBootstrap(["a", "a", "b", "b"], seed=0).told([1, 1, 0, 0])
+                             images           accuracy
+            a                     2  1.00 [1.00, 1.00]
+            b                     2  0.00 [0.00, 0.00]
+            worst group (b)       2  0.00 [0.00, 1.00]
+            average               4  0.50 [0.00, 1.00]
+        """
+        found = self.table(after, before)
+        first = found["accuracy" if before is None else "before"].iloc[: len(self.groups)]
+        worst, place = str(first.idxmin()), len(self.groups)
+        told = pd.DataFrame({"images": found["images"]})
+        told.iloc[place, 0] = found.loc[worst, "images"]
+        if before is not None:
+            told["before"] = [number(each, digits=2) for each in found["before"]]
+        for column, ends in (("accuracy", ("low", "high")), ("change", ("change_low", "change_high"))):
+            if column in found:
+                rows = zip(found[column], *(found[end] for end in ends))
+                told[column] = [Interval(*row).told(sign=column == "change") for row in rows]
+        return told.rename({WORST: f"{WORST} ({worst})"})
+
+    def worsts(self, edits) -> np.ndarray:
+        """Accuracy of the worst group after each of some edits, [edit].
+
+        Args:
+            edits: answers after each, [edit, image].
+        """
+        return np.array([self.values(right)[self.rows.index(WORST)] for right in edits])
+
     def change(self, after, before, row: str = WORST) -> Interval:
         """How one figure changed, paired over images.
 
@@ -153,7 +193,7 @@ class GroupBootstrap:
             `Interval`; above zero: better than that share of the others, whatever images are drawn again.
         """
         place = self.rows.index(WORST)
-        values = np.stack([self.values(right)[place] for right in others])
+        values = self.worsts(others)
         drawn = np.stack([self.drawn(right)[:, place] for right in others])  # [edit, draw]
         over = self.drawn(chosen)[:, place] - np.quantile(drawn, quantile, axis=0)
         value = self.values(chosen)[place] - np.quantile(values, quantile)
@@ -172,8 +212,7 @@ class GroupBootstrap:
             Breiman et al. 1984, Classification and Regression Trees, section 3.4.3: the one standard error
             rule, here for the paired difference of the worst groups.
         """
-        place = self.rows.index(WORST)
-        values = np.array([self.values(right)[place] for right in steps])
+        place, values = self.rows.index(WORST), self.worsts(steps)
         best = int(values.argmax())
         drawn = [self.drawn(right)[:, place] for right in steps]
         gaps = [float((drawn[best] - each).std()) for each in drawn]

@@ -3,5 +3,5 @@
 from kit.projections.banks import Bank
 from kit.projections.head_maps import HeadMaps, head_maps
 from kit.projections.prompts import picture_direction, prompt_directions
-from kit.projections.reconstruct import reconstructed, reconstructed_cosines
+from kit.projections.reconstruct import reconstructed, reconstructed_by, reconstructed_cosines
 from kit.projections.textspan import TextSpan, own_texts, textspan

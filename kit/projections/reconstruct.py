@@ -10,9 +10,11 @@ from kit.data.sets import Picks
 from kit.errors import KitError
 from kit.measures import hits
 from kit.parts.means import replaced
+from kit.parts.moments import Moments
 from kit.parts.selector import select
 from kit.parts.stores import Store
-from kit.projections.textspan import TextSpan
+from kit.projections.banks import Bank
+from kit.projections.textspan import TextSpan, textspan
 
 
 def reconstructed(
@@ -55,6 +57,27 @@ def reconstructed(
     """
     base = store.cosines(directions, images) if base is None else base
     return {m: hits(found, truth) for m, found in _cosines(store, spans, directions, counts, images, base)}
+
+
+def reconstructed_by(
+    store: Store, moments: Moments, banks: dict[str, Bank], directions: Tensor, truth: Tensor,
+    counts: Sequence[int],
+) -> dict[str, Tensor]:  # fmt: skip
+    """`reconstructed` for several banks of texts.
+
+    Args:
+        store, directions, truth, counts: as of `reconstructed`.
+        moments: of the parts, of other images than the store's.
+        banks: name -> texts to pick from.
+
+    Returns:
+        Name -> whether each image is answered right with so many texts, bool [image, count].
+    """
+    found = {}
+    for name, bank in banks.items():
+        right = reconstructed(store, textspan(moments, bank, max(counts)), directions, truth, counts)
+        found[name] = torch.stack(list(right.values()), 1)
+    return found
 
 
 def reconstructed_cosines(

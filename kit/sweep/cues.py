@@ -1,9 +1,17 @@
 """Notebook 13 on real data: Waterbirds with heads switched off, by the paper's lists and chosen by effect."""
 
-import numpy as np
-
 from kit.data import WATERBIRDS_SIZES
-from kit.edits import Answers, Means, ask_classes, cue_effects, matched_draws, ranked, waterbirds_heads
+from kit.edits import (
+    Answers,
+    Means,
+    ask_classes,
+    chosen_by_effect,
+    cue_effects,
+    matched_answers,
+    ranked,
+    shuffled_effects,
+    waterbirds_heads,
+)
 from kit.errors import KitError
 from kit.figures import Figure
 from kit.measures import GroupBootstrap
@@ -22,21 +30,14 @@ def chosen_heads(work: Work, tuning: Answers) -> tuple[dict[str, list[str]], dic
 
     Heads are ranked on validation images, and as many taken as the worst group of these asks for.
     """
-    labels = tuning.labels
-    differences, y, place = tuning.differences(), labels["y"].to_numpy(), labels["place"].to_numpy()
-    effects = cue_effects(differences, y, place, tuning.index)
-    order = ranked(effects)
-    groups = GroupBootstrap(labels["group"], work.settings.seed)
-    chosen = order[: groups.fewest(tuning.steps(order))] if order else []
-    rng = np.random.default_rng(work.settings.seed)
-    shuffled = 0
-    for _ in range(SHUFFLES):
-        dealt = labels.groupby("y")["place"].transform(rng.permutation).to_numpy()
-        shuffled += bool(ranked(cue_effects(differences, y, dealt, tuning.index)))
+    labels, seed = tuning.labels, work.settings.seed
+    effects = cue_effects(tuning.differences(), labels["y"], labels["place"], tuning.index)
+    chosen = chosen_by_effect(tuning, GroupBootstrap(labels["group"], seed))
+    shuffled = sum(bool(ranked(table)) for table in shuffled_effects(tuning, SHUFFLES, seed))
     top = effects[effects["kind"] == "head"].nlargest(10, "score").set_index("part")
     how = {
         "images": len(tuning),
-        "candidates": order,
+        "candidates": ranked(effects),
         "shuffles": SHUFFLES,
         "shuffles with a head": shuffled,
         "top": rows(top[["cue", "error", "class", "score", "significant"]], "part"),
@@ -64,15 +65,11 @@ def compared(answers: Answers, groups: GroupBootstrap, heads: list[str], work: W
     """
     settings = work.settings
     try:
-        found, stretch = matched_draws(answers.index, answers.sizes, heads, settings.draws, settings.seed)
+        _, kinds = matched_answers(answers, heads, settings.draws, settings.seed)
     except KitError as error:
         return {"why not": str(error)}
-    after, place = answers.right(", ".join(heads)), groups.rows.index(WORST)
-    kinds = {
-        "random heads": [answers.right(list(draw)) for draw in found],
-        "random heads, made as large": [answers.right(list(d), list(s)) for d, s in zip(found, stretch)],
-    }
-    worst = {k: [round(float(groups.values(r)[place]), 6) for r in some] for k, some in kinds.items()}
+    after = answers.right(", ".join(heads))
+    worst = {kind: groups.worsts(some).round(6).tolist() for kind, some in kinds.items()}
     over = {k: _interval(groups.worst_over(after, some)) for k, some in kinds.items()}
     return {"worst": worst, "over": over}
 

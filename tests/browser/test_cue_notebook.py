@@ -11,7 +11,7 @@ NAME = "13_removing_a_spurious_cue.ipynb"
 # the panel's cell and those that it needs
 WANTED = (
     "import kit", "kit.data.animals(700", "tuning = ask_classes(", "shares = ", "reading = ", "effects = ",
-    "order = ", "chosen = ", "choices = ", "kit.panels.Groups(",
+    "chosen = ", "choices = ", "kit.panels.Groups(",
 )  # fmt: skip
 
 

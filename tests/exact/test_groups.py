@@ -6,10 +6,18 @@ import pytest
 import torch
 
 import kit
-from kit.edits import ask_classes, matched_draws, total_right, waterbirds_heads
+from kit.edits import (
+    ask_classes,
+    matched_answers,
+    matched_draws,
+    total_right,
+    waterbirds_heads,
+    waterbirds_table,
+)
 from kit.errors import KitError
 from kit.measures import GroupBootstrap
 from kit.parts.means import load_means
+from tests.unit.test_papers import birds, write
 
 N = 24
 
@@ -166,6 +174,37 @@ def test_figures_of_groups_are_those_of_a_slow_loop():
     np.testing.assert_allclose(of.drawn(right), slow, atol=1e-5)
 
 
+def test_a_table_that_is_read_says_what_was_measured():
+    groups, rng = ["a"] * 6 + ["b"] * 4, np.random.default_rng(1)
+    of = GroupBootstrap(groups, seed=0)
+    before, after = rng.random((2, 10)) > 0.5
+    before[6:], after[6:] = False, True
+    told, found = of.told(after, before), of.table(after, before)
+    assert list(told.index) == ["a", "b", "worst group (b)", "average"]
+    assert told["images"].tolist() == [6, 4, 4, 10]
+    assert told.loc["b"].tolist() == [4, "0.00", "1.00 [1.00, 1.00]", "+1.00 [+1.00, +1.00]"]
+    row = found.loc["a"]
+    change = f"{row['change']:+.2f} [{row['change_low']:+.2f}, {row['change_high']:+.2f}]"
+    assert told.loc["a", "change"] == change.replace("-0.00", "+0.00").replace("-", "−")
+    assert list(of.told(after)) == ["images", "accuracy"]
+    assert of.worsts([before, after]).tolist() == [
+        found.loc["worst group", c] for c in ("before", "accuracy")
+    ]
+
+
+def test_the_papers_heads_are_switched_off_on_waterbirds(tmp_path, load):
+    rows = []
+    for split in (0, 2):
+        for y, place, n in ((y, place, n) for y in (0, 1) for place in (0, 1) for n in range(2)):
+            rows.append((f"00{y + 1}.Bird/b{split}{y}{place}{n}.jpg", y, split, place))
+            write(tmp_path / rows[-1][0], 110 * y + 40 * place, 10 * split + n)
+    birds(tmp_path, rows)
+    model = kit.load("ViT-B-16", pretrained="random", config={"vision_cfg": {"image_size": 32}})
+    table = waterbirds_table(model, tmp_path)
+    assert list(table)[1:] == ["before", "accuracy", "change"]
+    assert table["images"].tolist()[:4] == [2] * 4 and table.index[-1] == "average by training shares"
+
+
 def test_changes_are_paired():
     rng = np.random.default_rng(1)
     groups, before = np.repeat(["a", "b"], 100), rng.random(200) < 0.5
@@ -212,6 +251,16 @@ def test_draws_hold_other_heads_each_once(answers, chosen):
         np.testing.assert_allclose(sizes[draw] * factor, sizes[rows], rtol=1e-5)
     again, _ = matched_draws(answers.index, answers.sizes, chosen, 50, seed=3)
     assert (again == draws).all()
+
+
+def test_random_heads_are_switched_off_as_they_are_and_as_large(answers):
+    rows, random = matched_answers(answers, ["L5.H0", "L5.H5"], 5, seed=3)
+    draws, stretch = matched_draws(answers.index, answers.sizes, ["L5.H0", "L5.H5"], 5, seed=3)
+    assert (rows == draws).all()
+    plain, large = random.values()
+    for k, draw in enumerate(draws):
+        assert (plain[k] == answers.right(list(draw))).all()
+        assert (large[k] == answers.right(list(draw), stretch[k])).all()
 
 
 def test_a_head_that_writes_nothing_cannot_be_made_as_large(answers):

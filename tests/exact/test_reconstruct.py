@@ -8,7 +8,7 @@ import kit
 from kit.edits import Means
 from kit.errors import KitError
 from kit.measures import hits
-from kit.projections import Bank, reconstructed, reconstructed_cosines
+from kit.projections import Bank, reconstructed, reconstructed_by, reconstructed_cosines
 
 COUNT = 48
 
@@ -68,6 +68,14 @@ def test_by_number_of_texts_it_is_the_same_and_no_text_leaves_the_means(store, m
     )
     assert torch.equal(found[0], hits(without, truth))
     assert not torch.equal(found[0], found[4])
+
+
+def test_banks_are_asked_one_after_the_other(store, moments, bank, stickers, asked):
+    truth, banks = torch.arange(COUNT) % 3, {"grammar": bank, "random": Bank.random(stickers, 30)}
+    found = reconstructed_by(store, moments, banks, asked, truth, [1, 3])
+    for name, own in banks.items():
+        one = reconstructed(store, kit.textspan(moments, own, texts=3), asked, truth, [1, 3])
+        assert torch.equal(found[name], torch.stack([one[1], one[3]], 1))
 
 
 def test_parts_ablated_beside_it_are_means(store, bank, asked):

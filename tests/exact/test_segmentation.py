@@ -1,5 +1,7 @@
 """Masks from maps: figures, protocols, and every method on a tower whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,8 @@ from torchmetrics.functional import accuracy, average_precision
 from torchvision import transforms
 
 import kit
-from kit.maps import METHODS, seen_mask, segment, spread
+from kit.errors import KitError
+from kit.maps import METHODS, over_chance, perfect_iou, seen_mask, segment, spread, which_object
 from kit.maps.passes import pattern_gradients
 from kit.maps.relevance import linear_relevance, pattern_relevance
 from kit.measures import Segmentation, segmentation_table
@@ -151,6 +154,43 @@ def test_d3_the_released_protocol_loses_what_the_reference_says(vit, size, iou):
         true = seen_mask(vit, mask, protocol=protocol)[None]
         fits = Segmentation().add(looked[None].float(), looked[None], true)
         assert fits.iou()[0] == pytest.approx(wanted, abs=0.02)
+        assert perfect_iou(vit, size, protocol) == pytest.approx(fits.iou()[0], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def pairs(stickers):
+    """Scenes with two objects, asked for the first one; the maps kept."""
+    scenes = kit.world.draw(8, 3, kind="pair")
+    names, truth = stickers.encode_text(kit.world.prompts("concept")), scenes.codes["concept"]
+    methods = ["token heatmap", "rollout"]
+    return scenes, segment(stickers, scenes, names, scenes.masks[:, 0], methods, truth, keep_maps=True)
+
+
+def test_kept_maps_are_held_against_other_masks(pairs):
+    scenes, found = pairs
+    own = found.held("rollout", scenes.masks[:, 0])
+    assert (own.counts == found.results["rollout"].counts).all()
+    table, other = which_object(found, scenes.masks), found.held("rollout", scenes.masks[:, 1])
+    row = table.loc["rollout"]
+    assert row["asked for"] == own.figures()["mIoU"] and row["the other one"] == other.figures()["mIoU"]
+    assert tuple(row[["difference", "low", "high"]]) == own.ahead_of(other, 0)["mIoU"]
+    with pytest.raises(KitError, match="maps were not kept"):
+        replace(found, maps=None).held("rollout", scenes.masks[:, 0])
+
+
+def test_chance_is_what_the_masks_of_other_images_give(pairs):
+    scenes, found = pairs
+    masks = scenes.masks[:, 0]
+    table = over_chance([found, found], masks, shifts=(1, 3))
+    own = found.held("token heatmap", masks)
+    others = [found.held("token heatmap", masks[[(n - k) % 8 for n in range(8)]]) for k in (1, 3)]
+    chance = Segmentation.mean_of(others)
+    assert chance.precision == pytest.approx((others[0].precision + others[1].precision) / 2)
+    figures = own.figures(), chance.figures()
+    for name in ("mIoU", "mAP"):
+        assert table.loc[name, "value"] == pytest.approx(figures[0][name])
+        assert table.loc[name, "over chance"] == pytest.approx(figures[0][name] - figures[1][name])
+        assert table.loc[name, "low"] < table.loc[name, "over chance"] < table.loc[name, "high"]
 
 
 def test_d12_a_batch_of_eight_gives_what_single_images_give(stickers):

@@ -43,9 +43,9 @@ MUTANTS = [
     ),
     Mutant(
         "heads are chosen with the places of the birds swapped",
-        "kit/sweep/cues.py",
-        "effects = cue_effects(differences, y, place, tuning.index)",
-        "effects = cue_effects(differences, y, 1 - place, tuning.index)",
+        "kit/edits/cues.py",
+        """labels["y"], labels["place"], tuning.index)""",
+        """labels["y"], 1 - labels["place"], tuning.index)""",
         (f"{TESTS}::test_the_head_that_carries_the_cue_comes_out",),
     ),
     Mutant(

@@ -6,7 +6,16 @@ import pytest
 import torch
 
 import kit
-from kit.edits import Answers, ask_classes, by_reading, cue_effects, matched_draws, ranked
+from kit.edits import (
+    Answers,
+    ask_classes,
+    by_reading,
+    chosen_by_effect,
+    cue_effects,
+    matched_draws,
+    ranked,
+    shuffled_effects,
+)
 from kit.measures import GroupBootstrap
 from tests.unit.stored_scores import made_up
 
@@ -54,14 +63,16 @@ def test_switching_it_off_lifts_the_worst_group(planted):
     assert change.low > 0.5
     steps = planted.steps(["L1.H1", "L0.H0", "L0.H1"])
     assert groups.fewest(steps) == 1
+    assert chosen_by_effect(planted, groups) == ["L1.H1"]
 
 
 def test_shuffled_places_find_nothing(planted):
-    rng, found = np.random.default_rng(1), 0
-    for _ in range(50):
+    rng, shuffles, y = np.random.default_rng(1), shuffled_effects(planted, 50, seed=1), planted.labels["y"]
+    assert sum(bool(ranked(table)) for table in shuffles) <= 8  # 5 % of tables, with room for chance
+    for table in shuffles[:3]:  # places are shuffled among images of a class
         place = planted.labels.groupby("y")["place"].transform(rng.permutation)
-        found += bool(ranked(effects(planted, place)))
-    assert found <= 8  # 5 % of tables, with room for chance
+        pd.testing.assert_frame_equal(table, effects(planted, place))
+        assert (place.groupby(y).sum() == planted.labels.groupby("y")["place"].sum()).all()
 
 
 def test_random_heads_like_it_do_not_help(planted):

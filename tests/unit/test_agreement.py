@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kit.errors import KitError
-from kit.measures import agreement
+from kit.measures import agreement, agreement_table
 
 
 def test_counts_and_interval():
@@ -42,3 +42,11 @@ def test_one_label_for_all_is_never_better_than_chance():
 def test_lists_that_do_not_fit(said, true):
     with pytest.raises(KitError, match="give one for each, and at least one"):
         agreement(said, true, seed=0)
+
+
+def test_each_group_is_asked_apart_in_the_order_in_which_it_comes():
+    said, true, groups = ["b", "a", "a", "c"], ["b", "a", "b", "a"], ["two", "one", "two", "one"]
+    table = agreement_table(said, true, groups, seed=0)
+    assert list(table.index) == ["two", "one"] and table["labels"].tolist() == [2, 2]
+    alone = agreement(["b", "a"], ["b", "b"], seed=0)
+    assert table.loc["two"].tolist() == [2, alone.share.told(), alone.chance.told()]
