@@ -11,10 +11,7 @@ from kit.sweep.reading import number, read_report
 
 PLACE = "runs/paper1"
 VARIABLE = "KIT_REPORT"
-NONE = (
-    f"No report of a sweep is here ({PLACE}, or the folder that {VARIABLE} names), so nothing is shown; "
-    "docs/sweep.md has the command that makes one."
-)
+NONE = "No report of such a run is on this machine, so there is no table to show."
 
 
 def find_report() -> Path | None:
@@ -42,12 +39,10 @@ class Measured:
     def __repr__(self) -> str:
         return self.says if self.table is None else f"{self.says}\n{self.table}"
 
-    def _repr_html_(self) -> str | None:
-        if self.table is None:
-            return None  # the sentence
+    def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<p>{escape(self.says)}</p>{self.table.to_html()}"
+        return f"<p>{escape(self.says)}</p>{'' if self.table is None else self.table.to_html()}"
 
 
 def measured(stage: str) -> Measured:
