@@ -36,8 +36,8 @@ def crossing(
         >>> model = kit.load("stickers-l8")
         >>> store = kit.collect(model, kit.world.draw(40, seed=1), "store", "40 scenes")
         >>> asked = {name: kit.edits.ask(model, store, name) for name in ("concept", "background")}
-        >>> shares = kit.roles(model).query("kind == 'head'").pivot(index="part", columns="attribute")["share"]
-        >>> crossing(asked, shares, 36)
+        >>> heads = kit.roles(model).query("kind == 'head'")
+        >>> crossing(asked, heads.pivot(index="part", columns="attribute", values="share"), 36)
         0.0
     """
     if len(asked) != 2:
@@ -77,7 +77,7 @@ def shuffled_crossings(
 def other_names(
     question: Answers, edits: Mapping[str, str], means: Means | None = None, draws: int = 200, seed: int = 0
 ) -> pd.Series:
-    """A permutation test of answers: the share of shuffles of their names that are as accurate as the true ones.
+    """A permutation test: the share of shuffles of the answers' names that are as accurate as the true names.
 
     A model that tells images apart, but whose names mean nothing, is as accurate with other names.
 

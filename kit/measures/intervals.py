@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kit.errors import KitError
+from kit.numbers import number
 
 
 class Interval(NamedTuple):
@@ -15,7 +16,21 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return self.told(3)
+
+    def told(self, digits: int = 2, sign: bool = False) -> str:
+        """The figure and its interval as they are written in tables.
+
+        Args:
+            digits: decimals.
+            sign: whether what is not negative has a plus, as a change has.
+
+        Example:
+            >>> Interval(0.12, -0.001, 0.25).told(sign=True)
+            '+0.12 [+0.00, +0.25]'
+        """
+        value, low, high = (number(each, digits=digits, sign=sign) for each in self)
+        return f"{value} [{low}, {high}]"
 
 
 def _column(values, what: str) -> np.ndarray:

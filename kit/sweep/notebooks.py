@@ -11,7 +11,7 @@ from kit.sweep.reading import number, read_report
 
 PLACE = "runs/paper1"
 VARIABLE = "KIT_REPORT"
-NONE = "No report of such a run is on this machine, so there is no table to show."
+NONE = "No sweep with a real checkpoint is at hand, so nothing is shown; docs/sweep.md says how to make one."
 
 
 def find_report() -> Path | None:

@@ -347,4 +347,4 @@ def test_a_report_of_somebody_is_not_trusted(done, tmp_path, monkeypatch):
     with pytest.raises(KitError, match="the report lacks what the table"):
         measured("ablation")
     monkeypatch.setenv("KIT_REPORT", "")
-    assert "so nothing is shown" in repr(measured("cues"))
+    assert "so nothing is shown" in repr(measured("cues")) and "<p>No sweep" in measured("cues")._repr_html_()
