@@ -200,6 +200,10 @@ class Answers:
         one, other = (self.scores[:, :, self.owner == number].mean(2) for number in (1, 0))
         return one - other
 
+    def first(self, count: int) -> "Answers":
+        """The same question, put to the first of its images."""
+        return replace(self, images=self.images[:count], truth=self.truth[:count])
+
     def with_own_means(self, some=None) -> "Answers":
         """The same with means over the very images that are judged, as the released script takes them.
 

@@ -3,19 +3,22 @@
 import numpy as np
 import pandas as pd
 
+from kit.edits.ablation import ablate
 from kit.edits.answers import Answers
 from kit.errors import KitError, nearest
+from kit.models.model import Model
 from kit.parts.means import Means
+from kit.parts.runs import Run
 from kit.parts.selector import select
 
-FORWARD, BACK, ALONE = WAYS = "layers 0 to l", "layers l to last", "layer l alone"
+FORWARD, BACK, ALONE = WAYS = "layers 0 to k", "layers k to the last", "layer k alone"
 
 
 def layer_selectors(layers: int) -> dict[str, list[str]]:
-    """For each way through the layers the selectors of the attention that is replaced, one for each layer l.
+    """For each way through the layers the selectors of the attention that is replaced, one for each layer k.
 
     Example:
-        >>> layer_selectors(2)["layers l to last"]
+        >>> layer_selectors(2)["layers k to the last"]
         ['L0-1.attn', 'L1-1.attn']
     """
     every, last = range(layers), layers - 1
@@ -34,7 +37,7 @@ def by_layer(
     Args:
         question: put to the images of a store that keeps the heads of all layers.
         means: what stands in the place of the heads, as for `Answers.after`.
-        ways: which layers go: 0 to l, l to the last, or l alone, for each l in turn.
+        ways: which layers go: 0 to k, k to the last, or k alone, for each k in turn.
 
     Returns:
         Way -> selector -> bool [image]; the first of each way is `"none"`, nothing replaced.
@@ -43,14 +46,14 @@ def by_layer(
         KitError: another way; see `Answers.after`.
 
     Source:
-        Gandelsman et al. 2023, arXiv 2310.05916, figure 2, is the way "layers 0 to l".
+        Gandelsman et al. 2023, arXiv 2310.05916, figure 2, is the way "layers 0 to k".
 
     Example:
         >>> import kit
         >>> model = kit.load("stickers-l8")
         >>> store = kit.collect(model, kit.world.draw(8, seed=1), "store", "8 scenes")
         >>> found = by_layer(kit.edits.ask(model, store, "concept"), kit.edits.Means.of(store))
-        >>> list(found["layer l alone"])[:3]
+        >>> list(found["layer k alone"])[:3]
         ['none', 'L0.attn', 'L1.attn']
     """
     selectors = layer_selectors(int(question.index["layer"].max()) + 1)
@@ -58,6 +61,43 @@ def by_layer(
         hint = nearest(unknown[0], WAYS)
         raise KitError(f'no way "{unknown[0]}" through the layers; there are {", ".join(WAYS)}.{hint}')
     return {way: {s: question.right(s, means=means) for s in ("none", *selectors[way])} for way in ways}
+
+
+def effects_by_layer(
+    model: Model, run: Run, question: Answers, kind: str, means: Means | None = None
+) -> dict[str, dict[str, np.ndarray]]:
+    """Whether each image is answered right without one layer's attention or MLP, directly and in total.
+
+    Args:
+        model: that gave the answers.
+        run: of the images that are asked, in their order.
+        question: put to these images.
+        kind: "attn" or "MLP".
+        means: what stands in their place; None takes those that a shipped model comes with.
+
+    Returns:
+        "direct" and "total" -> layer, such as "L0" -> bool [image].
+
+    Raises:
+        KitError: a run of other images; see `kit.ablate`.
+
+    Example:
+        >>> import kit
+        >>> model, scenes = kit.load("stickers-l8"), kit.world.draw(8, seed=1)
+        >>> asked = kit.edits.ask(model, kit.collect(model, scenes, "store", "8 scenes"), "background")
+        >>> run = kit.run(model, model.preprocess(scenes.images))
+        >>> found = effects_by_layer(model, run, asked, "MLP")
+        >>> {effect: len(layers) for effect, layers in found.items()}
+        {'direct': 6, 'total': 6}
+    """
+    if len(run.pixels) != len(question):
+        raise KitError(f"a run of {len(run.pixels)} images, but {len(question)} are asked; run these.")
+    found: dict[str, dict[str, np.ndarray]] = {"direct": {}, "total": {}}
+    for effect, layers in found.items():
+        for layer in range(model.layers):
+            after = ablate(model, run, f"L{layer}.{kind}", effect=effect, means=means).embedding
+            layers[f"L{layer}"] = question.judged(after @ question.directions.T)
+    return found
 
 
 def place_of(index: pd.DataFrame, selector: str) -> tuple[str, int] | None:
@@ -68,7 +108,7 @@ def place_of(index: pd.DataFrame, selector: str) -> tuple[str, int] | None:
         selector: of parts, however they are written.
 
     Returns:
-        "layers 0 to l" or "layers l to last", with l; None where the parts are others.
+        "layers 0 to k" or "layers k to the last", with k; None where the parts are others.
 
     Raises:
         KitError: a part that is not there.
@@ -76,7 +116,7 @@ def place_of(index: pd.DataFrame, selector: str) -> tuple[str, int] | None:
     Example:
         >>> index = pd.DataFrame({"name": ["L0.H0", "L1.H0"], "kind": "head", "layer": [0, 1], "head": 0})
         >>> place_of(index, "L0.H0"), place_of(index, "L1.attn"), place_of(index, "none")
-        (('layers 0 to l', 0), ('layers l to last', 1), None)
+        (('layers 0 to k', 0), ('layers k to the last', 1), None)
     """
     rows, ways = select(index, selector), layer_selectors(int(index["layer"].max()) + 1)
     for way in (FORWARD, BACK):

@@ -1,13 +1,14 @@
 """What replacing parts costs in accuracy, with intervals: questions, and one question along the layers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+import pandas as pd
 
 from kit.edits.answers import Answers
 from kit.edits.by_layer import WAYS, by_layer
 from kit.measures.answers import Changed
-from kit.measures.changes import resampled
+from kit.measures.changes import changes, resampled
 from kit.numbers import number
 from kit.parts.means import Means
 
@@ -51,6 +52,84 @@ def layer_costs(
     draws, found = resampled(len(question), seed), by_layer(question, means, ways)
     right = {way: np.stack(list(each.values())[1:], 1) for way, each in found.items()}  # [image, layer]
     return {way: np.array(draws.intervals(each)) for way, each in right.items()}
+
+
+def compare_edits(
+    question: Answers, edits: Mapping[str, str | tuple[str, str | None]], means: Means | None = None, seed=0
+) -> pd.DataFrame:
+    """Accuracy of one question after several edits, each against the first, paired by image.
+
+    Args:
+        question: put to a store.
+        edits: name -> the parts that are replaced; or these, and the heads of which what they read at the
+            class token is replaced (`cls` of `Answers.after`).
+        means: what stands in their place.
+        seed: of the bootstrap.
+
+    Returns:
+        One row for each edit, as `kit.measures.changes`.
+
+    Raises:
+        KitError: no edit; see `Answers.after`.
+
+    Example:
+        >>> import kit
+        >>> model = kit.load("stickers-l8")
+        >>> store = kit.collect(model, kit.world.draw(8, seed=1), "store", "8 scenes")
+        >>> asked = kit.edits.ask(model, store, "background")
+        >>> compare_edits(asked, {"nothing": "none", "late heads": "L5.attn"}).index.tolist()
+        ['nothing', 'late heads']
+    """
+    both = {name: (edit, None) if isinstance(edit, str) else edit for name, edit in edits.items()}
+    right = {name: question.judged(question.after(off, means, cls)) for name, (off, cls) in both.items()}
+    return changes(right, seed)
+
+
+def compare_questions(
+    questions: Iterable[Answers], selector: str, other: str = "none", means: Means | None = None, seed=0
+) -> pd.DataFrame:
+    """Accuracy of each question with some parts replaced, against other parts replaced, paired by image.
+
+    Args:
+        questions: put to a store.
+        selector: the parts that are replaced.
+        other: those whose replacement it is compared with.
+        means, seed: as of `compare_edits`.
+
+    Returns:
+        One row for each question, as `kit.measures.changes`.
+
+    Example:
+        >>> import kit
+        >>> model = kit.load("stickers-l8")
+        >>> store = kit.collect(model, kit.world.draw(8, seed=1), "store", "8 scenes")
+        >>> compare_questions([kit.edits.ask(model, store, "background")], "none")["change"].tolist()
+        [0.0]
+    """
+    edits = {"other": other, "this": selector}
+    rows = {each.name: compare_edits(each, edits, means, seed).loc["this"] for each in questions}
+    return pd.DataFrame(rows).T
+
+
+def compare_means(question: Answers, selector: str, sets: Mapping[str, Means | None], seed=0) -> pd.DataFrame:
+    """Accuracy of one question with the same parts replaced by means over several sets, paired by image.
+
+    Args:
+        question, selector, seed: as of `compare_questions`.
+        sets: name -> means; None is zero. Each is compared with the first.
+
+    Returns:
+        One row for each set, as `kit.measures.changes`.
+
+    Example:
+        >>> import kit
+        >>> model = kit.load("stickers-l8")
+        >>> store = kit.collect(model, kit.world.draw(8, seed=1), "store", "8 scenes")
+        >>> asked = kit.edits.ask(model, store, "background")
+        >>> compare_means(asked, "L5.attn", {"these": Means.of(store), "zero": None}).index.tolist()
+        ['these', 'zero']
+    """
+    return changes({name: question.right(selector, means=each) for name, each in sets.items()}, seed)
 
 
 def says(

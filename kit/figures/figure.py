@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 UNSAID = ("Date", "Creator", "Format", "Type")  # of an SVG
 FORMATS = (".png", ".svg", ".pdf")
 CUT = 0.3  # inches of a still in which its title stands
-DPI = 100  # of the size that a still is shown in; it is drawn twice as fine
+DPI, FINE = 100, 2  # of the size that a still is shown in; and how many times finer it is drawn
 SMALLEST = 7.5  # points of a heading
 LARGEST = 60_000  # bytes of a PNG in a cell
 STILLS = "KIT_STILLS"  # set where notebooks are run to be committed: figures that live carry a still as well
@@ -92,9 +92,14 @@ class Figure:
         """
         return together([[self]], paper=paper)
 
-    def png(self, paper: bool = False) -> bytes:
-        """The still picture as PNG."""
-        return written(self.still(paper), ".png", LARGEST)
+    def png(self, paper: bool = False, fine: int = FINE) -> bytes:
+        """The still picture as PNG.
+
+        Args:
+            paper: as of `still`.
+            fine: pixels drawn for each pixel shown.
+        """
+        return written(self.still(paper), ".png", LARGEST, fine)
 
     def save(self, path: str | Path) -> Path:
         """Write the still picture, black on white, first under a temporary name.
@@ -133,14 +138,15 @@ class Figure:
     def outputs(self) -> list[tuple[dict, dict]]:
         """What a cell displays: the picture, then its sentence and its words; data and metadata of each.
 
-        JupyterLab and nbconvert read no `alt` in the metadata, so the words stand beneath, folded.
+        JupyterLab and nbconvert read no `alt` in the metadata, so the words stand beneath, folded. Where a
+        figure lives, plotly's renderer shows the still pixel by pixel until it comes alive.
         """
         data, metadata = {"text/plain": self.title or type(self).__name__}, {}
         lives = hasattr(self, "plotly")
         if lives:
             data[PLOTLY] = json.loads(self.plotly().to_json())
         if not lives or os.environ.get(STILLS):
-            data["image/png"] = self.png()
+            data["image/png"] = self.png(fine=1 if lives else FINE)
             wide, high = (round(side * DPI) for side in self._size())
             metadata["image/png"] = {"alt": self.alt, "width": wide, "height": high}
         says, alt = html.escape(self.says), html.escape(self.alt)
@@ -248,19 +254,20 @@ def plotly_figure(traces: list[dict], title: str, layout: dict):
     return made
 
 
-def written(still: Still, suffix: str, largest: int | None = None) -> bytes:
+def written(still: Still, suffix: str, largest: int | None = None, fine: int = FINE) -> bytes:
     """A still in a format of `FORMATS`.
 
     Args:
         still: a matplotlib figure.
         suffix: of the format.
         largest: bytes of a PNG, which is made smaller and then of fewer colours until it fits; None = any.
+        fine: pixels of a PNG drawn for each pixel shown.
     """
     import matplotlib as mpl
 
     held, dates = io.BytesIO(), {".svg": dict.fromkeys(UNSAID), ".pdf": {"CreationDate": None}}
     with mpl.rc_context(SETTINGS):
-        still.savefig(held, format=suffix[1:], dpi=2 * DPI, metadata=dates.get(suffix))
+        still.savefig(held, format=suffix[1:], dpi=fine * DPI, metadata=dates.get(suffix))
     if suffix != ".png" or largest is None:
         return held.getvalue()
     whole, way = Image.open(held).convert("RGBA"), Image.Quantize.FASTOCTREE

@@ -7,6 +7,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.measures.intervals import Interval, _around, _column
+from kit.numbers import number
 
 DRAWS = 2000
 
@@ -112,15 +113,16 @@ def in_percent(table: pd.DataFrame, digits: int = 1) -> pd.DataFrame:
         ['100.0 [100.0, 100.0]', '+0.0 [+0.0, +0.0]']
     """
 
-    def words(rows, names: list[str], sign: str) -> list[str]:
-        numbers = 100 * rows[names] + 0.0  # no negative zero
-        shown = [[f"{round(v, digits) + 0.0:{sign}.{digits}f}" for v in row] for row in numbers.to_numpy()]
-        return [f"{value} [{low}, {high}]" for value, low, high in shown]
+    def words(names: list[str], sign: bool) -> list[str]:
+        told = [
+            [number(v, digits=digits, sign=sign) for v in row] for row in 100 * table[names].to_numpy(float)
+        ]
+        return [f"{value} [{low}, {high}]" for value, low, high in told]
 
     return pd.DataFrame(
         {
-            "accuracy, %": words(table, ["value", "low", "high"], ""),
-            "change, points": words(table, ["change", "change_low", "change_high"], "+"),
+            "accuracy, %": words(["value", "low", "high"], False),
+            "change, points": words(["change", "change_low", "change_high"], True),
         },
         index=table.index,
     )

@@ -9,9 +9,6 @@ NAME = "11_mean_ablation.ipynb"
 WANTED = (
     "import kit",
     "store = kit.collect(",
-    "means = Means.of(held)",
-    "shipped = asked",
-    "half, last =",
     "noisy = kit.collect(",
     "sets = {each.name",
     "kit.panels.Ablations(",

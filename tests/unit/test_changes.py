@@ -33,6 +33,8 @@ def test_words_in_per_cent_have_no_negative_zero():
     table = changes({"one": [1.0, 0.0], "other": [1.0, 0.0]}, seed=0)
     table.loc["other", "change"] = -1e-6
     assert in_percent(table).loc["other", "change, points"] == "+0.0 [+0.0, +0.0]"
+    table.loc["other", ["change", "change_low"]] = -0.251, -1.0
+    assert in_percent(table).loc["other"].tolist() == ["50.0 [0.0, 100.0]", "−25.1 [−100.0, +0.0]"]
 
 
 def test_what_does_not_fit_is_said():

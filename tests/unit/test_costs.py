@@ -8,11 +8,27 @@ import pytest
 import torch
 
 import kit
-from kit.edits import Means, ask, by_layer, costs, layer_costs, place_of, questions
+from kit.edits import (
+    Means,
+    ask,
+    by_layer,
+    compare_edits,
+    compare_means,
+    compare_questions,
+    costs,
+    crossing,
+    effects_by_layer,
+    layer_costs,
+    other_names,
+    place_of,
+    questions,
+    shuffled_crossings,
+    total_right,
+)
 from kit.edits.by_layer import BACK, FORWARD
 from kit.edits.costs import says
 from kit.errors import KitError
-from kit.measures import answer_changes, bootstrap_interval, hits
+from kit.measures import answer_changes, bootstrap_interval, changes, hits
 from kit.measures.answers import Changed
 from tests.unit.stored_scores import made_up
 
@@ -35,8 +51,8 @@ def concept(stickers, store):
 def test_there_are_three_ways_through_the_layers(concept):
     found = by_layer(concept)
     assert all(next(iter(each)) == "none" and len(each) == 7 for each in found.values()) and len(found) == 3
-    with pytest.raises(KitError, match='no way "layers 0 to k" through the layers; there are layers 0 to l'):
-        by_layer(concept, ways=("layers 0 to k",))
+    with pytest.raises(KitError, match='no way "layers 0 to m" through the layers; there are layers 0 to k'):
+        by_layer(concept, ways=("layers 0 to m",))
 
 
 def test_costs_are_accuracies_with_intervals_by_bootstrap(stickers, store, means, concept):
@@ -139,3 +155,88 @@ def test_the_finding_in_words(concept, means, selector, cls, wanted):
     ends = f"from 75.0 % to 50.0 % (−25.0 points): {lost} answers became wrong, {won} right."
     assert said.endswith(ends) or said == wanted
     assert "replaced by zero" in says(concept, "L5.H0", None, None, (0.75, 0.5), changed)
+
+
+def test_edits_questions_and_means_are_compared_by_paired_changes(stickers, store, means, concept):
+    background = ask(stickers, store, "background")
+    edits = {"nothing": "none", "heads": "L5.attn", "tokens": ("L5.MLP", "L*.H*")}
+    right = [concept.right(), concept.right("L5.attn", means=means)]
+    right.append(concept.judged(concept.after("L5.MLP", means, "L*.H*")))
+    found = compare_edits(concept, edits, means, seed=2)
+    assert found.equals(changes(dict(zip(edits, right)), seed=2))
+    each = compare_questions([concept, background], "L5.attn", "L5.MLP", means, seed=2)
+    assert list(each.index) == ["concept", "background"]
+    pair = {
+        "other": background.right("L5.MLP", means=means),
+        "this": background.right("L5.attn", means=means),
+    }
+    assert each.loc["background"].equals(changes(pair, seed=2).loc["this"].rename("background"))
+    sets = compare_means(background, "L5.attn", {"means": means, "zero": None}, seed=2)
+    pair = {"means": background.right("L5.attn", means=means), "zero": background.right("L5.attn")}
+    assert sets.equals(changes(pair, seed=2)) and sets["change"].iloc[1] != 0
+
+
+def test_effects_by_layer_are_those_of_one_ablation_each(stickers):
+    scenes = kit.world.draw(12, 9)
+    asked = ask(stickers, kit.collect(stickers, scenes, "store", "twelve", selector="all"), "background")
+    run, means = kit.run(stickers, stickers.preprocess(scenes.images)), Means.shipped(stickers)
+    found = effects_by_layer(stickers, run, asked, "attn")
+    assert list(found) == ["direct", "total"] and list(found["total"]) == [f"L{n}" for n in range(6)]
+    for layer in ("L0", "L5"):
+        selector = f"{layer}.attn"
+        assert (found["total"][layer] == total_right(stickers, scenes, asked, selector, means)).all()
+        assert (found["direct"][layer] == asked.right(selector, means=means)).all()
+    with pytest.raises(KitError, match="a run of 12 images, but 5 are asked; run these"):
+        effects_by_layer(stickers, run, asked.first(5), "attn")
+
+
+def test_the_first_images_are_asked_the_same(concept):
+    few = concept.first(7)
+    assert len(few) == 7 and torch.equal(few.after("L5.MLP"), concept.after("L5.MLP")[:7])
+
+
+def two_heads(shares):
+    """Two questions of which each head carries one; and the shares of the heads."""
+    index = pd.DataFrame({"name": ["L0.H0", "L0.H1"], "kind": "head", "layer": 0, "head": [0, 1]})
+    right, wrong = torch.tensor([0.0, 0.2]), torch.tensor([0.1, 0.0])
+    rest = pd.DataFrame({"y": [1] * 4})
+    one = torch.stack([right, wrong]).expand(4, 2, 2)  # [image, part, text]
+    other = torch.stack([wrong, right]).expand(4, 2, 2)
+    asked = {
+        name: made_up(name, "double", ["a", "b"], index, rest, scores.contiguous())
+        for name, scores in (("one", one), ("other", other))
+    }
+    return asked, pd.DataFrame(shares, index=index["name"], columns=["one", "other"])
+
+
+def test_roles_cross_where_each_question_loses_with_its_own_heads():
+    asked, shares = two_heads([[0.9, 0.1], [0.1, 0.9]])
+    assert (
+        crossing(asked, shares, 1) == 1.0 and crossing(asked, shares[::-1].set_axis(shares.index), 1) == -1.0
+    )
+    found = shuffled_crossings(asked, shares, 1, draws=40)
+    assert set(found) == {1.0, -1.0} and (found == shuffled_crossings(asked, shares, 1, draws=40)).all()
+    with pytest.raises(KitError, match="roles of two questions cross, but there are 1; give two"):
+        crossing({"one": asked["one"]}, shares, 1)
+
+
+def test_roles_shuffled_within_layers_stay_there(monkeypatch):
+    from kit.edits import controls
+
+    names = ["L0.H0", "L0.H1", "L0.H2", "L1.H0", "L1.H1"]
+    shares, seen = pd.DataFrame({"one": range(5)}, index=names), []
+    monkeypatch.setattr(
+        controls, "crossing", lambda asked, shares, *_: seen.append(list(shares.index)) or 0.0
+    )
+    shuffled_crossings({}, shares, 1, within_layers=True, draws=20)
+    layers = [name[:2] for name in names]
+    assert all([name[:2] for name in each] == layers and sorted(each) == names for each in seen)
+    assert len(set(map(tuple, seen))) > 3
+    shuffled_crossings({}, shares, 1, draws=20)
+    assert any([name[:2] for name in each] != layers for each in seen[20:])
+
+
+def test_other_names_are_as_good_where_names_mean_nothing(concept, means):
+    found = other_names(concept, {"nothing": "none", "everything": "all"}, means)
+    assert found["nothing"] == 0.0 and found["everything"] > 0.05
+    assert other_names(concept, {"nothing": "none"}, means, draws=3).index.tolist() == ["nothing"]
