@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
 import ipywidgets as w
@@ -19,7 +19,7 @@ from kit.errors import KitError, nearest
 from kit.figures import Figure, together
 from kit.figures.figure import LARGEST, written
 from kit.models.model import Model
-from kit.panels.fields import READABLE, Action, Field, Menu, State, Toggle, Upload, names_of
+from kit.panels.fields import READABLE, Action, Field, Menu, Name, State, Toggle, Upload, names_of
 from kit.panels.panel import Panel, Sentence
 from kit.panels.saving import provenance
 from kit.panels.upload import UploadButton
@@ -70,10 +70,14 @@ class DeclaredPanel(Panel):
     rows: Sequence[str | Sequence[str]] = ()
     positional: Sequence[str] = ()
     seed: int | None = None  # of what was drawn for the panel
+    fields: ClassVar[dict[str, Field]] = {}
 
     def __init_subclass__(cls):
         declared = {name: each for base in reversed(cls.__mro__) for name, each in vars(base).items()}
-        cls.fields = {name: each for name, each in declared.items() if isinstance(each, Field)}
+        own = [name for name, each in vars(cls).items() if isinstance(each, Field)]
+        cls.fields = {**cls.fields, **{name: declared[name] for name in own}}
+        for name in own:  # what is chosen lies in the state; a panel's own `model` is a model
+            delattr(cls, name)
         cls.buttons = {n: each for n, each in declared.items() if isinstance(each, Action | Upload)}
         cls.State = type("State", (State,), {**cls.fields, "fields": tuple(cls.fields)})
 
@@ -83,7 +87,8 @@ class DeclaredPanel(Panel):
         self.uploads: dict[str, Any] = {}
         self.model, self.selection = model, self.State()
         self.selection.panel, self._writing, self._timer = self, False, None
-        self.selection.model = self.model.label
+        if "model" not in self.fields:
+            self.selection.model = self.model.label
         self._plain = {}  # what a state string need not say
         for name, each in self.fields.items():
             known = names_of(self.options(name))
@@ -126,9 +131,18 @@ class DeclaredPanel(Panel):
         """Whether `show` would take longer than a click may: then it waits for a pause, and says so."""
         return False
 
+    def runs(self, state: State) -> bool:
+        """Whether `show` takes so long that controls are locked for that time, waiting or not."""
+        return self.slow(state)
+
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
         """Take an uploaded picture, and keep it (`keep_upload`); gives the fields that change."""
         raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Say what is being done while it takes time."""
+        if hasattr(self, "_busy"):  # the first state is found before there are widgets
+            self._busy.text = text
 
     def keep_upload(self, name: str, held: Any) -> None:
         """Keep what an upload became in `uploads`; of others the last stay, and the one that is shown."""
@@ -168,41 +182,54 @@ class DeclaredPanel(Panel):
         if self._writing:
             return
         self._stop_waiting()
-        slow: list[bool] = []
-        if not self.guarded(lambda: slow.append(self._is_slow(fields)), self._undo):
+        takes: list[bool] = []
+        if not self.guarded(lambda: takes.extend(self._takes(fields)), self._undo):
             return self._sync()
-        if slow[0] and (loop := _running_loop()):
+        slow, runs = takes
+        if slow and (loop := _running_loop()):
             self._busy.text = BUSY
             self._timer = loop.call_later(WAIT_SECONDS, self._choose_later, fields)
         else:
-            self._choose(fields)
+            self._choose(fields, runs)
 
-    def _is_slow(self, fields: dict) -> bool:
-        """Whether the state that a change comes to takes its time; nothing is shown of it yet."""
+    def _takes(self, fields: dict) -> tuple[bool, bool]:
+        """Whether the state that a change comes to is slow, and runs a tower; nothing is shown of it yet."""
         before = self.selection.as_dict()
         try:
             self._set(self._checked(fields))
-            return self.slow(self.selection)
+            return self.slow(self.selection), self.runs(self.selection)
         finally:
             self._set(before)
 
     def _choose_later(self, fields: dict) -> None:
         """A slow change whose time has come. A kernel hears of interrupts only while it handles a message."""
         if threading.current_thread() is not threading.main_thread():
-            return self._choose(fields)
+            return self._choose(fields, True)
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            self._choose(fields)
+            self._choose(fields, True)
         finally:
             signal.signal(signal.SIGINT, before)
 
-    def _choose(self, fields: dict) -> None:
+    def _choose(self, fields: dict, runs: bool) -> None:
         self._timer = None
         try:
+            if runs:
+                self._busy.text = BUSY
+                self._lock(True)
             self.guarded(partial(self._change, fields), self._undo)
         finally:
             self._busy.text = ""
+            if runs:
+                self._lock(False)
         self._sync()
+
+    def _lock(self, locked: bool) -> None:
+        """Take nothing from hands, or take it again."""
+        for control in (*self.controls.values(), self.line):
+            control.disabled = locked
+        for view in self.views.values():
+            view.lock(locked)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None:
@@ -261,8 +288,13 @@ class DeclaredPanel(Panel):
         """A state as a string."""
         texts = {n: quote(each.written(state[n]), safe=READABLE) for n, each in self.fields.items()}
         kept = [texts[name] for name in self.positional]
-        named = [n for n in self.fields if n not in self.positional and state[n] != self._plain[n]]
+        named = [n for n in self._named if state[n] != self._plain[n]]
         return "|".join([quote(state["model"], safe=READABLE), *kept, *(f"{n}={texts[n]}" for n in named)])
+
+    @property
+    def _named(self) -> list[str]:
+        """Fields that stand in a state string by name."""
+        return [name for name in self.fields if name not in ("model", *self.positional)]
 
     def parsed(self, text: str) -> dict:
         """The fields that a state string stands for.
@@ -271,7 +303,7 @@ class DeclaredPanel(Panel):
             KitError: too few fields, a field that is not there, or the state of another model.
         """
         model, *pieces = str(text).strip().split("|")
-        count, rest = len(self.positional), list(set(self.fields) - set(self.positional))
+        count, rest = len(self.positional), self._named
         if len(pieces) < count:
             shape = "|".join(["model", *self.positional, *(f"{name}=…" for name in rest)])
             raise KitError(f'"{text}" is not a state: {1 + len(pieces)} fields; write "{shape}".')
@@ -288,6 +320,7 @@ class DeclaredPanel(Panel):
                     f'"{piece}" is no field of this state; known: {", ".join(rest)}.{nearest(name, rest)}'
                 )
             values[name] = value
+        values |= {"model": model} if "model" in self.fields else {}
         return {**self._plain, **{name: unquote(value) for name, value in values.items()}}
 
     def _restore(self, text: str) -> None:
@@ -310,7 +343,8 @@ class DeclaredPanel(Panel):
                 control.layout.width = "auto" if isinstance(each, Toggle) else each.width
                 control.tooltip = each.tip or each.label
                 control.style.description_width = "initial"
-                control.observe(partial(self._moved, name), names="value")
+                if not isinstance(each, Name):
+                    control.observe(partial(self._moved, name), names="value")
                 self.controls[name] = control
         for name, each in self.buttons.items():
             self.controls[name] = self._button(each)
@@ -335,10 +369,14 @@ class DeclaredPanel(Panel):
             button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
             return button
         button = w.Button(description=each.label, tooltip=each.tip, layout=w.Layout(width="auto"))
-        button.on_click(
-            lambda _: self._act(getattr(self, each.does) if isinstance(each.does, str) else each.does)
-        )
+        button.on_click(lambda _: self._act(self._does(each.does)))
         return button
+
+    def _does(self, does: str | Callable) -> Callable[[], dict | None]:
+        """What a button does: a function, the panel's method, or it takes the name that was typed."""
+        if isinstance(self.fields.get(does), Name):
+            return lambda: {does: self.controls[does].value}
+        return getattr(self, does) if isinstance(does, str) else does
 
     def _act(self, does: Callable[[], dict | None]) -> None:
         fields: dict = {}
@@ -389,7 +427,9 @@ class DeclaredPanel(Panel):
                 control, options = self.controls[name], self.options(name)
                 if options and list(control.options) != options:
                     control.options = options
-                control.value = getattr(self.selection, name)
+                each, value = self.fields[name], getattr(self.selection, name)
+                if not isinstance(each, Name) or each.is_new(control, value):
+                    control.value = value
             for view in self.views.values():
                 view.sync()
             for name, each in self.buttons.items():

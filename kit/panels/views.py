@@ -43,6 +43,11 @@ class View:
     def sync(self) -> None:
         """Mark again what the figure says is picked, whatever a hand did."""
 
+    def lock(self, locked: bool) -> None:
+        """Take no picks for a time, or take them again."""
+        if self.widget.has_trait("busy"):
+            self.widget.busy = locked
+
 
 class CanvasView(View):
     """Signed numbers on a canvas that takes keys."""
