@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
 import ipywidgets as w
@@ -19,7 +19,18 @@ from kit.errors import KitError, nearest
 from kit.figures import Figure, together
 from kit.figures.figure import LARGEST, written
 from kit.models.model import Model
-from kit.panels.fields import READABLE, Action, Field, Menu, Radio, State, Toggle, Upload, names_of
+from kit.panels.fields import (
+    READABLE,
+    Action,
+    Field,
+    Menu,
+    Name,
+    Radio,
+    State,
+    Toggle,
+    Upload,
+    names_of,
+)
 from kit.panels.panel import Panel, Sentence
 from kit.panels.saving import provenance
 from kit.panels.upload import UploadButton
@@ -76,6 +87,7 @@ class DeclaredPanel(Panel):
     stills: Sequence[Sequence[str]] = ()
     positional: Sequence[str] = ()
     seed: int | None = None  # of what was drawn for the panel
+    fields: ClassVar[dict[str, Field]] = {}
 
     def __init_subclass__(cls):
         held = [{**getattr(base, "fields", {}), **vars(base)} for base in reversed(cls.__mro__)]
@@ -93,7 +105,8 @@ class DeclaredPanel(Panel):
         self.model, self.selection = model, self.State()
         self.selection.panel, self._writing = self, False
         self._timer, self._later = None, {}  # a change that waits
-        self.selection.model = self.model.label
+        if "model" not in self.fields:
+            self.selection.model = self.model.label
         self._plain = {}  # what a state string need not say
         for name, each in self.fields.items():
             known = names_of(self.options(name))
@@ -143,6 +156,11 @@ class DeclaredPanel(Panel):
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
         """Take an uploaded picture, and keep it (`keep_upload`); gives the fields that change."""
         raise NotImplementedError
+
+    def say(self, text: str) -> None:
+        """Say what is being done while it takes time."""
+        if hasattr(self, "_busy"):  # the first state is found before there are widgets
+            self._busy.text = text
 
     def keep_upload(self, name: str, held: Any) -> None:
         """Keep what an upload became in `uploads`; of others the last stay, and the one that is shown."""
@@ -347,7 +365,8 @@ class DeclaredPanel(Panel):
                 control.layout.width = "auto" if isinstance(each, Toggle) else each.width
                 control.tooltip = each.tip or each.label
                 control.style.description_width = "initial"
-                control.observe(partial(self._moved, name), names="value")
+                if not isinstance(each, Name):
+                    control.observe(partial(self._moved, name), names="value")
                 self.controls[name] = control
         for name, each in self.buttons.items():
             self.controls[name] = self._button(each)
@@ -376,10 +395,14 @@ class DeclaredPanel(Panel):
             button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
             return button
         button = w.Button(description=each.label, tooltip=each.tip, layout=w.Layout(width="auto"))
-        button.on_click(
-            lambda _: self._act(getattr(self, each.does) if isinstance(each.does, str) else each.does)
-        )
+        button.on_click(lambda _: self._act(self._does(each.does)))
         return button
+
+    def _does(self, does: str | Callable) -> Callable[[], dict | None]:
+        """What a button does: a function, the panel's method, or it takes the name that was typed."""
+        if isinstance(self.fields.get(does), Name):
+            return lambda: {does: self.controls[does].value}
+        return getattr(self, does) if isinstance(does, str) else does
 
     def _act(self, does: Callable[[], dict | None]) -> None:
         fields: dict = {}
@@ -442,7 +465,9 @@ class DeclaredPanel(Panel):
                 control, options = self.controls[name], self.options(name)
                 if options and list(control.options) != options:
                     control.options = options
-                control.value = self.fields[name].for_control(getattr(self.selection, name))
+                each, value = self.fields[name], self.fields[name].for_control(getattr(self.selection, name))
+                if not isinstance(each, Name) or each.is_new(control, value):
+                    control.value = value
             for view in self.views.values():
                 view.sync()
             for name, each in self.buttons.items():

@@ -14,7 +14,7 @@ from kit.panels.selection import checked_texts, checked_tokens, split_tokens
 
 MANY = 12  # names that an error lists
 # These stay readable in a state string; `|` separates fields, so it never does.
-READABLE = " ,.*!-_'~():;"
+READABLE = " ,.*!-_'~():;/"
 
 
 class Field(Any):
@@ -249,12 +249,41 @@ class Texts(Words):
         return "; ".join(value)
 
 
+class Name(Field):
+    """A name of many, typed with proposals. A button takes it (`Action`): what is typed stays until then.
+
+    Args:
+        label, tip, width: as of every field.
+        prefix: what a hand may leave out.
+    """
+
+    def __init__(self, label: str, tip: str = "", width: str = "440px", prefix: str = ""):
+        super().__init__("", label, tip, width)
+        self.prefix = prefix
+
+    def checked(self, value: Anything, options: list) -> str:
+        name = str(value).strip()
+        return self.prefix + name if self.prefix + name in options else name
+
+    def control(self, options: list) -> w.Widget:
+        made = w.Combobox(continuous_update=False, placeholder=self.tip, options=options)
+        made.shown = None
+        return made
+
+    @staticmethod
+    def is_new(control: w.Widget, value: str) -> bool:
+        """Whether the control did not show this value last, whatever was typed since."""
+        before, control.shown = control.shown, value
+        return value != before
+
+
 class Action:
     """A button.
 
     Args:
         label: of the button.
         does: the panel's method without arguments, by name, or a function; it gives the fields that change.
+            The name of a `Name`: what was typed there is taken.
         tip: shown beside the mouse.
         active: whether the button stands for what is chosen now, from the state; it is marked then.
         needed: whether the button has something to do, from the state; it cannot be pressed otherwise.

@@ -7,7 +7,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from kit.data.sets import Images
+from kit.errors import KitError
+from kit.maps import seen_mask
 from kit.models.images import read_image
+from kit.models.model import Model
 
 PLACES = {
     "left": "on the left",
@@ -53,6 +57,28 @@ class Picture:
         """The same picture as somebody else sees it."""
         return replace(self, image=image)
 
+    def seen_by(self, model: Model) -> "Picture":
+        """The picture as a model sees it, its masks cropped and resized likewise."""
+        masks = self.masks
+        if masks is not None:
+            masks = np.stack([seen_mask(model, mask).numpy() for mask in masks])
+        return replace(self, image=model.viewed([self.image])[0], masks=masks)
+
+    @property
+    def title(self) -> str:
+        """Name and thing, for a menu."""
+        return f"{self.name}: {(self.line or self.note).split(', ')[0]}"
+
+    @property
+    def told(self) -> str:
+        """What is true of the picture, or what is known of it."""
+        return f"Truth: {self.line}." if self.line else self.note
+
+    @property
+    def source(self) -> str:
+        """Name and digest of the pixels, in words."""
+        return f"{self.name}, pixels {hashlib.sha256(self.image.tobytes()).hexdigest()[:12]}"
+
     def tokens_on(self, shape: tuple[int, int]) -> np.ndarray | None:
         """Which tokens lie on each object, bool [object, rows, cols]; None where nobody knows."""
         if self.masks is None:
@@ -80,6 +106,24 @@ def uploaded_picture(content: bytes, file: str, note: str = "") -> Picture:
     image = read_image(content)
     told = ", ".join(filter(None, (file, f"{image.width} × {image.height} pixels", note)))
     return Picture(f"upload {hashlib.sha256(content).hexdigest()[:10]}", image, note=told)
+
+
+def as_pictures(images: Images) -> list[Picture]:
+    """Scenes of `kit.world`, or pictures as `read_image` takes them: one or several.
+
+    Raises:
+        KitError: none, or one that is no picture.
+
+    Example:
+        >>> [p.name for p in as_pictures([Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8))])]
+        ['picture 0', 'picture 1']
+    """
+    if hasattr(images, "labels"):
+        return scene_pictures(images)
+    images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
+    if not images:
+        raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")
+    return [Picture(f"picture {i}", read_image(image)) for i, image in enumerate(images)]
 
 
 def scene_pictures(scenes, start: int = 0) -> list[Picture]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from kit.errors import KitError
@@ -94,6 +95,23 @@ def token_maps(run, dirs: Tensor) -> tuple[np.ndarray, str]:
     maps[right] = some
     more = f" So are those of {len(refused) - 1} more layers." if len(refused) > 1 else ""
     return maps, next(iter(refused.values())) + more
+
+
+def loudest(index: pd.DataFrame, adds: np.ndarray) -> str:
+    """Name of the head that adds most; of a tower without heads, of the part that does.
+
+    Args:
+        index: as `run.index`.
+        adds: what each part adds, [part].
+
+    Example:
+        >>> loudest(pd.DataFrame({"name": ["L0.H0", "L0.H1", "L0.MLP"], "kind": ["head", "head", "mlp"]}),
+        ...         np.array([0.1, 0.2, 0.7]))
+        'L0.H1'
+    """
+    heads = np.flatnonzero((index["kind"] == "head").to_numpy())
+    rows = heads if heads.size else np.arange(len(index))
+    return str(index["name"].iloc[rows[np.argmax(adds[rows])]])
 
 
 def attention_row(run, layer: int) -> Tensor:

@@ -7,9 +7,16 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from kit.errors import KitError, nearest
+from kit.models.model import Model
 
 OWN, APART, CHANCE = "its own direction", "what sets it apart", "a random direction"
 DIRECTIONS = (OWN, APART, CHANCE)
+# What each is before it is made unit, in lines of Python; `images` are those that it is set apart from.
+LINES = {
+    OWN: "run.representation",
+    APART: "run.representation - model.encode_image(model.preprocess(images)).mean(0)",
+    CHANCE: "torch.randn(1, model.embed_dim, generator=torch.Generator().manual_seed(0))",
+}
 
 
 def prompt_directions(vectors: Tensor, how: str) -> Tensor:
@@ -55,3 +62,14 @@ def picture_direction(representation: Tensor, name: str, mean: Callable[[], Tens
     if name == APART:
         z = z - mean()
     return normalize(z, dim=-1)
+
+
+def mean_representation(model: Model, images: list) -> Tensor:
+    """The mean representation of some images, [embed], from which one of them is set apart.
+
+    Raises:
+        KitError: fewer than two images.
+    """
+    if len(images) < 2:
+        raise KitError(f'"{APART}" compares pictures, and there is one; give at least two.')
+    return model.encode_image(model.preprocess(images)).mean(0)

@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-PANEL, CASES = "kit/panels/any_model.py", "kit/panels/any_tower.py"
+PANEL, BASE, FIELDS = "kit/panels/any_model.py", "kit/panels/declared.py", "kit/panels/fields.py"
 EXAMINE, UNTRAINED = "kit/parts/examine.py", "kit/models/untrained.py"
 DIRECTIONS = "kit/projections/prompts.py"
 TESTS = "tests/unit/test_panels_any_model.py"
@@ -16,45 +16,45 @@ def by(*names: str) -> tuple[str, ...]:
 MUTANTS: list[Mutant] = [
     Mutant(
         "a head click runs the tower again",
-        CASES,
-        "            for key in [key for key in cache if key[0] != name]:",
-        "            for key in [key for key in cache if key[0] == name]:",
+        PANEL,
+        "        if s.image not in runs:\n",
+        "        if True:\n",
         by("test_a_head_picked_changes_map_and_caption_and_runs_no_tower"),
     ),
     Mutant(
         "a tower that is refused takes the place of the last one",
-        CASES,
-        "            self.models[name] = self.given.get(name) or untrained(name, say=self.say)",
-        "            self.models = {name: self.given.get(name) or untrained(name, say=self.say)}\n"
-        "            self._runs.clear()",
+        PANEL,
+        "            self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), {}",
+        "            self.towers.clear()\n            self.towers[s.model] = untrained(s.model), {}",
         by("test_a_refused_tower_is_a_sentence_and_the_last_one_stays"),
     ),
     Mutant(
         "a wrong name is wiped away",
-        PANEL,
-        "            if self._drawn[0] != state.model:",
-        "            if True:",
+        FIELDS,
+        "        return value != before\n",
+        "        return True\n",
         by("test_another_direction_keeps_what_was_typed"),
     ),
     Mutant(
         "runs of the tower before are kept",
-        CASES,
-        "        self.models = {name: self.models[name]}",
-        "        pass",
+        PANEL,
+        "        self.towers = {self.selection.model: self.towers[self.selection.model]}\n"
+        "        ((self.model, _),) = self.towers.values()\n",
+        "        self.model = self.towers[self.selection.model][0]\n",
         by("test_another_tower_replaces_the_first"),
     ),
     Mutant(
         "nothing is said while a tower is built",
-        PANEL,
-        "        self._busy.text = text\n",
-        "        pass\n",
+        BASE,
+        "            self._busy.text = text\n",
+        "            pass\n",
         by("test_it_says_what_it_does_while_it_builds_and_takes_no_other_change"),
     ),
     Mutant(
         "controls stay locked when building fails",
-        PANEL,
-        '            self._busy.text = ""\n            self._lock(False)',
-        '            self._busy.text = ""\n            self._lock(self.message != "")',
+        BASE,
+        "                self._lock(False)\n",
+        '                self._lock(self.message != "")\n',
         by("test_another_error_is_kept_and_shown"),
     ),
     Mutant(
@@ -73,9 +73,9 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "masks are not cut where the tower cuts the picture",
-        CASES,
-        "        return replace(picture, masks=self._masks[model.name, name])",
-        "        return picture",
+        "kit/panels/truth.py",
+        "            masks = np.stack([seen_mask(model, mask).numpy() for mask in masks])\n",
+        "            pass\n",
         by("test_masks_are_cut_as_the_tower_cuts_the_picture"),
     ),
     Mutant(
@@ -108,16 +108,16 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "the state of before is not brought back",
-        "kit/panels/state_panel.py",
-        "            self.selection.change(**self._good)",
-        "            pass",
+        BASE,
+        "        self._set(self._good)\n",
+        "        pass\n",
         by("test_one_picture_cannot_be_set_apart"),
     ),
     Mutant(
         "the tokens of the tower before are asked of the next",
         PANEL,
-        'self.selection.change(tokens="", selector=',
-        "self.selection.change(selector=",
+        '"selector": "none", "tokens": ""}',
+        '"selector": "none"}',
         by("test_places_of_one_tower_are_not_asked_of_the_next"),
     ),
     Mutant(

@@ -39,7 +39,7 @@ CLICKS = {
         {"selector": "L2.H1"}, {"texts": "size"}, {"replace": "zero"},
         {"image": "scenes on water", "replace": "mean"},
     ],
-    "AnyModel": [{"selector": "L2.H1"}, {"tokens": "r1c1"}, {"texts": ("a random direction",)}],
+    "AnyModel": [{"selector": "L2.H1"}, {"tokens": "r1c1"}, {"texts": "a random direction"}],
 }  # fmt: skip
 
 
@@ -114,6 +114,7 @@ def passes(panel) -> list[dict]:
         model(),
         model("stickers-l8-web"),
         *getattr(getattr(panel, "cases", None), "models", {}).values(),
+        *([panel.model] if hasattr(panel, "model") else []),
     ]
     return [dict(each.passes) for each in models]
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels import AnyModel, any_model, any_tower, encoded, examine, untrained
-from kit.panels.any_tower import AnyTower
+from kit.panels import AnyModel, any_model, declared, examine, untrained
+from kit.panels.truth import scene_pictures
 from kit.projections.prompts import APART, CHANCE, DIRECTIONS, OWN
 from tests.unit.panel_doubles import picture_bytes
 
@@ -51,8 +51,8 @@ def small(monkeypatch):
         return BUILT[name]
 
     table = pd.DataFrame({"name": ["stickers-l8", *NAMES]})
-    monkeypatch.setattr(any_tower, "available", lambda: table)
-    monkeypatch.setattr(any_tower, "untrained", build)
+    monkeypatch.setattr(any_model, "available", lambda: table)
+    monkeypatch.setattr(any_model, "untrained", build)
     monkeypatch.setattr(EXAMINE, "untrained", build)
 
 
@@ -64,84 +64,122 @@ def panel(scenes):
     made.close()
 
 
+def canvas(panel, name):
+    return panel.views[name].widget
+
+
+def parts(panel) -> dict:
+    """What each part adds, by name."""
+    grid = panel.shown.figures["grid"]
+    return dict(zip(grid.index["name"], grid.values))
+
+
 def click(panel, *names):
     """Pick parts as the canvas does."""
-    panel.grid.picked = [panel.found.grid.labels.index(name) for name in names]
+    grid = canvas(panel, "grid")
+    grid.picked = [grid.labels.index(name) for name in names]
+
+
+def take_apart(panel, name):
+    """Type a name, and press the button beside it."""
+    panel.controls["model"].value = name
+    panel.controls["open"].click()
+
+
+def towers(panel) -> dict:
+    """Each tower that is held, and the pictures that it has passed."""
+    return {name: list(runs) for name, (_, runs) in panel.towers.items()}
+
+
+def passes(panel) -> int:
+    return panel.model.passes["image"]
 
 
 def shown(panel):
-    return panel.state, panel.caption, panel.told.text, panel.heat.z, panel.grid.z
+    return panel.state, panel.caption, panel.note.text, canvas(panel, "map").z, canvas(panel, "grid").z
 
 
 def test_it_opens_on_the_loudest_head_with_a_verdict(panel):
-    heads = [i for i, kind in enumerate(panel.found.kinds) if kind == "head"]
-    assert panel.state["selector"] == panel.found.names[max(heads, key=lambda i: panel.found.cells[i])]
-    verdict = panel.told.text
+    heads = {name: value for name, value in parts(panel).items() if ".H" in name}
+    assert panel.state["selector"] == max(heads, key=heads.get)
+    verdict = panel.note.text
     assert verdict.startswith(f"{SWIN} (random weights, untrained) at 56 × 56 pixels: exact. ")
-    assert f"{len(panel.found.names)} parts sum to the library's own output within" in verdict
+    assert f"{len(parts(panel))} parts sum to the library's own output within" in verdict
     assert verdict.endswith("of its length; 3 of 3 attention layers are parts, 10 heads in all.")
 
 
 def test_the_parts_of_its_own_direction_add_up_to_one(panel):
-    assert panel.found.cells.sum() == pytest.approx(1, abs=1e-5)
-    assert "add up to 1.000" in panel.grid_head.text
+    assert sum(parts(panel).values()) == pytest.approx(1, abs=1e-5)
+    assert "add up to 1.000" in panel.views["grid"].head.text
 
 
 def test_a_head_picked_changes_map_and_caption_and_runs_no_tower(panel):
-    (model,) = panel.cases.models.values()
-    passes = dict(model.passes)
+    made = passes(panel)
     for name in ("L0.H1", "L2.H3"):
-        before = panel.heat.z
+        before = canvas(panel, "map").z
         click(panel, name)
-        assert panel.heat.z != before
-        assert panel.said.text.startswith(name) and name in panel.heat_head.text
+        assert canvas(panel, "map").z != before
+        assert panel.said.text.startswith(name) and name in panel.views["map"].head.text
         assert panel.state["selector"] == name
-    assert dict(model.passes) == passes
+    assert passes(panel) == made
 
 
 def test_map_and_grid_are_those_of_the_kit(panel, scenes):
     click(panel, "L1.H2")
-    (model,) = panel.cases.models.values()
+    model = panel.model
     run = kit.run(model, model.preprocess(scenes.images[:1]))
     z = torch.nn.functional.normalize(run.representation, dim=-1)
     expected = run.maps(z, "L1.H2")[0, 0, run.prefix :, 0].reshape(run.grid)
-    np.testing.assert_allclose(panel.heat.numbers, expected, atol=1e-6)
-    np.testing.assert_allclose(panel.found.cells, run.scores(z)[0, :, 0].detach(), atol=1e-6)
+    np.testing.assert_allclose(canvas(panel, "map").numbers, expected, atol=1e-6)
+    np.testing.assert_allclose(list(parts(panel).values()), run.scores(z)[0, :, 0].detach(), atol=1e-6)
 
 
 def test_another_tower_replaces_the_first(panel):
-    panel.name.value = VIT
+    panel.controls["model"].value = VIT
     assert panel.state["model"] == SWIN  # a name alone changes nothing
-    panel.open.click()
-    assert panel.state["model"] == VIT and panel.told.text.startswith(VIT)
-    assert panel.found.heat.shape == (4, 4) and panel.state["selector"] in panel.found.names
-    assert list(panel.cases.models) == [VIT] and {name for name, _ in panel.cases._runs} == {VIT}
+    panel.controls["open"].click()
+    assert panel.state["model"] == VIT and panel.note.text.startswith(VIT)
+    assert canvas(panel, "map").numbers.shape == (4, 4) and panel.state["selector"] in parts(panel)
+    assert towers(panel) == {VIT: ["scene 0"]}
+
+
+def test_all_that_is_shown_is_of_one_tower(panel, scenes):
+    """Picture, map, grid, verdict, caption, state and what is saved, whatever was there before."""
+    for name in (VIT, CONV, SWIN):
+        take_apart(panel, name)
+        again = AnyModel(state=panel.string, images=scenes)
+        assert shown(panel) == shown(again) and panel.finding() == again.finding()
+        assert canvas(panel, "map").picture == canvas(again, "map").picture
+        for each in (panel.line.value, panel.note.text, panel.finding(), panel.provenance().split()[1]):
+            assert each.startswith(name)
+        assert panel._busy.text == ""
+        again.close()
 
 
 def test_a_name_of_timm_needs_no_prefix(panel):
-    panel.take_apart(" vit_tiny_patch16_224 ")
-    assert panel.state["model"] == VIT and panel.message == "" and panel.name.value == VIT
+    take_apart(panel, " vit_tiny_patch16_224 ")
+    assert panel.state["model"] == VIT and panel.message == "" and panel.controls["model"].value == VIT
 
 
 def test_a_wrong_name_is_answered_with_the_nearest_and_what_was_typed_stays(panel):
     before = shown(panel)
-    panel.name.value = "timm/swin_tiny_patch4_window7_225"
-    panel.open.click()
+    take_apart(panel, "timm/swin_tiny_patch4_window7_225")
     assert 'no model "timm/swin_tiny_patch4_window7_225"' in panel.message
     assert f"Nearest: {SWIN}" in panel.message
-    assert shown(panel) == before and panel.name.value == "timm/swin_tiny_patch4_window7_225"
+    typed = panel.controls["model"]
+    assert shown(panel) == before and typed.value == "timm/swin_tiny_patch4_window7_225"
     click(panel, "L0.H0")
-    assert panel.message == "" and panel.name.value == "timm/swin_tiny_patch4_window7_225"
+    assert panel.message == "" and typed.value == "timm/swin_tiny_patch4_window7_225"
 
 
 def test_a_refused_tower_is_a_sentence_and_the_last_one_stays(panel):
-    before, passes = shown(panel), panel.cases.models[SWIN].passes["image"]
-    panel.take_apart(RESNET)
+    before, made = shown(panel), passes(panel)
+    take_apart(panel, RESNET)
     assert f'"{RESNET}" is refused' in panel.message and "aten.relu" in panel.message
-    assert shown(panel) == before and panel.cases.models[SWIN].passes["image"] == passes
+    assert shown(panel) == before and passes(panel) == made
     click(panel, "L0.H0")
     assert panel.message == "" and panel.said.text.startswith("L0.H0")
-    assert list(panel.cases.models) == [SWIN] and panel.cases.models[SWIN].passes["image"] == passes
+    assert list(towers(panel)) == [SWIN] and passes(panel) == made
 
 
 def test_another_error_is_kept_and_shown(scenes, monkeypatch):
@@ -151,52 +189,54 @@ def test_another_error_is_kept_and_shown(scenes, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("of ours")
 
-    monkeypatch.setattr(encoded, "run", broken)
-    panel.take_apart(SWIN)
+    monkeypatch.setattr(any_model, "run", broken)
+    take_apart(panel, SWIN)
     assert isinstance(panel.last_error, ZeroDivisionError) and "of ours" in panel._trouble.text
-    assert shown(panel) == before and not panel.open.disabled
+    assert shown(panel) == before and not panel.controls["open"].disabled
     panel.close()
 
 
 def test_it_says_what_it_does_while_it_builds_and_takes_no_other_change(panel, monkeypatch):
-    seen, build = [], any_tower.untrained
+    seen, build = [], any_model.untrained
+
+    def now():
+        return panel._busy.text, panel.controls["open"].disabled, canvas(panel, "grid").busy
 
     def watched(name, config=None, say=None):
         built = build(name, config, say)
-        seen.append((panel._busy.text, panel.open.disabled, panel.grid.busy))
+        seen.append(now())
         return built
 
     def run(model, pixels, tokens):
-        seen.append((panel._busy.text, panel.open.disabled, panel.grid.busy))
+        seen.append(now())
         return kit.run(model, pixels, tokens)
 
-    monkeypatch.setattr(any_tower, "untrained", watched)
-    monkeypatch.setattr(encoded, "run", run)
-    panel.take_apart(VIT)
+    monkeypatch.setattr(any_model, "untrained", watched)
+    monkeypatch.setattr(any_model, "run", run)
+    take_apart(panel, VIT)
     assert seen[0] == (f"building {VIT}…", True, True)
     assert seen[1] == (f"recording the operations of {VIT}, checking the sum…", True, True)
-    assert (panel._busy.text, panel.open.disabled, panel.grid.busy) == ("", False, False)
+    assert now() == ("", False, False)
 
 
-def test_each_direction_splits_its_own_cosine(panel):
-    (model,) = panel.cases.models.values()
-    for name in DIRECTIONS:
-        panel.direction.value = name
-        scores = panel.cases._scored(panel.selection)[1]
-        assert panel.found.cells.sum() == pytest.approx(float(scores.whole[0]), abs=1e-5)
-        assert f"‘{name}’" in panel.caption
-    z = model.encode_image(model.preprocess([p.image for p in panel.cases.pictures.values()]))
+def test_each_direction_splits_its_own_cosine(panel, scenes):
+    model = panel.model
+    z = model.encode_image(model.preprocess(scenes.images))  # [batch, embed]
     apart = torch.nn.functional.normalize(z[0] - z.mean(0), dim=-1)
-    panel.direction.value = APART
-    whole = float(panel.cases._scored(panel.selection)[1].whole[0])
-    assert whole == pytest.approx(float(apart @ z[0] / z[0].norm()), abs=1e-5)
+    chance = torch.randn(z[:1].shape, generator=torch.Generator().manual_seed(0))[0]
+    expected = {OWN: z[0], APART: apart, CHANCE: chance}
+    for name in DIRECTIONS:
+        panel.controls["texts"].value = name
+        direction = torch.nn.functional.normalize(expected[name], dim=-1)
+        assert sum(parts(panel).values()) == pytest.approx(float(direction @ z[0] / z[0].norm()), abs=1e-5)
+        assert f"‘{name}’" in panel.caption
 
 
 def test_the_random_direction_is_the_same_each_time(scenes):
     drawn = []
     for _ in range(2):
         panel = AnyModel(state=f"{VIT}|scene 0|L1.H0|{CHANCE}", images=scenes)
-        drawn.append(panel.heat.z)
+        drawn.append(canvas(panel, "map").z)
         panel.close()
     assert drawn[0] == drawn[1]
 
@@ -204,18 +244,18 @@ def test_the_random_direction_is_the_same_each_time(scenes):
 def test_one_picture_cannot_be_set_apart(scenes):
     panel = AnyModel(VIT, [scenes.images[0]])
     before = shown(panel)
-    panel.direction.value = APART
+    panel.controls["texts"].value = APART
     assert "give at least two" in panel.message and shown(panel) == before
-    assert panel.direction.value == OWN
+    assert panel.controls["texts"].value == OWN
     panel.close()
 
 
 def test_a_state_string_brings_tower_picture_head_and_direction_back(panel, scenes):
-    panel.choose(image="scene 2", selector="L1.H3", texts=(CHANCE,), tokens="r1c2")
+    panel.choose(image="scene 2", selector="L1.H3", texts=CHANCE, tokens="r1c2")
     string, before = panel.string, shown(panel)
     assert string == f"{SWIN}|scene 2|L1.H3|{CHANCE}|tokens=r1c2"
     json.dumps(panel.state)
-    panel.take_apart(VIT)
+    take_apart(panel, VIT)
     panel.line.value = string
     assert shown(panel)[:2] == before[:2] and shown(panel)[3:] == before[3:]
     again = AnyModel(state=string, images=scenes)
@@ -250,43 +290,44 @@ def test_what_was_set_from_code_is_drawn_or_undone(panel):
 
 
 def test_places_picked_on_the_map_split_the_heads(panel):
-    panel.heat.picked = [0, 30]
+    canvas(panel, "map").picked = [0, 30]
     assert panel.state["tokens"] == "r0c0, r2c2" and "2 picked tokens" in panel.caption
-    assert "from these places only" in panel.grid_head.text
-    panel.heat.picked = []
-    assert panel.state["tokens"] == ""
+    assert "from these places only" in panel.views["grid"].head.text
+    canvas(panel, "map").picked = []
+    assert "tokens" not in panel.string and "picked token" not in panel.caption
 
 
 def test_a_state_that_fails_on_the_next_tower_lets_go_of_nothing(panel):
     panel.choose(selector="L2.H3")
-    passes = panel.cases.models[SWIN].passes["image"]
+    made = passes(panel)
     panel.line.value = f"{VIT}|scene 0|L2.H3|{OWN}"
     assert "layer 2 does not exist" in panel.message and panel.state["model"] == SWIN
     click(panel, "L2.H1")
-    assert panel.cases.models[SWIN].passes["image"] == passes and list(panel.cases.models) == [SWIN]
+    assert passes(panel) == made and towers(panel) == {SWIN: ["scene 0"]}
 
 
 def test_a_tower_without_attention_is_shown_by_its_branches(scenes):
     panel = AnyModel(CONV, scenes)
-    assert panel.verdict.endswith("There is no attention in it; its parts are whole branches.")
-    assert panel.state["selector"] in panel.found.names and np.isnan(panel.found.heat).all()
-    branch = next(n for n in panel.found.names if "." in n and n[0].islower())
+    assert panel.note.text.endswith("There is no attention in it; its parts are whole branches.")
+    assert panel.state["selector"] in parts(panel) and np.isnan(canvas(panel, "map").numbers).all()
+    branch = next(n for n in parts(panel) if "." in n and n[0].islower())
     panel.selection.selector = branch
-    assert panel.found.caption.startswith(branch)  # the name of a module stays as it is
+    assert panel.caption.startswith(branch)  # the name of a module stays as it is
     panel._repr_mimebundle_()
     panel.close()
 
 
 def test_places_of_one_tower_are_not_asked_of_the_next(panel):
-    panel.heat.picked = [13]  # r0c13 is not on the grid of the next
-    panel.take_apart(VIT)
-    assert panel.message == "" and panel.state["tokens"] == "" and panel.state["model"] == VIT
+    canvas(panel, "map").picked = [13]  # r0c13 is not on the grid of the next
+    assert panel.state["tokens"] == "r0c13"
+    take_apart(panel, VIT)
+    assert panel.message == "" and "tokens" not in panel.string and panel.state["model"] == VIT
 
 
 def test_another_direction_keeps_what_was_typed(panel):
-    panel.name.value = "timm/vit_tiny"
-    panel.choose(image="scene 1", texts=(CHANCE,))
-    assert panel.name.value == "timm/vit_tiny" and panel.state["image"] == "scene 1"
+    panel.controls["model"].value = "timm/vit_tiny"
+    panel.choose(image="scene 1", texts=CHANCE)
+    assert panel.controls["model"].value == "timm/vit_tiny" and panel.state["image"] == "scene 1"
 
 
 def test_an_upload_is_looked_at_and_a_broken_one_is_a_sentence(panel):
@@ -300,7 +341,7 @@ def test_an_upload_is_looked_at_and_a_broken_one_is_a_sentence(panel):
 def test_masks_are_cut_as_the_tower_cuts_the_picture(scenes):
     cropped = kit.load(VIT, "random", config=SMALL, preprocess={"crop_pct": 0.5})
     whole = scenes.masks[0].any(0)
-    seen = AnyTower(cropped, scenes).picture("scene 0").masks
+    seen = scene_pictures(scenes)[0].seen_by(cropped).masks
     assert seen.shape[1:] == cropped.image_size
     middle = whole[16:48, 16:48].repeat_interleave(2, 0).repeat_interleave(2, 1).numpy()
     assert (seen.any(0) == middle).mean() > 0.97 > (seen.any(0) == whole.numpy()).mean()
@@ -308,7 +349,7 @@ def test_masks_are_cut_as_the_tower_cuts_the_picture(scenes):
 
 def test_tokens_without_a_place_are_not_called_class_token(scenes):
     panel = AnyModel(state=f"{REGISTERS}|scene 0|L0.H0|{CHANCE}", images=scenes)
-    heads = [n for n in panel.found.names if ".H" in n]
+    heads = [n for n in parts(panel) if ".H" in n]
     said = []
     for head in heads:
         click(panel, head)
@@ -319,19 +360,19 @@ def test_tokens_without_a_place_are_not_called_class_token(scenes):
 
 
 def test_what_is_saved_says_that_a_tower_is_untrained(panel, monkeypatch):
-    asked = []
-    monkeypatch.setattr(any_model, "panel_png", lambda found, state, picture: asked.append(state))
+    titles, drawn = [], declared.together
+    monkeypatch.setattr(declared, "together", lambda *a: titles.append(a[1]) or drawn(*a))
     panel.png()
-    assert asked[0].model == f"{SWIN} (random weights, untrained)" and asked[0].texts == (OWN,)
+    assert titles == [f"{SWIN} (random weights, untrained) · scene 0"]
     assert panel.finding() == f"{SWIN} (random weights, untrained), scene 0: {panel.caption}"
 
 
 def test_a_given_model_is_looked_at_as_it_is(scenes):
     model = kit.load(VIT, "random", config=SMALL)
     panel = AnyModel(model, scenes)
-    panel.take_apart(SWIN)
-    panel.take_apart(VIT)
-    assert next(iter(panel.cases.models.values())) is model
+    take_apart(panel, SWIN)
+    take_apart(panel, VIT)
+    assert panel.model is model
     panel.close()
 
 

@@ -120,8 +120,8 @@ def test_heads_and_tokens_show_the_other_heads(one, whole, scenes):
 def test_towers_show_verdict_parts_and_the_sentence(one, scenes):
     panel = AnyModel(one, scenes)
     panel.choose(selector="L1.H1")
-    assert "; token maps of L1 do not sum to their heads and are refused." in panel.verdict
-    assert np.isnan(panel.found.heat).all() and SAID in panel.caption
+    assert "; token maps of L1 do not sum to their heads and are refused." in panel.note.text
+    assert np.isnan(panel.views["map"].widget.numbers).all() and SAID in panel.caption
     fine(panel)
 
 

@@ -68,7 +68,7 @@ def test_the_lines_of_notebook_00_compute_its_numbers(panels):
 def test_the_lines_of_notebook_20_compute_its_numbers(panels):
     panel = panels["AnyModel"]
     for direction in kit.projections.prompts.DIRECTIONS:
-        panel.choose(texts=(direction,))
+        panel.choose(texts=direction)
         table = panel.table()
         parts = table[table["view"] == "part"]["value"].to_numpy(float)
         assert np.allclose(values_of(panel.code())["scores"][0, :, 0], parts, atol=1e-5)
