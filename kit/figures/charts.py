@@ -213,9 +213,17 @@ class Chart(Figure):
                 ends = (n - 0.5, n + 0.5) if many else (0, 1)
                 line = {f"{axis}0": at, f"{axis}1": at, f"{other}0": ends[0], f"{other}1": ends[1]}
                 line |= {} if many else {f"{other}ref": "paper"}
-                line |= {"label": {"text": marked(name), "textposition": "end"}} if not n else {}
+                line |= {"label": self._level_label(name, many, axis == "x")} if not n else {}
                 lines.append({"type": "line", "line": {"dash": "dot", "width": 1.5, "color": "gray"}} | line)
         return lines
+
+    @staticmethod
+    def _level_label(name: str, many: bool, upright: bool) -> dict:
+        """The name of a reference line, never standing upright: beside an upright line, above one of many."""
+        if not upright:
+            return {"text": marked(name), "textposition": "end"}
+        place = {"textposition": "start", "xanchor": "center", "yanchor": "bottom"} if many else {}
+        return {"text": marked(name), "textangle": 0, "textposition": "end", "xanchor": "left"} | place
 
     def _worded(self) -> bool:
         """Whether places are words."""
@@ -440,9 +448,13 @@ class Scatter(Chart):
         return made
 
     def rows(self) -> pd.DataFrame:
+        """`series`, `name`, the number up under its axis, `low`, `high`, and the number across."""
+        across, up = self._axes()
+        if across == up:
+            across, up = f"{across}, across", f"{up}, up"
         places = np.concatenate([[], *(s.places for s in self.series)])
-        table = super().rows().rename(columns={self.across: "name"})
-        return table.assign(**{self.across: places})
+        named = replace(self, across="name", up=up)
+        return super(Scatter, named).rows().assign(**{across: places})
 
     def _room(self) -> tuple[float, float, float]:
         return LEFT, 4.6, 3.4

@@ -114,7 +114,7 @@ class AnyModel(DeclaredPanel):
             masks=None if picture.masks is None else picture.masks.any(0)[None], picked=tokens.split(", "),
             title=f"Where from: {rows} × {cols} places, read by {found.names_of_picked}",
         )  # fmt: skip
-        seen = Strip([picture.image], tips=[picture.told], large=True, title="The picture as it is seen")
+        seen = Strip([picture.image], tips=[picture.told], large=True, title="The picture")
         prefix = "the class token" if held.frozen.plain and held.prefix == 1 else "tokens without a place"
         return Shown(
             found.caption.replace("the class token", prefix), {"seen": seen, "map": heat, "grid": grid},

@@ -181,6 +181,11 @@ class DeclaredPanel(Panel):
     # --- from hands to state to screen
 
     @property
+    def label(self) -> str:
+        """Name of the model that is looked at, which says where weights are random."""
+        return self.model.label
+
+    @property
     def caption(self) -> str:
         """The finding in a sentence or two."""
         return self.shown.caption
@@ -493,12 +498,12 @@ class DeclaredPanel(Panel):
 
     def finding(self) -> str:
         about = f", {self.shown.about}" if self.shown.about else ""
-        return f"{self.selection.model}{about}: {self.caption}"
+        return f"{self.label}{about}: {self.caption}"
 
     def png(self, paper: bool = False) -> bytes:
         known = self.shown.figures
         figures = [[known[n] for n in _names(row) if n in known] for row in self.stills or self.rows]
-        title = " · ".join(filter(None, [self.selection.model, self.shown.about]))
+        title = " · ".join(filter(None, [self.label, self.shown.about]))
         still = together([r for r in figures if r], title, self.caption, paper)
         return written(still, ".png", None if paper else LARGEST * 4)
 

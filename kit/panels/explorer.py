@@ -98,6 +98,10 @@ class Explorer(DeclaredPanel):
         known = {"effect": ["direct", "total"], "replace": ["mean", "zero"], "directions": DIRECTIONS}
         return self.cases.model_names if name == "model" else known.get(name, [])
 
+    @property
+    def label(self) -> str:
+        return self.selection.model
+
     def first(self) -> dict:
         """The head that adds most to the first prompt."""
         replace = "mean" if self.cases.has_means(self.model.label) else "zero"
