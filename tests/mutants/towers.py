@@ -25,12 +25,8 @@ MUTANTS: list[Mutant] = [
         "a tower that is refused takes the place of the last one",
         PANEL,
         "            self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), {}",
-<<<<<<< HEAD
-        "            self.towers.clear()\n            self.towers[s.model] = untrained(s.model), {}",
-=======
         "            self.towers.clear()\n"
         "            self.towers[s.model] = untrained(s.model, say=self.say), {}",
->>>>>>> h-anymodel
         by("test_a_refused_tower_is_a_sentence_and_the_last_one_stays"),
     ),
     Mutant(
