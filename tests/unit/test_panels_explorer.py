@@ -197,6 +197,34 @@ def test_a_burst_of_changes_runs_the_last_total_effect_only(panel, model, monkey
     assert panel._busy.text == "" and not panel.controls["texts"].disabled
 
 
+def test_what_waits_is_not_lost_to_the_next_change(panel, monkeypatch):
+    loop = double.Loop()
+    monkeypatch.setattr(declared, "_running_loop", lambda: loop)
+    panel.controls["effect"].value = "total"
+    panel.controls["replace"].value = "zero"
+    click(panel, "L0.H1")
+    loop.run()
+    assert [panel.state[name] for name in ("effect", "replace", "selector")] == ["total", "zero", "L0.H1"]
+
+
+def test_no_hand_changes_anything_while_a_tower_runs(panel, monkeypatch):
+    locked, ablate = [], encoded.ablate
+    controls = [*panel.controls.values(), panel.line]
+
+    def looked(*given, **more):
+        canvases = [view(panel, name) for name in ("map", "grid", "bars")]
+        locked.append(all(c.disabled for c in controls) and all(c.busy for c in canvases))
+        assert panel._busy.text == "computing…"
+        return ablate(*given, **more)
+
+    monkeypatch.setattr(encoded, "ablate", looked)
+    panel.controls["effect"].value = "total"
+    assert locked == [True] and panel.last_error is None
+    assert not any(view(panel, name).busy for name in ("map", "grid", "bars"))
+    needless = {panel.controls["all_on"], panel.controls["all_tokens"]}  # nothing is off or picked
+    assert {c for c in controls if c.disabled} == needless and panel._busy.text == ""
+
+
 def test_controls_come_back_when_a_total_effect_fails(panel, monkeypatch):
     monkeypatch.setattr(encoded, "ablate", lambda *_, **__: 1 / 0)
     panel.controls["effect"].value = "total"
@@ -212,6 +240,39 @@ def test_tokens_picked_on_the_map(panel):
     assert panel.state["tokens"] == "r0c0, r1c1" and "2 picked tokens" in panel.caption
     panel.choose(tokens="")
     assert view(panel, "map").picked == []
+
+
+def test_the_class_token_stays_picked_while_others_are(panel):
+    panel.choose(tokens="r0c0, cls")
+    view(panel, "map").picked = [0, 1]
+    assert panel.state["tokens"] == "cls, r0c0, r0c1"
+    view(panel, "map").picked = []
+    assert panel.state["tokens"] == "" and "tokens=" not in panel.string
+
+
+def test_the_truth_is_outlined_until_a_hand_hides_it(panel):
+    assert view(panel, "map").outline and not panel.controls["outline"].disabled
+    panel.controls["outline"].click()
+    assert not view(panel, "map").outline
+    panel.upload(double.picture_bytes(), "mine.png")
+    assert panel.controls["outline"].disabled and not view(panel, "map").outline
+
+
+def test_prompts_come_back_from_a_state_whatever_they_hold(panel):
+    texts = ("50% a;b", "a|b=c", "%41 ‘é’")
+    panel.choose(texts=texts, text=2)
+    assert panel.message == "" and Selection.parse(panel.string).texts == texts
+    held = panel.string
+    panel.choose(texts=["a cat"])
+    assert panel.state["text"] == 0
+    panel.line.value = held
+    assert panel.state["texts"] == texts and panel.state["text"] == 2 and panel.string == held
+
+
+def test_a_prompt_that_is_not_there_is_a_sentence(panel):
+    for text, message in ((2, "no prompt 2: there are 2, counted from 0"), ("x", "the number of a prompt")):
+        panel.choose(text=text)
+        assert message in panel.message and panel.state["text"] == 0 == view(panel, "bars").text
 
 
 def test_another_model_is_loaded_and_nothing_stale_is_shown(panel, model):
