@@ -278,7 +278,8 @@ class Bars(Chart):
         ]
 
     def _room(self) -> tuple[float, float, float]:
-        return 1.75, 5.0, max(1, len(self.labels)) * (self._thick * len(self.kinds) + 0.13)
+        left = min(3.2, max(1.75, 0.25 + 0.068 * max(map(len, self.labels), default=0)))
+        return left, 6.75 - left, max(1, len(self.labels)) * (self._thick * len(self.kinds) + 0.13)
 
     @property
     def _thick(self) -> float:
