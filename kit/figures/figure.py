@@ -104,9 +104,8 @@ class Figure:
         """
         path = Path(path)
         if path.suffix.lower() not in FORMATS:
-            raise KitError(
-                f'no picture "{path.name}" can be saved; end the name in one of {", ".join(FORMATS)}.'
-            )
+            known = ", ".join(FORMATS)
+            raise KitError(f'no picture "{path.name}" can be saved; end the name in one of {known}.')
         write_file(path, written(self.still(paper=True), path.suffix.lower()))
         return path
 
