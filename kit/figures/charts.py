@@ -77,24 +77,18 @@ class Chart(Figure):
     def rows(self) -> pd.DataFrame:
         """`series`, the place under the name of its axis, the number under its unit, `low`, `high`."""
         across, up = self._axes()
-        parts = []
-        for s in self.series:
-            held = {"series": s.name, across: s.names, up: s.values, "low": s.low, "high": s.high}
-            parts.append(pd.DataFrame(held))
-        if not parts:
-            return pd.DataFrame(columns=["series", across, up, "low", "high"])
-        return pd.concat(parts, ignore_index=True)
+        columns = ["series", across, up, "low", "high"]
+        rows = [
+            row for s in self.series for row in zip([s.name] * len(s.names), s.names, s.values, s.low, s.high)
+        ]
+        return pd.DataFrame(rows, columns=columns)
 
     def _seen(self) -> str:
-        said = [
-            " ".join(filter(None, (s.name, name, self.told(s, i))))
-            for s in self.series
-            for i, name in enumerate(s.names)
-        ]
-        at = (
-            f"{n} {', '.join(number(x) for x in dict.fromkeys(np.ravel(v)))}" for n, v in self.levels.items()
-        )
-        return f"{self._axes()[1]}: {'; '.join([*said, *at])}"
+        each = ((s.name, name, self.told(s, i)) for s in self.series for i, name in enumerate(s.names))
+        said = [" ".join(filter(None, words)) for words in each]
+        for name, value in self.levels.items():
+            said.append(f"{name} {', '.join(number(at) for at in dict.fromkeys(np.ravel(value)))}")
+        return f"{self._axes()[1]}: {'; '.join(said)}"
 
     def _draw(self, sheet, look: dict) -> None:
         left, wide, high = self._room()
@@ -119,13 +113,10 @@ class Chart(Figure):
             axes.margins(x=0.14)
         (axes.set_xlim if across else axes.set_ylim)(self.limits or (None, None))
         if axes.get_legend_handles_labels()[1]:
-            place = {
-                "loc": "lower left",
-                "bbox_to_anchor": (0, 1.0),
-                "ncols": self._columns,
-                "frameon": False,
-            }
-            axes.legend(**place, fontsize=8.5, labelcolor=look["faint"], borderaxespad=0.2)
+            axes.legend(
+                loc="lower left", bbox_to_anchor=(0, 1.0), ncols=self._columns, frameon=False, fontsize=8.5,
+                labelcolor=look["faint"], borderaxespad=0.2,
+            )  # fmt: skip
 
     def _room(self) -> tuple[float, float, float]:
         """Inches left of the axes, their width and their height."""
@@ -174,12 +165,12 @@ class Chart(Figure):
             if across:
                 trace |= {"orientation": "h", "marker": {"pattern": {"shape": looks.PATTERNS[k]}}}
             else:
-                dots = self.kind == "points"
-                trace |= {"mode": "markers" if dots else "lines+markers" if len(place) < FEW else "lines"}
+                mode = "lines+markers" if len(place) < FEW else "lines"
                 trace |= {
                     "line": {"dash": looks.DASHES[k]},
                     "marker": {"symbol": looks.SYMBOLS[k], "size": 8},
                 }
+                trace["mode"] = "markers" if self.kind == "points" else mode
             trace["marker"] |= {"color": looks.SERIES[k], "line": {"color": "gray", "width": self._rings(s)}}
             known = np.isfinite(s.low) & np.isfinite(s.high)
             if known.any():
@@ -196,11 +187,7 @@ class Chart(Figure):
         elif self._worded():
             axes[0] |= words
         axes[not across] |= {"range": self.limits} if self.limits else {}
-        layout = {
-            "xaxis": axes[0],
-            "yaxis": axes[1],
-            "height": round(100 * (self._top + self._room()[2] + BELOW)),
-        }
+        layout = {"xaxis": axes[0], "yaxis": axes[1], "height": round(100 * self._size()[1])}
         layout |= {"shapes": self._lines("x" if across else "y"), "showlegend": len(traces) > 1}
         return plotly_figure(traces, self.title, layout)
 
@@ -268,9 +255,8 @@ class Bars(Chart):
         for name in ("values", "low", "high"):
             if (held := getattr(self, name)) is not None:
                 flat = np.ndim(held) == 1 and shape[1] == 1
-                object.__setattr__(
-                    self, name, array(held, shape[: 2 - flat], f"{name} of bars").reshape(shape)
-                )
+                made = array(held, shape[: 2 - flat], f"{name} of bars").reshape(shape)
+                object.__setattr__(self, name, made)
         self._checked(shape[0], ("values", "low", "high"))
 
     def _axes(self) -> tuple[str, str]:
@@ -286,7 +272,8 @@ class Bars(Chart):
         ]
 
     def _room(self) -> tuple[float, float, float]:
-        return 1.75, 5.0, max(1, len(self.labels)) * (self._thick * len(self.kinds) + 0.13)
+        left = min(3.2, max(1.75, 0.25 + 0.068 * max(map(len, self.labels), default=0)))
+        return left, 6.75 - left, max(1, len(self.labels)) * (self._thick * len(self.kinds) + 0.13)
 
     @property
     def _thick(self) -> float:
@@ -426,9 +413,8 @@ class Scatter(Chart):
         for name in ("names", "kinds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.kinds) not in (0, len(self.names)):
-            raise KitError(
-                f"{len(self.kinds)} kinds for {len(self.names)} points; give one for each, or none."
-            )
+            count = len(self.names)
+            raise KitError(f"{len(self.kinds)} kinds for {count} points; give one for each, or none.")
         self._checked(len(self.names), ("x", "y", "low", "high"))
 
     def _axes(self) -> tuple[str, str]:
@@ -437,15 +423,10 @@ class Scatter(Chart):
     @property
     def series(self) -> list[Series]:
         kinds, names = np.array(self.kinds or [""] * len(self.names)), np.array(self.names, dtype=object)
-        low, high = (
-            np.full(len(names), np.nan) if e is None else np.asarray(e) for e in (self.low, self.high)
-        )
-        x, y = np.asarray(self.x), np.asarray(self.y)
-        made = []
-        for kind in dict.fromkeys(kinds.tolist()):
-            some = kinds == kind
-            made.append(Series(kind, y[some], x[some], tuple(names[some]), low[some], high[some]))
-        return made
+        low, high = (np.full(len(names), np.nan) if e is None else e for e in (self.low, self.high))
+        x, y, low, high = map(np.asarray, (self.x, self.y, low, high))
+        groups = {kind: kinds == kind for kind in dict.fromkeys(kinds.tolist())}
+        return [Series(k, y[g], x[g], tuple(names[g]), low[g], high[g]) for k, g in groups.items()]
 
     def rows(self) -> pd.DataFrame:
         """`series`, `name`, the number up under its axis, `low`, `high`, and the number across."""

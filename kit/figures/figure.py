@@ -26,6 +26,7 @@ from kit.writing import write_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Still
 
+LONG = 20  # rows of a table that is folded on a page
 UNSAID = ("Date", "Creator", "Format", "Type")  # of an SVG
 FORMATS = (".png", ".svg", ".pdf")
 CUT = 0.3  # inches of a still in which its title stands
@@ -109,9 +110,8 @@ class Figure:
         """
         path = Path(path)
         if path.suffix.lower() not in FORMATS:
-            raise KitError(
-                f'no picture "{path.name}" can be saved; end the name in one of {", ".join(FORMATS)}.'
-            )
+            known = ", ".join(FORMATS)
+            raise KitError(f'no picture "{path.name}" can be saved; end the name in one of {known}.')
         write_file(path, written(self.still(paper=True), path.suffix.lower()))
         return path
 
@@ -127,13 +127,14 @@ class Figure:
     def section(self) -> str:
         """The figure on a page of HTML: title, picture, sentence, and its numbers folded."""
         title, says = (html.escape(words) for words in (self.title, self.says))
-        picture, numbers = (self.html(), "") if hasattr(self, "html") else (self.svg(), self.rows())
-        if self.title:
-            title = f"<h3>{title}</h3>"
-        if len(numbers):
-            numbers = numbers.to_html(index=False, border=0, float_format=number, na_rep="–")
-            numbers = f"<details><summary>The numbers</summary>{numbers}</details>"
-        return f"{title}<figure>{picture}<figcaption>{says}</figcaption></figure>{numbers}"
+        picture, folded = (self.html() if hasattr(self, "html") else self.svg()), ""
+        if not hasattr(self, "html"):
+            folded = self.rows().to_html(index=False, border=0, float_format=number, na_rep="–")
+        elif len(self.rows()) > LONG:
+            picture, folded = "", picture
+        page = f"<h3>{title}</h3>" if title else ""
+        page += f"<figure>{picture}<figcaption>{says}</figcaption></figure>"
+        return page + (f"<details><summary>The numbers</summary>{folded}</details>" if folded else "")
 
     def outputs(self) -> list[tuple[dict, dict]]:
         """What a cell displays: the picture, then its sentence and its words; data and metadata of each.

@@ -3,12 +3,8 @@
 import numpy as np
 
 PAPER = {"ink": "#000000", "faint": "#555555", "line": "#cccccc", "ground": "#ffffff"}
-SCREEN = {
-    "ink": "#7a7a7a",
-    "faint": "#7a7a7a",
-    "line": "#8080804d",
-    "ground": "none",
-}  # reads on white and dark
+# reads on white and dark
+SCREEN = {"ink": "#7a7a7a", "faint": "#7a7a7a", "line": "#8080804d", "ground": "none"}
 ACCENT = "#1976d2"
 # Okabe and Ito's, blue first; a hatch and a mark of its own stand beside each
 SERIES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
@@ -21,17 +17,10 @@ STYLES = ("-", "--", ":", "-.", (0, (8, 3)), "-", "--", ":")
 _SIGNED = ((33, 102, 172), (146, 197, 222), (247, 247, 247), (244, 165, 130), (178, 24, 43))
 _SHARES = ((247, 247, 247), (199, 234, 229), (128, 205, 193), (53, 151, 143), (1, 102, 94))
 PROPERTIES = {
-    "concept": "#0072B2",
-    "category": "#56B4E9",
-    "colour": "#D55E00",
-    "texture": "#CC79A7",
-    "background": "#009E73",
-    "position": "#E69F00",
-    "size": "#F0E442",
-    "count": "#8C564B",
+    "concept": "#0072B2", "category": "#56B4E9", "colour": "#D55E00", "texture": "#CC79A7", "word": "#7F7F7F",
+    "background": "#009E73", "position": "#E69F00", "size": "#F0E442", "count": "#8C564B",
     "relation": "#B8860B",
-    "word": "#7F7F7F",
-}
+}  # fmt: skip
 
 
 def colours(values: np.ndarray, limit: float, signed: bool = True) -> np.ndarray:

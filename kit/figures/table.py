@@ -58,16 +58,13 @@ class Table(Figure):
         for name, column in self.frame.items():
             if column.dtype.kind == "f":
                 limit = float(np.nanmax(np.abs(column))) if column.notna().any() else 1.0
-                percent = name in self.percent
-                told = (
-                    f"{number(100 * v, digits=0)} %" if percent else number(v, limit, digits=self.digits)
-                    for v in column
-                )
-                columns.append([t.replace("– %", "–") for t in told])
+                told = [number(v, limit, digits=self.digits) for v in column]
+                if name in self.percent:
+                    told = [f"{number(100 * v, digits=0)} %".replace("– %", "–") for v in column]
             else:
-                columns.append(
-                    ["" if pd.isna(v) else number(v, digits=0) if type(v) is int else str(v) for v in column]
-                )
+                words = ((v, number(v, digits=0) if type(v) is int else str(v)) for v in column)
+                told = ["" if pd.isna(v) else word for v, word in words]
+            columns.append(told)
         return [list(row) for row in zip(*columns)]
 
     def _seen(self) -> str:
@@ -82,11 +79,8 @@ class Table(Figure):
         for n, row in enumerate(cells):
             line = ""
             for name, told in zip(names, row):
-                chip = (
-                    f'<i style="background:{looks.colour_of(told)}"></i>'
-                    if name == self.chip and told
-                    else ""
-                )
+                known = name == self.chip and told
+                chip = f'<i style="background:{looks.colour_of(told)}"></i>' if known else ""
                 bar = f'<b style="width:{44 * self._share(name, n):.0f}px"></b>' if name == self.bar else ""
                 line += f"<td{classes[name]}>{chip}{bar}{html.escape(told)}</td>"
             lines.append(line)
@@ -120,9 +114,8 @@ class Table(Figure):
         from matplotlib.patches import Rectangle
 
         (wide, high), cells = self._size(), self.cells()
-        axes = sheet.axes(
-            0, TOP, wide, high - TOP, xlim=(0, wide), ylim=(high - TOP, 0), xticks=[], yticks=[]
-        )
+        ends = {"xlim": (0, wide), "ylim": (high - TOP, 0), "xticks": [], "yticks": []}
+        axes = sheet.axes(0, TOP, wide, high - TOP, **ends)
         x = 0.08
         for c, (name, w) in enumerate(zip(self.frame.columns, self._wide)):
             axes.text(x, STEP / 2, plain(name), size=8.5, color=look["faint"], va="center")
@@ -137,14 +130,6 @@ class Table(Figure):
                     axes.add_patch(box)
                     left = x + 0.7 * share + 0.06
                 words = plain(told)
-                axes.text(
-                    left,
-                    y,
-                    words,
-                    size=8.5,
-                    color=look["ink"],
-                    va="center",
-                    weight=strong,
-                    gid=f"cell-{n}-{c}",
-                )
+                style = {"size": 8.5, "color": look["ink"], "va": "center", "weight": strong}
+                axes.text(left, y, words, gid=f"cell-{n}-{c}", **style)
             x += w

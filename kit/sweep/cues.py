@@ -148,7 +148,7 @@ def show(result: dict) -> list[Figure]:
     columns = {"head": "part", "place": "cue", "± one standard error": "error", "class": "class"}
     top = [row | {"sure": "yes" if row["significant"] else "no"} for row in choice["top"]]
     found = [
-        table(before, {"figure": "name", "images": "images", "accuracy, %": ENDS}, "Nothing replaced",
+        table(before, {"group": "name", "images": "images", "accuracy, %": ENDS}, "Nothing replaced",
               f"{ours}{result['means']}."),
         table(top, columns | {"place beyond chance": "sure"},
               "The ten heads in which the place most outweighs the class", says),
@@ -173,7 +173,7 @@ def _edits(name: str, one: dict, before: list[dict]) -> tuple[Figure, ...]:
     means = "; ".join(f"{row['means']}: {percent(row, ENDS)}" for row in one["whose means"])
     says += f" With the heads off, by whose means stand in for them, %: {means}."
     title = f"{name.capitalize()}: {', '.join(one['heads'])}"
-    columns = {"replaced": "edit", "figure": "name", "accuracy, %": ENDS, "change, points": CHANGE}
+    columns = {"replaced": "edit", "group": "name", "accuracy, %": ENDS, "change, points": CHANGE}
     each = [row | {"edit": edit} for edit, own in one["edits"].items() for row in own]
     return (
         bars(worst, "accuracy of the worst group, %", ENDS, levels=levels, title=title, says=says),

@@ -33,7 +33,7 @@ def published(name: str, pretrained: str | None) -> list[dict]:
         return []
     checkpoint = f"{name}, {TAGS[name]}"
     found = [
-        ("ablation", "change of accuracy, all MLPs and embed", "-1 to -3", "points", NOTES, checkpoint),
+        ("ablation", "change of accuracy, all MLPs and embed", "−1 to −3", "points", NOTES, checkpoint),
         *_spans(name, checkpoint),
     ]
     birds = waterbirds_published().loc[name]

@@ -79,6 +79,6 @@ def show(result: dict) -> list[Figure]:
                 says="Red patches add to the text of a head, blue ones take away. One scale for all.",
             )
         )  # fmt: skip
-    scores = pd.DataFrame(result["scores"], columns=heads["part"] + ": " + heads["text"])
+    scores = pd.DataFrame(result["scores"], columns=heads["part"])
     scores.insert(0, "picture", [one["class"] for one in pictures])
     return [*found, Table(scores, digits=4, title="What each head adds to the cosine, over all tokens")]
