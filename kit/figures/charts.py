@@ -158,7 +158,7 @@ class Chart(Figure):
             told = [f"{marked(name)}<br>{self.told(s, i)}" for i, name in enumerate(s.names)]
             trace = {
                 "x": s.values if across else place, "y": place if across else s.values,
-                "name": marked(s.name),
+                "name": marked(s.name), "showlegend": bool(s.name),
                 "customdata": s.names, "hovertext": told,
                 "hovertemplate": "%{hovertext}", "type": "bar" if across else "scatter",
             }  # fmt: skip
@@ -188,7 +188,8 @@ class Chart(Figure):
             axes[0] |= words
         axes[not across] |= {"range": self.limits} if self.limits else {}
         layout = {"xaxis": axes[0], "yaxis": axes[1], "height": round(100 * self._size()[1])}
-        layout |= {"shapes": self._lines("x" if across else "y"), "showlegend": len(traces) > 1}
+        legend = len(traces) > 1 or (across and bool(self.levels))
+        layout |= {"shapes": self._lines("x" if across else "y"), "showlegend": legend}
         return plotly_figure(traces, self.title, layout)
 
     def _lines(self, axis: str) -> list[dict]:
@@ -200,17 +201,12 @@ class Chart(Figure):
                 ends = (n - 0.5, n + 0.5) if many else (0, 1)
                 line = {f"{axis}0": at, f"{axis}1": at, f"{other}0": ends[0], f"{other}1": ends[1]}
                 line |= {} if many else {f"{other}ref": "paper"}
-                line |= {"label": self._level_label(name, many, axis == "x")} if not n else {}
+                if not n and axis == "x":  # words along an upright line would stand upright too
+                    line |= {"name": marked(name), "showlegend": True}
+                elif not n:
+                    line |= {"label": {"text": marked(name), "textposition": "end"}}
                 lines.append({"type": "line", "line": {"dash": "dot", "width": 1.5, "color": "gray"}} | line)
         return lines
-
-    @staticmethod
-    def _level_label(name: str, many: bool, upright: bool) -> dict:
-        """The name of a reference line, never standing upright: beside an upright line, above one of many."""
-        if not upright:
-            return {"text": marked(name), "textposition": "end"}
-        place = {"textposition": "start", "xanchor": "center", "yanchor": "bottom"} if many else {}
-        return {"text": marked(name), "textangle": 0, "textposition": "end", "xanchor": "left"} | place
 
     def _worded(self) -> bool:
         """Whether places are words."""

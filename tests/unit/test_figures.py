@@ -206,6 +206,13 @@ def test_rows_hold_every_number_once():
     assert rows.series.to_dict() == {"L0.H0": "head", "L0.H1": "mlp", "L0.MLP": "head"}
 
 
+def test_rows_of_points_keep_both_numbers_where_the_axes_have_one_name():
+    rows = Scatter([0.1, 0.2], [0.5, 0.6], ["a", "b"], "share", "share").rows()
+    assert list(rows) == ["series", "name", "share, up", "low", "high", "share, across"]
+    assert rows["share, across"].tolist() == [0.1, 0.2] and rows["share, up"].tolist() == [0.5, 0.6]
+    assert list(Scatter([0.1], [0.5], ["a"], "x", "y").rows()) == ["series", "name", "y", "low", "high", "x"]
+
+
 def test_rows_of_grids_maps_strips_and_tables():
     rows = made("grid", words=list("abcdefghi"), marks=list("ihgfedcba")).rows().set_index("part")
     assert rows.share.to_dict() | {"L1.H2": 0} == dict(

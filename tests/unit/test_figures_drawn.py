@@ -105,13 +105,18 @@ def test_bars_of_plotly_hold_the_numbers():
     assert made_.layout.xaxis.title.text == "accuracy" and made_.layout.title.text == "Heads"
     (line,) = made_.layout.shapes
     assert (line.x0, line.x1, line.y0, line.y1, line.yref) == (0.125, 0.125, 0, 1, "paper")
-    assert line.label.text == "chance"
+    assert line.name == "chance" and line.showlegend and made_.layout.showlegend and line.label.text is None
 
 
 def test_levels_of_each_bar_lie_at_their_labels_in_plotly():
     figure = Bars(["a", "b"], [1, 2], "u", levels={"each": (0.5, 1.5)}).plotly()
     lines = [(s.x0, s.x1, s.y0, s.y1) for s in figure.layout.shapes]
     assert lines == [(0.5, 0.5, -0.5, 0.5), (1.5, 1.5, 0.5, 1.5)]
+    assert [(s.name, s.showlegend, s.label.text) for s in figure.layout.shapes] == [
+        ("each", True, None),
+        (None, None, None),
+    ]  # in the legend, where words lie flat, and once
+    assert figure.layout.showlegend and not figure.data[0].showlegend
 
 
 # Curves and points
