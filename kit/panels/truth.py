@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from kit.data.sets import Images
+from kit.errors import KitError
 from kit.models.images import read_image
+from kit.world import gallery
 
 PLACES = {
     "left": "on the left",
@@ -80,6 +83,24 @@ def uploaded_picture(content: bytes, file: str, note: str = "") -> Picture:
     image = read_image(content)
     told = ", ".join(filter(None, (file, f"{image.width} × {image.height} pixels", note)))
     return Picture(f"upload {hashlib.sha256(content).hexdigest()[:10]}", image, note=told)
+
+
+def pictures_of(images: Images) -> list[Picture]:
+    """Pictures to look at.
+
+    Args:
+        images: scenes of `kit.world`; or one picture or several (paths, PIL images, arrays); None = the
+            gallery.
+
+    Raises:
+        KitError: none, or one that cannot be read.
+    """
+    if images is None or hasattr(images, "labels"):
+        return scene_pictures(gallery() if images is None else images)
+    images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
+    if not images:
+        raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")
+    return [Picture(f"picture {i}", read_image(image)) for i, image in enumerate(images)]
 
 
 def scene_pictures(scenes, start: int = 0) -> list[Picture]:
