@@ -7,7 +7,7 @@ panel, saved file and the page of a sweep show the same figure.
 
 from kit.figures.charts import Bars, Curves, Scatter
 from kit.figures.figure import Figure, together
-from kit.figures.grid import Grid
+from kit.figures.grid import Grid, cells
 from kit.figures.maps import Maps
 from kit.figures.strip import Strip
 from kit.figures.table import Table

@@ -1,5 +1,6 @@
 """Layers by heads: one number, and where given a word, for each part of a model."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -92,7 +93,12 @@ class Grid(Figure):
     def _size(self) -> tuple[float, float]:
         places = self.layout
         wide, high = self._cell_size
-        return LEFT + places.cols * wide + 0.1, TOP + places.rows * high + (0.55 if self._bar else 0.1)
+        return self._left + places.cols * wide + 0.1, TOP + places.rows * high + (0.55 if self._bar else 0.1)
+
+    @property
+    def _left(self) -> float:
+        """Inches for the names of rows."""
+        return LEFT
 
     @property
     def _cell_size(self) -> tuple[float, float]:
@@ -104,7 +110,7 @@ class Grid(Figure):
 
     def _draw(self, sheet, look: dict) -> None:
         places, (wide, high) = self.layout, self._cell_size
-        axes = sheet.axes(LEFT, TOP, places.cols * wide, places.rows * high)
+        axes = sheet.axes(self._left, TOP, places.cols * wide, places.rows * high)
         axes.set(xlim=(0, places.cols), ylim=(places.rows, 0), yticks=np.arange(places.rows) + 0.5)
         axes.set_xticks(np.arange(len(places.col_names)) + 0.5, places.col_names)
         axes.set_yticklabels(places.row_names)
@@ -117,9 +123,8 @@ class Grid(Figure):
                 named = not places.row_names[row]
                 self._cell(axes, look, (col, row, places.spans[cell]), part, label, fills[part], named)
         if self._bar:
-            colour_bar(
-                sheet, look, (LEFT, TOP + places.rows * high + 0.1), self.limit, self.unit, self.signed
-            )
+            where = self._left, TOP + places.rows * high + 0.1
+            colour_bar(sheet, look, where, self.limit, self.unit, self.signed)
 
     def _cell(self, axes, look: dict, place, part: int, label: str, fill, named: bool) -> None:
         from matplotlib.patches import Rectangle
@@ -192,6 +197,38 @@ class Grid(Figure):
         off = "switched off" if self.index["name"].iloc[part] in self.off else ""
         said = [self.told(part), *(held[part] for held in (self.words, self.marks) if held), off]
         return marked(" ".join(filter(None, said)))
+
+
+@dataclass(frozen=True, eq=False)
+class Cells(Grid):
+    """One number for each pair of a row and a column. `index` is made of their names (`cells`)."""
+
+    @cached_property
+    def layout(self) -> GridLayout:
+        rows, cols = (list(dict.fromkeys(self.index[name])) for name in ("row", "col"))
+        names, count = self.index["name"].tolist(), len(self.index)
+        return GridLayout(len(rows), len(cols), np.arange(count), [1] * count, names, rows, cols)
+
+    @property
+    def _left(self) -> float:
+        return 0.2 + max(LEFT, 0.07 * max(map(len, self.index["row"])))
+
+
+def cells(rows: Sequence[str], cols: Sequence[str], values: np.ndarray, unit: str, **more) -> Cells:
+    """A figure of numbers [row, col].
+
+    Args:
+        rows, cols: names; a cell is called `"row · col"`.
+        values: [row, col].
+        unit, more: as of `Grid`.
+
+    Example:
+        >>> cells(["a cat"], ["L0.H0", "L0.H1"], [[0.25, -0.5]], "score").alt
+        'score: a cat · L0.H0 +0.250; a cat · L0.H1 −0.500.'
+    """
+    pairs = [(f"{row} · {col}", row, col) for row in rows for col in cols]
+    index = pd.DataFrame(pairs, columns=["name", "row", "col"])
+    return Cells(index, np.reshape(values, -1), unit, **more)
 
 
 def _cut(line: str, most: int) -> str:

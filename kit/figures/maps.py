@@ -1,6 +1,6 @@
 """Maps of tokens over pictures, masks beside the true ones: the only pixels that the kit draws itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,8 @@ class Maps(Figure):
         unit: what the numbers are.
         names: of the maps.
         masks: true masks, bool [map, height, width], whose outlines are drawn; None = none are.
-        limit, signed: as of `Grid`.
+        limit: as of `Grid`.
+        signed: as of `Grid`; or for each map, such as two shares and what they differ by.
         picked: tokens that are framed, such as `"r3c5"` (panels).
 
     Raises:
@@ -49,7 +50,7 @@ class Maps(Figure):
     names: tuple[str, ...] = ()
     masks: np.ndarray | None = None
     limit: float | None = None
-    signed: bool = True
+    signed: bool | tuple[bool, ...] = True
     picked: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -64,9 +65,22 @@ class Maps(Figure):
         if self.masks is not None:
             held = self.masks.numpy() if hasattr(self.masks, "numpy") else self.masks
             put(self, "masks", np.array(held, dtype=bool))
-        for what in ("pictures", "names", "masks"):
+        for what in ("pictures", "names", "masks", "signs"):
             if (held := getattr(self, what)) is not None and len(held) != count:
                 raise KitError(f"{len(held)} {what} for {count} maps; give one for each.")
+
+    @property
+    def signs(self) -> tuple[bool, ...]:
+        """Whether each map is signed, [map]."""
+        return tuple(self.signed) if np.ndim(self.signed) else (self.signed,) * len(self.values)
+
+    def only(self, k: int) -> "Maps":
+        """One of the maps, under its name, on the same scale."""
+        masks = None if self.masks is None else self.masks[k : k + 1]
+        return replace(
+            self, values=self.values[k : k + 1], pictures=self.pictures[k : k + 1], names=(), masks=masks,
+            signed=self.signs[k], title=self.names[k],
+        )  # fmt: skip
 
     def rows(self) -> pd.DataFrame:
         """`map`, `token`, and the number under the name of its unit."""
@@ -77,18 +91,26 @@ class Maps(Figure):
 
     def _seen(self) -> str:
         told = []
-        for name, heat in zip(self.names, self.values):
+        for name, heat, sign in zip(self.names, self.values, self.signs):
             said = f"{name}, " if name else ""
             if np.isnan(heat).all():
                 told.append(f"{said}the picture alone")
                 continue
             row, col = np.unravel_index(int(np.nanargmax(np.abs(heat))), heat.shape)
-            top = number(heat[row, col], self.limit, sign=self.signed)
+            top = number(heat[row, col], self.limit, sign=sign)
             told.append(f"{said}{heat.shape[0]} by {heat.shape[1]} tokens, largest at r{row}c{col}: {top}")
         return f"{self.unit}: {'; '.join(told)}"
 
     def _size(self) -> tuple[float, float]:
-        return max(4.2, 0.1 + len(self.values) * (self._side + 0.14)), 0.32 + self._tall + 0.28 + 0.5
+        return max(4.2, 0.1 + len(self.values) * (self._side + 0.14)), 0.32 + self._tall + 0.28 + 0.5 * len(
+            self._scales
+        )
+
+    @property
+    def _scales(self) -> list[bool]:
+        """Whether each scale that is drawn is signed."""
+        known = np.isfinite(self.values).any((1, 2))
+        return list(dict.fromkeys(s for s, k in zip(self.signs, known) if k)) or [True]
 
     @property
     def _side(self) -> float:
@@ -103,7 +125,7 @@ class Maps(Figure):
         for k, name in enumerate(self.names):
             left = 0.08 + k * (self._side + 0.14)
             axes = sheet.axes(left, top, self._side, self._tall, xticks=[], yticks=[])
-            drawn = painted(self.pictures[k], self.values[k], self.limit, self.signed)
+            drawn = painted(self.pictures[k], self.values[k], self.limit, self.signs[k])
             wide, high = drawn.size
             axes.imshow(drawn, extent=(0, wide, high, 0), aspect="auto", gid=f"map-{k}")
             if self.masks is not None and self.masks[k].any():
@@ -111,7 +133,9 @@ class Maps(Figure):
             if name:
                 sheet.text(left, 0.36, name, size=8.5, color=look["faint"], va="top")
         if np.isfinite(self.values).any():
-            colour_bar(sheet, look, (0.32, top + self._tall + 0.1), self.limit, self.unit, self.signed)
+            for k, sign in enumerate(self._scales):
+                where = 0.32, top + self._tall + 0.1 + 0.45 * k
+                colour_bar(sheet, look, where, self.limit, self.unit, sign)
 
 
 def picture(pixels) -> Image.Image:

@@ -2,7 +2,8 @@
 // keys, choose the prompt that the grid and the map are about.
 
 function signed(v, digits = 3) {
-  return (v < 0 ? "−" : "+") + Math.abs(v).toFixed(digits);
+  const size = Math.abs(v).toFixed(digits);
+  return (v < 0 && Number(size) ? "−" : "+") + size;  // zero has no sign of its own
 }
 
 function render({ model, el }) {

@@ -1,27 +1,48 @@
 """Notebook 16's panel: which head sees what, where. Tokens, heads side by side, and a film of the layers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+import hashlib
+from functools import lru_cache, partial
 
+import ipywidgets as w
 import numpy as np
 import pandas as pd
 
 from kit.data.sets import Images
+from kit.errors import KitError, nearest
+from kit.figures import Bars, Figure, Grid, Maps, cells
+from kit.maps.reading import FILMS, Film, Reading, heads_of, shared_limit
 from kit.models import load
 from kit.models.model import Model
-from kit.panels.heat_panel import HeatPanel
-from kit.panels.panel import Panel
+from kit.numbers import largest
+from kit.panels.declared import DeclaredPanel, Shown
+from kit.panels.fields import Action, Menu, Number, Parts, Radio, State, Texts, Toggle, Tokens, Upload
+from kit.panels.findings import find
+from kit.panels.panel import Sentence
 from kit.panels.saving import pixels_line
-from kit.panels.selection import split_tokens
-from kit.panels.token_controls import TokenControls
-from kit.panels.token_drawing import look_table, token_png
-from kit.panels.token_looks import FILMS, Look, TokenLooks, TokenState
+from kit.panels.selection import Selection, split_tokens, token_numbers
+from kit.panels.truth import Picture, as_pictures, uploaded_picture
+from kit.parts import run
+from kit.projections import own_texts, prompt_directions
+from kit.world import gallery
 
 PROMPTS = ("a cat", "a dog", "a red thing", "a blue thing", "a thing on grass", "a thing on snow")
+SHOWS = ("prompt", "own text", "attention")
+RUNS, FRAME = 8, 700  # pictures whose runs are kept; milliseconds between frames of a film that plays
+TALL = {"grid": 200, "readers": 150}  # pixels of their rows: what is clicked and what answers fit a screen
 
 
-class HeadTokens(Panel):
+class Beside(Parts):
+    """A head, or two side by side of which the second is held; one that is held alone is written twice."""
+
+    def chosen(self, now: list[str], before: str) -> str:
+        """A click looks at a head, with the held one beside it; with shift it is held, or goes."""
+        first, *held = before.split(", ")
+        if len(now) != 1:
+            return f"{now[0]}, {now[-1]}" if now else before
+        return ", ".join(now if now[0] in (first, *held) and [first] != held else [*now, *held])
+
+
+class HeadTokens(DeclaredPanel):
     """Click a token: who reads it, for which prompt. Click a head: where it looks. And layer by layer.
 
     Args:
@@ -40,312 +61,274 @@ class HeadTokens(Panel):
     Example:
         >>> panel = HeadTokens("stickers-l8", texts=["a cat", "a thing on grass"])     # doctest: +SKIP
         >>> panel.choose(selector="L2.H3, L5.H0", tokens="r3c2")                       # doctest: +SKIP
-        >>> panel.look.said["readers"]                                                 # doctest: +SKIP
+        >>> panel.shown.figures["readers"].says                                        # doctest: +SKIP
         'From r3c2 all heads add +0.004 to ‘a cat’, most of it L2.H3 +0.003 and L5.H0 +0.000. …'
     """
 
+    image = Menu(None, "picture", "what the heads look at", "250px")
+    selector = Beside("grid", label="heads")
+    texts = Texts(PROMPTS, "prompts", "a cat; a dog", "100%")
+    text = Radio("bars", "prompt")
+    tokens = Tokens("maps")
+    directions = Menu("contrast", "prompts are taken", "what a prompt is held against", "280px")
+    shows = Toggle("prompt", "maps of", "what the maps count")
+    film = Toggle("so far", "film", "a frame holds a layer alone, or all layers so far")
+    layer = Number(0, "layer", 0, 0)  # the last one is the model's
+    file = Upload()
+    hold = Action(
+        "hold beside", "hold_beside", "keep this head, and look at another beside it",
+        lambda s: "," in s.selector,
+    )  # fmt: skip
+    class_token = Action(
+        "class token", "switch_class_token", "what heads read from the class token",
+        lambda s: "cls" in s.tokens,
+    )  # fmt: skip
+    all_tokens = Action(
+        "all tokens", lambda: {"tokens": ""}, "the whole picture again", needed=lambda s: s.tokens
+    )
+    positional = ("image", "selector", "texts")
+    stills = (("maps", "frames"), ("readers",), ("grid", "bars"))
+
     def __init__(
-        self,
-        model: Model | str = "stickers-l8",
-        images: Images | None = None,
-        texts=None,
-        spans=None,
-        bank=None,
-        state: str | None = None,
-    ):
-        super().__init__()
+        self, model: Model | str = "stickers-l8", images: Images | None = None, texts=None, spans=None,
+        bank=None, state: str | None = None,
+    ):  # fmt: skip
         model = load(model) if isinstance(model, str) else model
-        self.cases = TokenLooks(model, images, spans, bank)
-        if state is None:
-            self.selection = self.cases.first_state(model.label, texts or PROMPTS)
+        self.begin, self.bank, self.of_gallery = tuple(texts or PROMPTS), bank, images is None
+        self.own = {} if spans is None else own_texts(model, spans, bank)
+        self.pictures = {picture.name: picture for picture in as_pictures(images)}
+        self.seed = getattr(gallery() if images is None else images, "seed", None)
+        self.seen, self.run, self.read = map(lru_cache(RUNS), (self._seen, self._run, self._read))
+        last = Number(0, "layer", 0, model.layers - 1, "the frame of the film", "190px")
+        self.fields, cls = {**self.fields, "layer": last}, ("class_token",) * bool(model.prefix_tokens)
+        self.buttons = {
+            name: each for name, each in self.buttons.items() if name in ("file", "hold", "all_tokens", *cls)
+        }
+        self.rows = (
+            ("image", "file", "directions"), ("shows", "hold", *cls, "all_tokens"), "texts",
+            (("maps", "maps says"), ("grid", "readers", "readers says")),
+            (("frames", ("layer", "film"), "frames says"), "bars"),
+        )  # fmt: skip
+        self.told: dict[str, Sentence] = {}
+        super().__init__(model, state)
+        self.views["readers"].when_picked(self._reader_picked)
+        self.views["frames"].when_picked(partial(self._picked, "tokens"))
+        for name, tall in TALL.items():
+            self.views[name].widget.tall = tall
+
+    # --- pictures, their runs, and what was asked of them: each made once
+
+    def picture(self, name: str) -> Picture:
+        """A picture by its name."""
+        return self.uploads.get(name) or self.pictures[name]
+
+    def _seen(self, name: str):
+        return self.model.viewed([self.picture(name).image])[0]
+
+    def _run(self, name: str):
+        return run(self.model, self.model.preprocess([self.picture(name).image]), tokens=True)
+
+    def _read(self, name: str, texts: tuple[str, ...], directions: str) -> Reading:
+        model, bank = self.model, self.bank
+        if model.has_text or bank is None:
+            vectors = model.encode_text(list(texts))
+        elif unknown := [text for text in texts if text not in bank.texts]:
+            raise KitError(
+                f'"{model.label}" encodes no text, and the bank "{bank.name}" has no "{unknown[0]}".'
+                f"{nearest(unknown[0], bank.texts)}"
+            )
         else:
-            self.selection = TokenState.parse(state)
-        self._writing, self._held, self._drawn = False, "", ""
-        self.c = TokenControls(model.layers, bool(model.prefix_tokens), bool(self.cases.own))
-        self.box.children = self.c.arranged(self._say, self._foot())
-        self._link = self.c.link  # closed with the panel
-        self._find_and_draw()
-        self._sync()
-        self._connect()
+            vectors = bank.vectors[[bank.texts.index(text) for text in texts]]
+        return Reading(self.run(name), prompt_directions(vectors, directions), texts)
 
-    @property
-    def caption(self) -> str:
-        """What the chosen heads add, in a sentence or two."""
-        return self.look.said["caption"]
+    def options(self, name: str) -> list:
+        pictures = {**self.pictures, **self.uploads}.values()
+        known = {
+            "image": [(f"{p.name}: {(p.line or p.note).split(', ')[0]}", p.name) for p in pictures],
+            "directions": [("minus the others", "contrast"), ("as they are", "raw")],
+            "shows": [show for show in SHOWS if show != "own text" or self.own], "film": list(FILMS),
+        }  # fmt: skip
+        return known.get(name, [])
 
-    @property
-    def state(self) -> dict:
-        """What is looked at, as plain data; `str(panel.selection)` is the same as one string."""
-        return self.selection.as_dict()
+    def first(self) -> dict:
+        held = self.read(next(iter(self.pictures)), self.begin, "contrast")
+        return {"texts": self.begin, "selector": held.loudest()}
+
+    def also(self, fields: dict) -> dict:
+        """Of fewer prompts the last is asked for."""
+        return (
+            {"text": min(self.selection.text, len(fields["texts"]) - 1), **fields}
+            if "texts" in fields
+            else fields
+        )
+
+    # --- what hands do
+
+    def hold_beside(self) -> dict:
+        head, *held = self.selection.selector.split(", ")
+        return {"selector": head if held else f"{head}, {head}"}
+
+    def switch_class_token(self) -> dict:
+        tokens = split_tokens(self.selection.tokens)
+        others = [token for token in tokens if token != "cls"]
+        return {"tokens": ", ".join(others if "cls" in tokens else ["cls", *others])}
+
+    def uploaded(self, content: bytes, name: str, note: str) -> dict:
+        picture = uploaded_picture(content, name, note)
+        self.keep_upload(picture.name, picture)
+        return {"image": picture.name}
+
+    def _reader_picked(self, names: list[str]) -> None:
+        """A cell of the readers is a prompt and a head."""
+        if self._writing or not names:
+            return self._sync()
+        (text, head), before = names[-1].rsplit(" · ", 1), self.selection.selector
+        same = head == before.split(", ")[0]
+        selector = before if same else self.fields["selector"].chosen([head], before)
+        self.choose(selector=selector, text=self.selection.texts.index(text))
+
+    # --- from a state to what is shown
+
+    def show(self, s: State) -> Shown:
+        held, picture = self.read(s.image, s.texts, s.directions), self.picture(s.image)
+        if s.text >= len(s.texts):
+            raise KitError(f"no prompt {s.text}: there are {len(s.texts)}, counted from 0.")
+        film, heads = held.film(s.text), heads_of(held.run.index, s.selector)
+        if s.layer >= len(film.heads):
+            raise KitError(f"no layer {s.layer}: the film has {len(film.heads)}, counted from 0.")
+        readers = held.readers(token_numbers(s.tokens, held.run.prefix, held.run.grid), heads)
+        about = [self.asked(s, head) for head in heads]
+        drawn = [self.drawn(held, s, head) for head in heads]  # [token] each
+        if s.shows == "own text":
+            said = map(held.says_own, heads, about, drawn)
+        else:
+            said = [find(held.run, held.scores(s.text), alone(s, head), picture).caption for head in heads]
+        figures = {"maps": self._maps(held, s, heads, about, drawn), **self._readers(held, s, heads, readers)}
+        tables = [*map(held.table, heads, about, drawn), readers.table(s.tokens), film.table(s.film)]
+        pixels = hashlib.sha256(picture.image.tobytes()).hexdigest()[:12]
+        return Shown(
+            " ".join(said), figures | {"frames": self._frame(held, s, film, picture)},
+            truth=f"Truth: {picture.line}." if picture.line else picture.note,
+            note=" ".join(filter(None, map(self.model.unknown_note, s.texts))), about=s.image,
+            images=f"{s.image}, pixels {pixels}", table=pd.concat(tables, ignore_index=True),
+        )  # fmt: skip
+
+    def asked(self, s: State, head: str) -> str:
+        """The text that the map of a head is for; "" for its attention.
+
+        Raises:
+            KitError: the head has no text of its own.
+        """
+        if s.shows == "own text" and head not in self.own:
+            raise KitError(
+                f"{head} has no text of its own here; give the panel spans=kit.textspan(moments, bank) and "
+                "bank=bank."
+            )
+        return {"prompt": s.texts[s.text], "own text": self.own.get(head, [""])[0]}.get(s.shows, "")
+
+    def drawn(self, held: Reading, s: State, head: str) -> np.ndarray:
+        """The numbers of a head's map, [token]."""
+        if s.shows == "own text":
+            return held.heat_for(head, self.own[head][1 if s.directions == "raw" else 2])
+        return held.gaze(head) if s.shows == "attention" else held.heat(head, s.text)
+
+    def _maps(
+        self, held: Reading, s: State, heads: list[str], about: list[str], drawn: list[np.ndarray]
+    ) -> Maps:
+        """The picture, the map of each head, and of two what they have apart."""
+        maps, apart, share = [held.patches(each) for each in drawn], [], s.shows == "attention"
+        limit = shared_limit(*maps) if s.shows != "prompt" else held.limit(s.text, *maps)
+        says = [held.says_gaze(head, s.text) for head in heads]
+        if len(heads) == 2:
+            apart = [maps[0] - maps[1]]
+            says.append(held.says_apart(heads, maps, limit))
+        else:
+            says.append("Shift-click another head, or press “hold beside”, to see two side by side.")
+        what = f"what each token adds to ‘{about[0]}’"
+        titles = {"own text": "what each token adds to a head's own first text"}
+        titles["attention"] = "what a head looks at, whatever it writes there"
+        own = [f": ‘{text}’" if s.shows == "own text" else "" for text in about]
+        names = [s.image, *map(str.__add__, heads, own), *[" − ".join(heads)] * len(apart)]
+        return Maps(
+            [np.full(held.run.grid, np.nan), *maps, *apart], [self.seen(s.image)],
+            "share of its attention" if share else "what each token adds", names, limit=limit,
+            signed=(True, *[not share] * len(heads), *[True] * len(apart)), picked=split_tokens(s.tokens),
+            title=f"Where: {titles.get(s.shows, what)}; click tokens", says=" ".join(filter(None, says)),
+        )  # fmt: skip
+
+    def _readers(self, held: Reading, s: State, heads: list[str], readers) -> dict[str, Figure]:
+        """Which heads, for which prompt: from the picked tokens."""
+        where, prompt = s.tokens or "the whole picture", s.texts[s.text]
+        says, end = readers.says(where, s.text), largest(readers.bars, np.array([readers.limit]))
+        grid = Grid(
+            held.run.index, readers.cells[s.text], "what each part adds", readers.cell_limits[s.text],
+            picked=heads, title=f"Which heads: what each adds to ‘{prompt}’ from {where}",
+        )  # fmt: skip
+        matrix = cells(
+            s.texts, readers.names, readers.reads, "what a head adds from there", limit=readers.limit,
+            picked=[f"{prompt} · {heads[0]}"] * (heads[0] in readers.names), says=says,
+            title=f"Who reads it, for which prompt: the strongest readers of {where}",
+        )  # fmt: skip
+        bars = Bars(
+            s.texts, readers.bars, "cosine", ("all heads", *heads), limits=(-end, end), picked=prompt,
+            title=f"For which prompt: what heads add from {where}",
+        )  # fmt: skip
+        return {"grid": grid, "readers": matrix, "bars": bars}
+
+    def _frame(self, held: Reading, s: State, film: Film, picture: Picture) -> Maps:
+        """A frame of the film."""
+        on, which = picture.tokens_on(held.run.grid), f"layers 0–{s.layer}"
+        which = f"layer {s.layer} alone" if s.film == FILMS[0] else which
+        return Maps(
+            film.frames[s.film][s.layer][None], [self.seen(s.image)], "what each token adds",
+            limit=film.limits[s.film], picked=split_tokens(s.tokens),
+            says=film.says(s.layer, on, picture.things),
+            title=f"Layer by layer: all heads of {which}, for ‘{film.prompt}’",
+        )  # fmt: skip
 
     def finding(self) -> str:
-        return f"{self.selection.model}, {self.selection.image}: {self.caption} {self.look.said['readers']}"
+        return f"{super().finding()} {self.shown.figures['readers'].says}"
 
-    def png(self, paper: bool = False) -> bytes:
-        return token_png(self.look, self.selection, self.cases.seen(self.selection))
+    # --- what this panel has beside its fields and figures: sentences below figures, and a film that plays
 
-    def table(self) -> pd.DataFrame:
-        """What each head adds: to the maps from each token, to each prompt, to each layer's frame."""
-        return look_table(self.look, self.selection)
+    def _placed(self, name, *args) -> w.Widget:
+        if isinstance(name, str) and name.endswith(" says"):
+            self.told[name.removesuffix(" says")] = said = Sentence(look="note", live=True)
+            return said
+        placed = super()._placed(name, *args)
+        if name == "layer":
+            play = w.Play(min=0, max=placed.max, interval=FRAME, show_repeat=False)
+            self.link, placed = w.jslink((play, "value"), (placed, "value")), w.HBox([play, placed])
+        return placed
 
-    def code(self) -> str:
-        return as_code(self.selection, self.cases.of_gallery)
+    def _draw(self, shown: Shown) -> None:
+        for name, sentence in self.told.items():
+            sentence.text = shown.figures[name].says
+        super()._draw(shown)
 
-    def provenance(self) -> str:
-        return self.cases.provenance(self.selection)
-
-    # --- from hands to state
-
-    def choose(self, **fields) -> None:
-        """Change the state as a hand in the panel does; what cannot be becomes a sentence."""
-        if self._writing:
-            return
-        self.guarded(partial(self._change, fields), self._undo)
-        self._sync()
-
-    def upload(self, content: bytes, filename: str) -> None:
-        """Look at an uploaded picture; what cannot be read becomes a sentence in the panel."""
-        name = []
-        if self.guarded(lambda: name.append(self.cases.add_upload(content, filename).name), self._undo):
-            self.choose(image=name[0])
-
-    def _change(self, fields: dict) -> None:
-        with self._quietly():
-            self.selection.change(**fields)
-        self._find_and_draw()
-
-    def _selected(self, _) -> None:
-        """The selection was changed from outside the panel."""
-        if not self._writing and self.selection.as_dict() != self._good:
-            self.choose()
-
-    def _undo(self) -> None:
-        with self._quietly():
-            self.selection.change(**self._good)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Changes of state or controls that are no hand's."""
-        before, self._writing = self._writing, True
-        try:
-            yield
-        finally:
-            self._writing = before
-
-    def _heads_picked(self, cells: list[int]) -> None:
-        """A click looks at a head; with shift it stands beside the first, or goes."""
-        if self._writing:
-            return
-        labels, heads = self.look.found[0].grid.labels, self.look.heads
-        names = [labels[i] for i in cells if labels[i]]
-        if not names:
-            self._sync()
-        elif len(names) == 1:
-            went = len(heads) == 2 and names[0] in heads and len(self._picked_cells) == 2
-            self._held = "" if went else self._held
-            self._look_at(names[0])
-        else:
-            self._held = names[-1]
-            self._look_at(heads[0])
-
-    def _look_at(self, head: str, **more) -> None:
-        """Look at a head, with the one that is held beside it."""
-        beside = f", {self._held}" if self._held and self._held != head else ""
-        self.choose(selector=head + beside, **more)
-
-    def _reader_picked(self, cells: list[int]) -> None:
-        """A cell of the readers is a head and a prompt."""
-        if self._writing:
-            return
-        if not cells:
-            self._sync()
-            return
-        text, reader = divmod(cells[-1], len(self.look.readers))
-        self._look_at(self.look.readers[reader], text=text)
-
-    def _hold(self, held: bool) -> None:
-        if self._writing:
-            return
-        self._held = self.look.heads[0] if held else ""
-        if not held:
-            self.choose(selector=self.look.heads[0])
-
-    def _tokens_picked(self, heat: HeatPanel, cells: list[int]) -> None:
-        if self._writing:
-            return
-        kept = [t for t in split_tokens(self.selection.tokens) if t == "cls"]
-        self.choose(tokens=", ".join(kept + [heat.labels[i] for i in cells]))
-
-    def _class_token(self, wanted: bool) -> None:
-        others = [t for t in split_tokens(self.selection.tokens) if t != "cls"]
-        self.choose(tokens=", ".join((["cls"] if wanted else []) + others))
-
-    def _restore(self, text: str) -> None:
-        if self._writing or text == str(self.selection):
-            return
-        parsed = {}
-        if self.guarded(lambda: parsed.update(TokenState.parse(text).as_dict()), self._undo):
-            self.choose(**parsed)
-        else:
-            self._sync()
-
-    # --- from state to screen
-
-    def _find_and_draw(self) -> None:
-        self.look: Look = self.cases.look(self.selection)
-        self._draw()
-        self._good = self.selection.as_dict()
-
-    def _draw(self) -> None:
-        look, state = self.look, self.selection
-        picture = self.cases.picture(state.image)
-        if self._drawn != state.image:
-            seen = self.cases.seen(state).image
-            for heat in self.c.maps:
-                heat.set_picture(seen, picture.masks)
-            self._drawn = state.image
-        self._draw_maps()
-        self._draw_readers()
-        self._draw_film()
-        said = look.said
-        self.c.gaze.text, self.c.pair.text = said["gaze"], said["pair"]
-        self.c.truth.text = f"Truth: {picture.line}." if picture.line else picture.note
-        model = self.cases.model(state.model)
-        self.c.unseen.text = " ".join(note for text in state.texts if (note := model.unknown_note(text)))
-        self.c.told.text = said["caption"]  # last: who hears or waits for it finds everything else in place
-
-    def _draw_maps(self) -> None:
-        look, state = self.look, self.selection
-        shown = [*look.maps, look.difference] if len(look.maps) == 2 else look.maps
-        names = [*look.heads, " minus ".join(look.heads)]
-        for heat, head, box, values, name in zip(
-            self.c.maps, self.c.map_heads, self.c.columns, [*shown, None, None], [*names, ""]
-        ):
-            box.layout.display = "none" if values is None else ""
-            if values is None:
-                continue
-            with heat.hold_sync():
-                heat.set_numbers(values)
-                heat.vmax, heat.unit = look.limit, look.unit
-                heat.alt = f"{name}, {look.unit}, {state.shows}. {look.said['pair']} {look.said['caption']}"
-            head.strong, head.text = name, f"{name}: {self._asked_of(name)}"
-
-    def _asked_of(self, name: str) -> str:
-        """What a map is about, in words."""
-        state, look = self.selection, self.look
-        if state.shows == "attention":
-            return "where it looks, whatever it writes there"
-        if name not in look.heads:
-            return "red where the first adds more"
-        if state.shows == "own text":
-            return f"for its own first text, ‘{look.own[look.heads.index(name)]}’"
-        return f"for ‘{state.texts[state.text]}’"
-
-    def _draw_readers(self) -> None:
-        look, state, found = self.look, self.selection, self.look.found[0]
-        where = state.tokens or "the whole picture"
-        with self.c.grid.hold_sync():
-            self.c.grid.set_layout(found.grid)
-            self.c.grid.set_numbers(found.grid.spread(look.cells).reshape(found.grid.rows, found.grid.cols))
-            self.c.grid.vmax = look.cell_limit
-            self.c.grid.alt = f"Heads for ‘{state.texts[state.text]}’. {look.said['readers']}"
-        with self.c.readers.hold_sync():
-            self.c.readers.set_numbers(look.reads)
-            self.c.readers.row_names, self.c.readers.col_names = list(state.texts), look.readers
-            self.c.readers.labels = [f"{head} · {text}" for text in state.texts for head in look.readers]
-            self.c.readers.vmax, self.c.readers.alt = look.read_limit, look.said["readers"]
-        looks = ("whole", "only", "rest")
-        with self.c.bars.hold_sync():
-            self.c.bars.texts, self.c.bars.text = list(state.texts), state.text
-            self.c.bars.kinds = [{"name": n, "look": k} for n, k in zip(["all heads", *look.heads], looks)]
-            self.c.bars.limit = float(max(look.read_limit, np.nanmax(np.abs(look.bars))))
-            self.c.bars.set_values(look.bars)
-            self.c.bars.alt = look.said["readers"]
-        self.c.read.text = look.said["readers"]
-        self.c.grid_head.text = f"Which heads: what each adds to ‘{state.texts[state.text]}’ from {where}"
-        self.c.bars_head.text = f"For which prompt: what heads add from {where}"
-        self.c.readers_head.text = f"Who reads it, for which prompt: the strongest readers of {where}"
-
-    def _draw_film(self) -> None:
-        film, state = self.look.film, self.selection
-        with self.c.film.hold_sync():
-            self.c.film.set_numbers(film.frames[state.film][state.layer])
-            self.c.film.vmax, self.c.film.alt = film.limits[state.film], self.look.said["film"]
-        self.c.film_said.text = self.look.said["film"]
-        which = f"layer {state.layer} alone" if state.film == FILMS[0] else f"layers 0–{state.layer}"
-        self.c.film_head.text = f"Layer by layer: all heads of {which}, for ‘{state.texts[state.text]}’"
-
-    def _sync(self) -> None:
-        """Make every control show the state."""
-        state, look = self.selection, self.look
-        grid, n = look.found[0].grid, len(look.prefix[0])
-        titles = [
-            (f"{p.name}: {(p.line or p.note).split(', ')[0]}", p.name) for p in self.cases.pictures.values()
-        ]
-        with self._quietly():
-            if tuple(self.c.picture.options) != tuple(titles):
-                self.c.picture.options = titles
-            self.c.picture.value, self.c.prompts.value = state.image, "; ".join(state.texts)
-            self.c.directions.value, self.c.shows.value = state.directions, state.shows
-            self.c.kind.value, self.c.layer.value, self.c.line.value = state.film, state.layer, str(state)
-            self._held = look.heads[1] if len(look.heads) == 2 else self._held
-            self.c.beside.value = bool(self._held)
-            self.c.class_token.value = "cls" in split_tokens(state.tokens)
-            self._picked_cells = [grid.labels.index(head) for head in look.heads]
-            self.c.grid.picked = self._picked_cells
-            tokens = [t - n for t in look.tokens if t >= n]
-            for heat in self.c.maps:
-                heat.picked = tokens
-            here = look.heads[0] in look.readers
-            place = state.text * len(look.readers) + look.readers.index(look.heads[0]) if here else 0
-            self.c.readers.picked = [place] if here else []
-
-    def _connect(self) -> None:
-        pairs = {
-            "image": self.c.picture,
-            "directions": self.c.directions,
-            "shows": self.c.shows,
-            "film": self.c.kind,
-        }
-        for name, control in {**pairs, "layer": self.c.layer}.items():
-            control.observe(lambda change, name=name: self.choose(**{name: change.new}), names="value")
-        self.c.prompts.observe(
-            lambda change: self.choose(texts=[t.strip() for t in change.new.split(";") if t.strip()]),
-            names="value",
-        )
-        self.c.line.observe(lambda change: self._restore(change.new), names="value")
-        self.c.grid.observe(lambda change: self._heads_picked(change.new), names="picked")
-        self.c.readers.observe(lambda change: self._reader_picked(change.new), names="picked")
-        self.c.bars.observe(lambda change: self.choose(text=change.new), names="text")
-        for heat in self.c.maps:
-            heat.observe(partial(lambda heat, change: self._tokens_picked(heat, change.new), heat), "picked")
-        self.c.beside.observe(lambda change: self._hold(change.new), names="value")
-        self.c.class_token.observe(lambda change: self._class_token(change.new), names="value")
-        self.c.all_tokens.on_click(lambda _: self.choose(tokens=""))
-        self._take_uploads(self.c.upload_button)
-        self.selection.observe(self._selected, names=list(TokenState.fields))
+    def lines(self) -> str:
+        s, (first, *second) = self.selection, list(dict.fromkeys(self.selection.selector.split(", ")))
+        mine = f"[0, 0, run.prefix:, {s.text}].reshape(run.grid)"
+        code = f"""import kit
+model = kit.load({s.model!r})
+run = kit.parts.run(model, model.preprocess({pixels_line(s.image, self.of_gallery)}))
+vectors = model.encode_text({list(s.texts)!r})
+directions = kit.panels.prompt_directions(vectors, {s.directions!r})
+maps = run.maps(directions)                                # [1, head, token, text]
+first = run.maps(directions, {first!r}){mine}
+"""
+        if second:
+            code += f"second = run.maps(directions, {second[0]!r}){mine}\n"
+        if s.shows == "attention":
+            layer, head = first[1:].split(".H")
+            code += f"looks = run.pattern_shares({layer})[0, :, {head}].sum(0)                # [token]\n"
+            code += "looks = looks / looks.sum()\n"
+        film = f"run.maps(directions, f'L{{k}}.H*')[0, :, :, {s.text}].sum(0)"
+        return f"{code}frames = [{film} for k in range(model.layers)]"
 
 
-def as_code(state: TokenState, of_gallery: bool) -> str:
-    """Lines that compute what a state shows, without a panel."""
-    heads = [name.strip() for name in state.selector.split(",")]
-    lines = [
-        "import kit",
-        f"model = kit.load({state.model!r})",
-        f"run = kit.parts.run(model, model.preprocess({pixels_line(state.image, of_gallery)}))",
-        f"vectors = model.encode_text({list(state.texts)!r})",
-        f"directions = kit.panels.prompt_directions(vectors, {state.directions!r})",
-        "maps = run.maps(directions)                                # [1, head, token, text]",
-        f"first = run.maps(directions, {heads[0]!r})[0, 0, run.prefix:, {state.text}].reshape(run.grid)",
-    ]
-    if len(heads) == 2:
-        lines.append(
-            f"second = run.maps(directions, {heads[1]!r})[0, 0, run.prefix:, {state.text}].reshape(run.grid)"
-        )
-    film = f"run.maps(directions, f'L{{k}}.H*')[0, :, :, {state.text}].sum(0)"
-    if state.shows == "attention":
-        layer, head = heads[0][1:].split(".H")
-        lines.append(f"looks = run.pattern_shares({layer})[0, :, {head}].sum(0)                # [token]")
-        lines.append("looks = looks / looks.sum()")
-    lines.append(f"frames = [{film} for k in range(model.layers)]")
-    return "\n".join(lines)
+def alone(s: State, head: str) -> Selection:
+    """The plain selection of one head."""
+    return Selection(
+        model=s.model, image=s.image, selector=head, texts=s.texts, text=s.text, directions=s.directions
+    )

@@ -48,6 +48,8 @@ function render({ model, el }) {
 
   const get = (name) => model.get(name);
   const isMap = () => get("kind") === "map";
+  const bare = () => isMap() && z.length > 0 && picture.naturalWidth > 0 && z.every(Number.isNaN);  // the picture as it is
+  const narrow = (width) => isMap() && width < 230;  // then words stand under the colour bar
   const floats = (view) => view && view.byteLength
     ? new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Float32Array(0);
 
@@ -173,7 +175,7 @@ function render({ model, el }) {
 
   function drawCell(i, look, map) {
     const [x, y, w, h] = boxes[i], value = z[i], label = get("labels")[i];
-    if (!label) return;
+    if (!label || bare()) return;
     const missing = value === undefined || Number.isNaN(value);
     const vmax = get("vmax");
     if (missing) {
@@ -262,13 +264,20 @@ function render({ model, el }) {
   }
 
   function describe(i) {
-    const said = [get("labels")[i], get("words")[i], get("marks")[i], Number.isNaN(z[i]) ? get("missing") : get("texts")[i]];
+    const said = [get("labels")[i], get("words")[i], get("marks")[i], bare() ? "" : Number.isNaN(z[i]) ? get("missing") : get("texts")[i]];
     return said.filter(Boolean).join("  ") + (get("off").includes(i) ? "  (off)" : "");
   }
 
   function colourBar(area, width, look) {
     const y = area.top + area.h + 8, vmax = get("vmax"), [low, high] = get("ends"), both = get("signed");
     const w = Math.min(150, Math.max(118, width * 0.42)), x = isMap() ? area.left : room;
+    if (bare()) {
+      const i = hover >= 0 ? hover : (document.activeElement === canvas ? focus : -1);
+      ctx.fillStyle = look.ink;
+      ctx.font = `11px ${look.font}`;
+      ctx.textAlign = "left";
+      return ctx.fillText(i >= 0 ? describe(i) : "", x, y + 8);
+    }
     for (let i = 0; i < w; i++) {
       const share = (i + 0.5) / w;
       ctx.fillStyle = `rgb(${colour((both ? 2 * share - 1 : share) * vmax, vmax, look.scale, both)})`;
@@ -290,14 +299,14 @@ function render({ model, el }) {
     const known = i >= 0 && get("labels")[i];
     ctx.fillStyle = known ? look.ink : look.faint;
     const text = known ? describe(i) : get("unit");
-    const from = x + w + 12, free = width - from;
+    const under = narrow(width), from = under ? x : x + w + 12, free = width - from;
     const words = text.split(" "), lines = [""];
     for (const word of words) {
       const longer = lines[lines.length - 1] + (lines[lines.length - 1] ? " " : "") + word;
       if (ctx.measureText(longer).width > free && lines[lines.length - 1]) lines.push(word);
       else lines[lines.length - 1] = longer;
     }
-    lines.slice(0, 2).forEach((line, k) => ctx.fillText(line, from, y + 8 + 13 * k));
+    lines.slice(0, under ? 1 : 2).forEach((line, k) => ctx.fillText(line, from, y + (under ? 36 : 8) + 13 * k));
   }
 
   function paint() {
@@ -308,7 +317,7 @@ function render({ model, el }) {
     const look = theme(root);
     room = forNames(look, width);
     const area = layout(width), ratio = window.devicePixelRatio || 1;
-    const height = Math.ceil(area.top + area.h + BAR);
+    const height = Math.ceil(area.top + area.h + BAR + (narrow(width) ? 15 : 0));
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
       [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
@@ -316,7 +325,7 @@ function render({ model, el }) {
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     ctx.clearRect(0, 0, width, height);
     if (isMap()) {
-      const base = faded(look.scale === DARK);
+      const base = bare() ? picture : faded(look.scale === DARK);
       ctx.imageSmoothingQuality = "high";
       if (base) ctx.drawImage(base, area.left, area.top, area.w, area.h);
     } else names(look);

@@ -12,6 +12,7 @@ from kit.errors import KitError
 from kit.maps import seen_mask
 from kit.models.images import read_image
 from kit.models.model import Model
+from kit.world import gallery
 
 PLACES = {
     "left": "on the left",
@@ -109,17 +110,21 @@ def uploaded_picture(content: bytes, file: str, note: str = "") -> Picture:
 
 
 def as_pictures(images: Images) -> list[Picture]:
-    """Scenes of `kit.world`, or pictures as `read_image` takes them: one or several.
+    """Pictures to look at.
+
+    Args:
+        images: scenes of `kit.world`; or one picture or several, as `read_image` takes them; None = the
+            gallery.
 
     Raises:
-        KitError: none, or one that is no picture.
+        KitError: none, or one that cannot be read.
 
     Example:
         >>> [p.name for p in as_pictures([Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8))])]
         ['picture 0', 'picture 1']
     """
-    if hasattr(images, "labels"):
-        return scene_pictures(images)
+    if images is None or hasattr(images, "labels"):
+        return scene_pictures(gallery() if images is None else images)
     images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
     if not images:
         raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")

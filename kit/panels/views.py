@@ -99,8 +99,36 @@ class MapView(CanvasView):
             if drawn != self._drawn:
                 canvas.set_picture(figure.pictures[0], None if mask is None else mask[None])
                 canvas.outline, self._drawn = mask is not None, drawn
-            canvas.vmax, canvas.signed = figure.limit, figure.signed
+            canvas.vmax, canvas.signed = figure.limit, figure.signs[0]
             canvas.unit, canvas.alt = figure.unit, figure.alt
+
+
+class MapsView(View):
+    """Several maps side by side, each under its name; tokens are picked in any of them."""
+
+    def __init__(self):
+        super().__init__(w.HBox())
+        self.widget.add_class("loupe-tiles")
+        self.tiles: list[MapView] = []
+
+    def _show(self, figure: Maps) -> None:
+        while len(self.tiles) < len(figure.values):
+            tile = MapView()
+            tile.when_picked(lambda names: self._told(names))
+            self.tiles.append(tile)
+            self.widget.children += (w.VBox([tile.head, tile.widget]),)
+        for k, (tile, box) in enumerate(zip(self.tiles, self.widget.children)):
+            box.layout.display = "" if k < len(figure.values) else "none"  # what is built stays
+            if k < len(figure.values):
+                tile.show(figure.only(k))
+
+    def sync(self) -> None:
+        for tile in self.tiles:
+            tile.sync()
+
+    def lock(self, locked: bool) -> None:
+        for tile in self.tiles:
+            tile.lock(locked)
 
 
 class ChartView(View):
@@ -150,5 +178,5 @@ def view_of(figure: Figure) -> View:
     if isinstance(figure, Grid):
         return GridView()
     if isinstance(figure, Maps):
-        return MapView()
+        return MapView() if len(figure.values) == 1 else MapsView()
     return PageView() if hasattr(figure, "html") else ChartView(figure.png())

@@ -57,22 +57,23 @@ SEEN = """async (act) => {
 
 def hands(panel) -> dict[str, Callable[[], None]]:
     """By name: functions that each make one change as the widgets of the browser do."""
-    c, labels = panel.c, panel.look.found[0].grid.labels
-    heads = cycle([i for i, label in enumerate(labels) if ".H" in label])
-    tokens, layers = cycle(range(len(c.maps[0].labels))), cycle(range(c.layer.max, -1, -1))
+    views, c = panel.views, panel.controls
+    grid, bars, token = views["grid"].widget, views["bars"].widget, views["maps"].tiles[0].widget
+    heads = cycle([i for i, label in enumerate(grid.labels) if ".H" in label])
+    tokens, layers = cycle(range(len(token.labels))), cycle(range(c["layer"].max, -1, -1))
     shows, films = cycle(["attention", "prompt"]), cycle(["each layer", "so far"])
 
     def beside():
-        c.grid.picked = [*c.grid.picked[:1], next(heads)]
+        grid.picked = [*grid.picked[:1], next(heads)]
 
     return {
-        "another head": lambda: setattr(c.grid, "picked", [next(heads)]),
-        "a token": lambda: setattr(c.maps[0], "picked", [next(tokens)]),
+        "another head": lambda: setattr(grid, "picked", [next(heads)]),
+        "a token": lambda: setattr(token, "picked", [next(tokens)]),
         "a head beside another": beside,
-        "another prompt": lambda: setattr(c.bars, "text", 1 - min(1, c.bars.text)),
-        "attention, or the map again": lambda: setattr(c.shows, "value", next(shows)),
-        "a frame of the film": lambda: setattr(c.layer, "value", next(layers)),
-        "each layer, or so far": lambda: setattr(c.kind, "value", next(films)),
+        "another prompt": lambda: setattr(bars, "text", 1 - min(1, bars.text)),
+        "attention, or the map again": lambda: setattr(c["shows"], "value", next(shows)),
+        "a frame of the film": lambda: setattr(c["layer"], "value", next(layers)),
+        "each layer, or so far": lambda: setattr(c["film"], "value", next(films)),
     }
 
 
@@ -114,7 +115,7 @@ def seen(rounds: int) -> str:
             lab.run_all(page)
             page.locator(".loupe .loupe-bar-value").first.wait_for()
             found = _seen_times(page, rounds)
-            runs = lab.ask(page, "print(panel.cases.model('stickers-l8').passes['image'])")
+            runs = lab.ask(page, "print(panel.model.passes['image'])")
         browser.close()
     lines = [row(what, times) for what, times in found.items()]
     words = f"Passes of the image tower in all: {runs}, of the one picture.\n"
@@ -129,17 +130,19 @@ def _seen_times(page, rounds: int) -> dict[str, list[float]]:
         time.sleep(0.25)  # what the click has set going is over
         return seconds
 
-    labels = lab.ask(page, "print(*[i for i, n in enumerate(panel.look.found[0].grid.labels) if '.H' in n])")
+    labels = lab.ask(
+        page, "print(*[i for i, n in enumerate(panel.views['grid'].widget.labels) if '.H' in n])"
+    )
     heads = list(map(int, labels.split()))
-    last = int(lab.ask(page, "print(panel.c.layer.max)"))
-    found = {"another head": [act(canvas="Heads", cell=heads[k]) for k in range(rounds)]}
-    found["a token"] = [act(canvas="L", cell=9 + 5 * k) for k in range(rounds)]
+    last = int(lab.ask(page, "print(panel.controls['layer'].max)"))
+    found = {"another head": [act(canvas="Which heads", cell=heads[k]) for k in range(rounds)]}
+    found["a token"] = [act(canvas="scene", cell=9 + 5 * k) for k in range(rounds)]
     found["another token, two heads side by side"] = []
     found["a head beside another"] = [
-        act(canvas="Heads", cell=heads[-1 - k], shift=True) for k in range(rounds)
+        act(canvas="Which heads", cell=heads[-1 - k], shift=True) for k in range(rounds)
     ]
     for k in range(rounds):
-        found["another token, two heads side by side"].append(act(canvas="L", cell=12 + 4 * k))
+        found["another token, two heads side by side"].append(act(canvas="scene", cell=12 + 4 * k))
     found["attention, or the map again"] = [act(press=("attention", "prompt")[k % 2]) for k in range(rounds)]
     found["a frame of the film"] = [
         act(key="ArrowRight" if (k // last) % 2 == 0 else "ArrowLeft") for k in range(rounds)

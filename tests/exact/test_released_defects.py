@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import kit
-from kit.panels.token_looks import shared_limit
+from kit.maps.reading import shared_limit
 from kit.parts.files import load_collected
 
 TINY = {"width": 48, "layers": 3, "head_width": 16, "patch_size": 8, "image_size": 32}

@@ -20,6 +20,7 @@ from kit.figures import (
     Scatter,
     Strip,
     Table,
+    cells,
     figure,
     interval,
     nice,
@@ -316,3 +317,12 @@ def test_a_dollar_begins_no_formula(made_, tmp_path):
     sheet = together([[made_()]], title=SUM, says=SUM)
     page = figure.written(sheet, ".svg").decode()
     assert page.count(SUM) >= 4 and r"\$" not in page.replace(r"_{1$", "")
+
+
+def test_cells_of_pairs_are_called_after_both_and_stand_in_their_row_and_column():
+    made_ = cells(["a cat", "a dog"], ["L0.H0", "L1.H2", "L3.H1"], np.arange(6).reshape(2, 3), "score")
+    places = made_.layout
+    assert (places.row_names, places.col_names) == (["a cat", "a dog"], ["L0.H0", "L1.H2", "L3.H1"])
+    assert places.labels[4] == "a dog · L1.H2"
+    assert places.spread(made_.values).reshape(places.rows, places.cols).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert made_.rows()["score"].tolist() == list(range(6))

@@ -166,3 +166,24 @@ def test_a_map_without_a_shared_scale_uses_the_largest():
         == Grid(index(1, 1), [0.25, -0.5, 0.1], "u").limit
     )
     assert Scatter([1], [2], ["a"], "x", "y").alt == "y: a 2.00."
+
+
+def test_each_map_can_have_a_scale_of_its_own_kind():
+    heats = [np.full((1, 2), np.nan), [[0.25, 0.75]], [[0.5, -0.5]]]
+    picture = Image.new("RGB", (16, 8), "green")
+    drawn = Maps(heats, [picture], "share", ["all", "mine", "apart"], signed=(True, False, True))
+    assert drawn.only(1).signed is False and drawn.only(1).limit == drawn.limit == 0.75
+    assert drawn.only(2).signed is True and drawn.only(0).title == "all"
+    assert (
+        "mine, 1 by 2 tokens, largest at r0c1: 0.750; apart, 1 by 2 tokens, largest at r0c0: +0.500"
+        in drawn.alt
+    )
+    axes = drawn.still().axes
+    bars = [
+        each
+        for each in axes
+        if [t.get_text() for t in each.get_xticklabels()][-1:] in (["+0.750"], ["0.750"])
+    ]
+    assert [len(each.get_xticks()) for each in bars] == [2, 3]  # one from 0, one around 0
+    with pytest.raises(KitError, match="2 signs for 3 maps"):
+        Maps(heats, [picture], "share", signed=(True, False))

@@ -7,7 +7,6 @@ import torch
 import kit
 from kit.errors import KitError
 from kit.panels import HeadTokens, prompt_directions
-from kit.panels.token_looks import TokenState, heads_of
 from kit.projections import Bank, own_texts
 from tests.unit.panel_doubles import picture_bytes
 
@@ -44,68 +43,96 @@ def maps(stickers, held):
     return held.maps(prompt_directions(stickers.encode_text(TEXTS), "contrast"))[0].numpy()
 
 
-def place(panel, head):
-    return panel.look.found[0].grid.labels.index(head)
+def canvas(panel, name):
+    """The canvas of a figure; of several maps, those that are seen, the picture first."""
+    view = panel.views[name]
+    if not hasattr(view, "tiles"):
+        return view.widget
+    seen = zip(view.tiles, view.widget.children)
+    return [tile.widget for tile, box in seen if box.layout.display != "none"]
+
+
+def pick(panel, *heads):
+    """Pick heads in the grid, as a click does, and a click with shift."""
+    canvas(panel, "grid").picked = [canvas(panel, "grid").labels.index(head) for head in heads]
+
+
+def held_beside(panel):
+    return panel.controls["hold"].button_style == "info"
 
 
 def test_a_head_shows_its_map_and_a_shift_click_another_beside_it(panel, maps):
     panel.choose(image="scene 16")
-    panel.c.grid.picked = [place(panel, "L5.H0")]
-    assert panel.selection.selector == "L5.H0" and panel.look.difference is None
-    panel.c.grid.picked = [place(panel, "L5.H0"), place(panel, "L2.H3")]
+    pick(panel, "L5.H0")
+    assert panel.selection.selector == "L5.H0" and len(canvas(panel, "maps")) == 2
+    pick(panel, "L5.H0", "L2.H3")
     assert panel.selection.selector == "L5.H0, L2.H3"
     first, second = (maps[k, 1:, 0].reshape(8, 8) for k in (30, 15))
-    for heat, expected in zip(panel.c.maps, (first, second, first - second)):
+    picture, *drawn = canvas(panel, "maps")
+    assert np.isnan(picture.numbers).all() and picture.picture == drawn[0].picture
+    assert len(drawn) == 3 and len({heat.vmax for heat in drawn}) == 1
+    for heat, expected in zip(drawn, (first, second, first - second)):
         assert np.allclose(heat.numbers, expected, atol=1e-6)
-        assert heat.vmax == panel.look.limit >= np.abs(expected).max()
+        assert heat.vmax >= np.abs(expected).max()
 
 
 def test_a_held_head_stays_while_others_are_clicked(panel):
-    panel.c.grid.picked = [place(panel, "L5.H0")]
-    panel.c.beside.value = True
-    panel.c.grid.picked = [place(panel, "L3.H1")]
-    panel.c.grid.picked = [place(panel, "L4.H4")]
+    pick(panel, "L5.H0")
+    panel.controls["hold"].click()
+    assert held_beside(panel) and len(canvas(panel, "maps")) == 2
+    pick(panel, "L3.H1")
+    pick(panel, "L4.H4")
     assert panel.selection.selector == "L4.H4, L5.H0"
-    panel.c.beside.value = False
-    assert panel.selection.selector == "L4.H4" and panel.c.columns[1].layout.display == "none"
+    panel.controls["hold"].click()
+    assert panel.selection.selector == "L4.H4" and len(canvas(panel, "maps")) == 2
     panel.choose(selector="L4.H4, L5.H0")
-    assert panel.c.beside.value
-    panel.c.grid.picked = [place(panel, "L4.H4")]  # shift-click on the second takes it away
-    assert panel.selection.selector == "L4.H4" and not panel.c.beside.value
+    assert held_beside(panel)
+    pick(panel, "L4.H4")  # shift-click on the second takes it away
+    assert panel.selection.selector == "L4.H4" and not held_beside(panel)
 
 
 def test_a_token_says_who_reads_it_for_which_prompt(panel, maps):
     panel.choose(image="scene 16", selector="L2.H3")
-    panel.c.maps[0].picked = [26]
+    canvas(panel, "maps")[1].picked = [26]
     assert panel.selection.tokens == "r3c2"
     reads = maps[:, 27]  # [head, text]; the class token comes first
     order = np.argsort(-np.abs(reads).max(1))[:10]
-    names = [f"L{k // 6}.H{k % 6}" for k in order]
-    assert panel.look.readers == names == panel.c.readers.col_names
-    assert np.allclose(panel.look.reads, reads[order].T, atol=1e-6)
-    assert np.allclose(panel.look.bars, np.stack([reads.sum(0), reads[15]], 1), atol=1e-6)
-    cells = panel.c.grid.numbers
+    readers, bars = canvas(panel, "readers"), panel.shown.figures["bars"]
+    assert readers.col_names == [f"L{k // 6}.H{k % 6}" for k in order]
+    assert np.allclose(readers.numbers, reads[order].T, atol=1e-6)
+    assert np.allclose(bars.values, np.stack([reads.sum(0), reads[15]], 1), atol=1e-6)
+    cells = canvas(panel, "grid").numbers
     assert np.allclose(cells[:6, :6], reads[:, 0].reshape(6, 6), atol=1e-6)
     assert np.isnan(cells[:, 6:]).all()  # an MLP is not split by token
-    panel.c.class_token.value = True
-    assert panel.selection.tokens == "cls, r3c2" and panel.c.maps[0].picked == [26]
-    assert np.allclose(panel.look.bars[:, 0], maps[:, [0, 27]].sum((0, 1)), atol=1e-6)
+    panel.controls["class_token"].click()
+    assert panel.selection.tokens == "cls, r3c2"
+    assert all(heat.picked == [26] for heat in (*canvas(panel, "maps"), canvas(panel, "frames")))
+    both = maps[:, [0, 27]].sum((0, 1))
+    assert np.allclose(panel.shown.figures["bars"].values[:, 0], both, atol=1e-6)
+    canvas(panel, "maps")[0].picked = [30]  # in the picture too; the class token stays
+    assert panel.selection.tokens == "cls, r3c6"
+    panel.controls["all_tokens"].click()
+    assert panel.selection.tokens == ""
+    canvas(panel, "frames").picked = [5]
+    assert panel.selection.tokens == "r0c5"
 
 
 def test_a_cell_of_the_readers_is_a_head_and_a_prompt(panel):
     panel.choose(tokens="r3c2")
-    head = panel.look.readers[3]
-    panel.c.readers.picked = [2 * 10 + 3]
+    head = canvas(panel, "readers").col_names[3]
+    canvas(panel, "readers").picked = [2 * 10 + 3]
     assert (panel.selection.selector, panel.selection.text) == (head, 2)
+    panel.choose(selector=f"{head}, L0.H0")
+    canvas(panel, "readers").picked = [10 + canvas(panel, "readers").col_names.index(head)]
+    assert (panel.selection.selector, panel.selection.text) == (f"{head}, L0.H0", 1)  # the held one stays
 
 
 def test_without_tokens_readers_are_of_the_whole_picture(panel, held, maps):
     panel.choose(image="scene 16")
     whole = maps.sum(1)
-    assert np.allclose(panel.look.bars[:, 0], whole.sum(0), atol=1e-5)
-    assert (
-        panel.look.readers[0] == f"L{np.abs(whole).max(1).argmax() // 6}.H{np.abs(whole).max(1).argmax() % 6}"
-    )
+    assert np.allclose(panel.shown.figures["bars"].values[:, 0], whole.sum(0), atol=1e-5)
+    first = np.abs(whole).max(1).argmax()
+    assert canvas(panel, "readers").col_names[0] == f"L{first // 6}.H{first % 6}"
 
 
 @pytest.mark.parametrize("film", ["each layer", "so far"])
@@ -115,37 +142,41 @@ def test_the_film_adds_up_layer_by_layer(panel, maps, film):
     expected = by_layer.cumsum(0) if film == "so far" else by_layer
     limits = set()
     for layer in range(6):
-        panel.c.layer.value = layer
-        assert np.allclose(panel.c.film.numbers, expected[layer], atol=1e-6)
-        assert f"Layer {layer} of 0–5" in panel.c.film_said.text
-        limits.add(panel.c.film.vmax)
+        panel.controls["layer"].value = layer
+        assert np.allclose(canvas(panel, "frames").numbers, expected[layer], atol=1e-6)
+        assert f"Layer {layer} of 0–5" in panel.told["frames"].text
+        limits.add(canvas(panel, "frames").vmax)
     assert len(limits) == 1 and limits.pop() >= np.abs(expected).max()
-    found = panel.look.film
-    whole = found.before + found.heads.sum() + found.rest.sum() + found.after
-    assert whole == pytest.approx(panel.look.found[0].bars[0, 0], abs=1e-5)
+    assert panel.link.source[0].interval == 700 and panel.link.target[0] is panel.controls["layer"]
 
 
 def test_attention_is_a_share_and_does_not_hear_the_prompt(panel, held):
     panel.choose(image="scene 16", selector="L4.H3", shows="attention")
-    row = kit.pattern(panel.cases.model("stickers-l8"), held.pixels, 4)[0, 3, 0].numpy()  # of the class token
-    assert np.allclose(panel.c.maps[0].numbers.ravel(), row[1:], atol=1e-6)
-    assert panel.look.gaze[0].sum() == pytest.approx(1.0, abs=1e-5)
-    before = panel.c.maps[0].z
+    row = kit.pattern(panel.model, held.pixels, 4)[0, 3, 0].numpy()  # of the class token
+    heat = canvas(panel, "maps")[1]
+    assert np.allclose(heat.numbers.ravel(), row[1:], atol=1e-6)
+    before = heat.z
     panel.choose(text=2)
-    assert panel.c.maps[0].z == before and "share of its attention" in panel.c.maps[0].unit
+    assert heat.z == before and heat.unit == "share of its attention" and not heat.signed
+    panel.choose(selector="L4.H3, L5.H0")
+    assert [each.signed for each in canvas(panel, "maps")[1:]] == [False, False, True]  # what they differ by
+    panel.choose(shows="prompt")
+    assert heat.signed
 
 
 def test_own_texts_are_those_of_each_head(panel, held, spans, bank):
     panel.choose(image="scene 16", selector="L5.H0, L2.H3", shows="own text", directions="raw")
     firsts = spans.table.set_index("part")["text"]
-    for head, values in zip(panel.look.heads, panel.look.maps):
+    for head, heat in zip(("L5.H0", "L2.H3"), canvas(panel, "maps")[1:]):
         direction = bank.vectors[bank.texts.index(firsts[head])][None]
-        assert np.allclose(values.ravel(), held.maps(direction, head)[0, 0, 1:, 0].numpy(), atol=1e-6)
+        expected = held.maps(direction, head)[0, 0, 1:, 0].numpy()
+        assert np.allclose(heat.numbers.ravel(), expected, atol=1e-6)
         assert firsts[head] in panel.caption
     centred = torch.nn.functional.normalize(bank.vectors - bank.vectors.mean(0), dim=1)
     panel.choose(directions="contrast")
     direction = centred[bank.texts.index(firsts["L5.H0"])][None]
-    assert np.allclose(panel.look.maps[0].ravel(), held.maps(direction, "L5.H0")[0, 0, 1:, 0], atol=1e-6)
+    shown = canvas(panel, "maps")[1].numbers.ravel()
+    assert np.allclose(shown, held.maps(direction, "L5.H0")[0, 0, 1:, 0], atol=1e-6)
 
 
 def test_a_picture_runs_the_tower_once(panel, stickers):
@@ -163,11 +194,12 @@ def test_a_picture_runs_the_tower_once(panel, stickers):
         ({"selector": "L4.H*"}, "6 parts are selected; name one head, or two"),
         ({"selector": "none"}, "0 parts are selected"),
         ({"tokens": "r9c9"}, 'no token "r9c9"'),
-        ({"layer": 6}, "no layer 6: the film has 6, counted from 0."),
-        ({"layer": "two"}, "layer should be a number, but is 'two'."),
-        ({"shows": "gradient"}, 'shows "gradient" is none of prompt, own text, attention.'),
-        ({"off": "L5.H0"}, 'a selection has no field "off"'),
+        ({"layer": 6}, "layer 6 cannot be; give a whole number from 0 to 5."),
+        ({"layer": "two"}, "layer two cannot be; give a whole number from 0 to 5."),
+        ({"shows": "gradient"}, 'no maps of "gradient" here; there are prompt, own text, attention.'),
+        ({"off": "L5.H0"}, 'no field "off"'),
         ({"image": "scene 99"}, 'no picture "scene 99"'),
+        ({"text": 4}, "no prompt 4: there are 4, counted from 0."),
         ({"texts": []}, "a prompt is empty"),
     ],
 )
@@ -180,11 +212,17 @@ def test_what_cannot_be_is_a_sentence_and_the_last_state_stays(panel, fields, me
 
 
 @pytest.mark.parametrize(
-    ("more", "message"), [("layer=x", "should be the number of a layer"), ("off=L1", "no field")]
+    ("more", "message"), [("layer=x", "layer x cannot be"), ("off=L1", '"off=L1" is no field of this state')]
 )
-def test_a_bad_field_of_a_state_string(more, message):
+def test_a_bad_field_of_a_state_string(stickers, more, message):
     with pytest.raises(KitError, match=message):
-        TokenState.parse(f"stickers-l8|scene 0|L5.H3|a cat|{more}")
+        HeadTokens(stickers, state=f"stickers-l8|scene 0|L5.H3|a cat|{more}")
+
+
+def test_of_fewer_prompts_the_last_is_asked_for(panel):
+    panel.choose(text=3)
+    panel.choose(texts=["a cat", "a dog"])
+    assert panel.selection.text == 1 and panel.message == ""
 
 
 def test_lines_give_the_numbers_of_the_table(panel, maps):
@@ -200,7 +238,7 @@ def test_lines_give_the_numbers_of_the_table(panel, maps):
 
 def test_an_upload_is_looked_at_and_a_broken_one_is_a_sentence(panel, stickers):
     panel.upload(picture_bytes(), "red.png")
-    assert panel.selection.image.startswith("upload ") and "nobody told its truth" in panel.c.truth.text
+    assert panel.selection.image.startswith("upload ") and panel.truth.text.startswith("red.png, ")
     assert stickers.weights_hash[:12] in panel.provenance()
     panel.upload(b"no picture", "x.png")
     assert panel.message and panel.selection.image.startswith("upload ")
@@ -216,25 +254,33 @@ def test_own_texts_need_their_bank(stickers, spans, bank):
         own_texts(stickers, spans, Bank(["a cat", "x"], bank.vectors[:2], name="two"))
 
 
-def test_heads_keep_the_order_in_which_they_are_written(held):
-    assert heads_of(held.index, "L5.H0, L2.H3") == ["L5.H0", "L2.H3"]
-    assert heads_of(held.index, "L2.H3, L2.H3") == ["L2.H3"]
-
-
 def test_a_tower_without_texts_asks_the_bank(load):
     model = load("timm/vit_tiny_patch16_224", "random", config={"depth": 2, "img_size": 64})
     words = Bank(["up", "down"], torch.eye(model.embed_dim)[:2], name="axes")
     made = HeadTokens(model, kit.world.gallery()[:1], ["up", "down"], bank=words)
-    held = made.cases._run(model.label, "scene 0")
+    held = made.run("scene 0")
     direction = prompt_directions(words.vectors, "contrast")[:1]
-    assert np.allclose(made.look.bars[0, 0], held.maps(direction).sum(), atol=1e-5)
+    assert np.allclose(made.shown.figures["bars"].values[0, 0], held.maps(direction).sum(), atol=1e-5)
     made.choose(texts=["up", "left"])
     assert 'the bank "axes" has no "left"' in made.message and made.selection.texts == ("up", "down")
     made.close()
 
 
 def test_own_prompts_have_maps_of_their_own(panel):
-    before = panel.look.bars[:, 0].copy()
-    panel.c.prompts.value = "a whale; a boat; a snow; a tree"
+    before = panel.shown.figures["bars"].values[:, 0]
+    panel.controls["texts"].value = "a whale; a boat; a snow; a tree"
     assert panel.selection.texts == ("a whale", "a boat", "a snow", "a tree")
-    assert not np.allclose(panel.look.bars[:, 0], before)
+    assert not np.allclose(panel.shown.figures["bars"].values[:, 0], before)
+
+
+def test_a_prompt_is_chosen_among_the_bars(panel):
+    panel.views["bars"].widget.text = 2
+    assert panel.selection.text == 2 and "‘a red thing’" in panel.caption
+
+
+def test_what_answers_a_click_is_said_below_the_figure(panel):
+    panel.choose(image="scene 16", selector="L2.H3, L5.H0", tokens="r3c2")
+    assert panel.told["readers"].text.startswith("From r3c2 all heads add ")
+    assert panel.told["readers"].text in panel.finding() and panel.told["readers"].live
+    assert "L2.H3 looks most at " in panel.told["maps"].text
+    assert "L2.H3 minus L5.H0: largest at " in panel.told["maps"].text

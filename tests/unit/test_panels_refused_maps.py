@@ -96,24 +96,28 @@ def test_tokens_cannot_be_picked_where_all_maps_are_refused(every, scenes):
 
 def test_heads_and_tokens_show_the_other_heads(one, whole, scenes):
     panel, other = (HeadTokens(m, scenes, TEXTS) for m in (one, whole))
+    figures = lambda: (panel.shown.figures, other.shown.figures)  # noqa: E731
     for each in (panel, other):
-        each.choose(selector="L1.H0", layer=1)
-    assert np.isnan(panel.look.maps[0]).all() and SAID in panel.caption
-    assert np.isnan(panel.look.film.frames["each layer"][1]).all() and "nan" not in panel.look.said["film"]
-    np.testing.assert_array_equal(
-        panel.look.film.frames["each layer"][0], other.look.film.frames["each layer"][0]
-    )
-    np.testing.assert_allclose(panel.look.bars, other.look.bars, atol=1e-6)
+        each.choose(selector="L1.H0", layer=1, film="each layer")
+    assert np.isnan(panel.shown.figures["maps"].values).all() and SAID in panel.caption
+    mine, its = figures()
+    assert np.isnan(mine["frames"].values).all() and "nan" not in mine["frames"].says
+    np.testing.assert_allclose(mine["bars"].values, its["bars"].values, atol=1e-6)
+    for each in (panel, other):
+        each.choose(layer=0)
+    mine, its = figures()
+    np.testing.assert_array_equal(mine["frames"].values, its["frames"].values)
     fine(panel)
     panel.choose(shows="attention")
     assert SAID in panel.message and panel.state["shows"] == "prompt"
     panel.choose(selector="L0.H0, L1.H0")
-    assert SAID in panel.look.said["pair"]
+    assert SAID in panel.shown.figures["maps"].says
     for each in (panel, other):
         each.choose(selector="L0.H1", tokens="r1c1")
-    np.testing.assert_array_equal(panel.look.maps[0], other.look.maps[0])
-    assert all(reader.startswith("L0.") for reader in panel.look.readers)
-    assert "all heads that have maps add" in panel.look.said["readers"]
+    mine, its = figures()
+    np.testing.assert_array_equal(mine["maps"].values, its["maps"].values)
+    assert all(reader.startswith("L0.") for reader in mine["readers"].layout.col_names)
+    assert "all heads that have maps add" in mine["readers"].says
     fine(panel)
 
 
