@@ -297,11 +297,11 @@ class Film:
 
     def table(self, film: str) -> pd.DataFrame:
         """Every frame of a film: `view`, `name`, `token`, `prompt`, `value`."""
-        rows = [
-            ("film", f"{film}, layer {layer}", f"r{r}c{c}", self.prompt, value)
-            for (layer, r, c), value in np.ndenumerate(self.frames[film])
-        ]
-        return pd.DataFrame(rows, columns=COLUMNS)
+        frames = self.frames[film]
+        layers, rows, cols = (axis.ravel() for axis in np.indices(frames.shape))
+        held = {"view": "film", "name": [f"{film}, layer {n}" for n in layers]}
+        held |= {"token": [f"r{r}c{c}" for r, c in zip(rows, cols)], "prompt": self.prompt}
+        return pd.DataFrame(held | {"value": frames.ravel()})
 
 
 def shared_limit(*maps: np.ndarray, at_least: float = 0.0) -> float:
