@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from kit.errors import KitError
 from kit.numbers import number
@@ -137,3 +138,26 @@ def bootstrap_gap(one, other, seed: int, *, draws: int = 2000, level: float = 0.
     one, other, rng = _column(one, "one"), _column(other, "other"), np.random.default_rng(seed)
     found = _resampled(one, rng, draws) - _resampled(other, rng, draws)
     return _around(one.mean() - other.mean(), found, level)
+
+
+def beside_random(values: pd.Series, chosen, seed: int, *, draws: int = 2000) -> pd.Series:
+    """The mean of some chosen numbers beside that of as many others drawn at random: a permutation test.
+
+    Args:
+        values: a number for each thing, by its name.
+        chosen: names of some of them.
+        seed: of the drawing; chosen things can be drawn too.
+        draws: how often as many are drawn.
+
+    Returns:
+        `chosen` (how many), `theirs` (their mean), `random` (mean over the draws), `95 % of random` (below
+        which 95 % of the draws stay).
+
+    Example:
+        >>> float(beside_random(pd.Series({"a": 1.0, "b": 0.0, "c": 0.0}), ["a"], seed=0)["theirs"])
+        1.0
+    """
+    rng, held = np.random.default_rng(seed), values.to_numpy(dtype=np.float64)
+    drawn = np.array([rng.choice(held, len(chosen), replace=False).mean() for _ in range(draws)])
+    found = len(chosen), values[list(chosen)].mean(), drawn.mean(), np.quantile(drawn, 0.95)
+    return pd.Series(found, index=["chosen", "theirs", "random", "95 % of random"], dtype=float)

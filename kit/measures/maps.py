@@ -4,6 +4,8 @@ A mask may cut a token: `inside` is the share of the token's pixels that lie on 
 knows nothing of the object gets the object's share of the picture, on average, from each measure here.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -90,6 +92,23 @@ def mass_inside(maps: Tensor, inside: Tensor) -> Tensor:
     mass = maps.clamp(min=0)
     total = mass.sum(1)
     return (mass * inside).sum(1) / torch.where(total > 0, total, torch.ones_like(total))
+
+
+def mass_elsewhere(maps: Tensor, inside: Tensor, others: Iterable[int] = range(1, 11)) -> Tensor:
+    """`mass_inside` on the objects of other images, mean over these: what a habit of looking is worth.
+
+    Args:
+        maps, inside: as of `mass_inside`.
+        others: how many places before an image, in the order given and round its end, each other image is.
+
+    Returns:
+        [batch], 0-1.
+
+    Example:
+        >>> mass_elsewhere(torch.tensor([[1.0, 0.0], [1.0, 0.0]]), torch.eye(2), [1])
+        tensor([0., 1.])
+    """
+    return torch.stack([mass_inside(maps, inside.roll(k, 0)) for k in others]).mean(0)
 
 
 def token_shares(masks: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from kit.parts.splits import wrong
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+KINDS = {"head": "heads", "mlp": "MLPs", "branch": "branches", "bias": "constants", "embed": "embed"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,17 @@ class Check:
     silent: tuple[int, ...] = ()
     tokens: float | None = None
     wrong_splits: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def cells(self) -> dict[str, str | int]:
+        """What a table says of it: the verdict, how many parts of each kind, how many layers are reached.
+
+        Example:
+            >>> list(Check("exact", 1e-7, 1e-5, 2, 2, {"head": 12, "mlp": 2}, {}).cells().values())
+            ['exact', 14, 12, 2, 0, 0, 0, '2 of 2']
+        """
+        told: dict[str, str | int] = {"verdict": self.verdict, "parts": sum(self.kinds.values())}
+        told |= {name: self.kinds.get(kind, 0) for kind, name in KINDS.items()}
+        return told | {"attention reached": f"{self.reached} of {self.layers}"}
 
     def __str__(self) -> str:
         told = f"{self.verdict}: the parts sum to the representation within {self.error:.0e}; "

@@ -287,6 +287,11 @@ class Gallery:
             self._lengths[centred] = torch.cat(found)
         return self._lengths[centred]
 
+    def mean_over_spread(self) -> Tensor:
+        """Length of each head's mean over the standard deviation about it, [head]."""
+        heads = slice(0, len(self.heads))
+        return self.means[heads].norm(dim=1) / self.lengths(True)[:, heads].square().mean(0).sqrt()
+
     def place(self, space: str) -> int:
         """The place of a space among `spaces`.
 

@@ -100,6 +100,30 @@ def role_shares(model: Model, attribute: str) -> pd.Series | None:
     return some.set_index("part")["share"].sort_values(ascending=False)
 
 
+def heads_of_role(model: Model, attribute: str, least: float = 0.2, fewest: int = 3) -> pd.Series:
+    """The heads of an attribute: those of whose variance it explains much, with its share, largest first.
+
+    Args:
+        model: a shipped one.
+        attribute: such as `"background"`.
+        least: the share that counts as much.
+        fewest: how many heads are given where no head has so much.
+
+    Raises:
+        KitError: a model without roles, an attribute that was not measured.
+
+    Example:
+        >>> heads_of_role(load("stickers-l8"), "concept").index.tolist()
+        ['L4.H3', 'L3.H2', 'L4.H4']
+    """
+    found = roles(model)
+    if attribute not in set(found["attribute"]):
+        known = ", ".join(dict.fromkeys(found["attribute"]))
+        raise KitError(f'no role "{attribute}" was measured; there are {known}.')
+    shares = role_shares(model, attribute)
+    return shares[shares >= least] if (shares >= least).any() else shares.head(fewest)
+
+
 def fits_role(said: str, role: str) -> bool | None:
     """Whether a property tells a part's role; None where one of them is not known.
 

@@ -37,6 +37,20 @@ def prompt_directions(vectors: Tensor, how: str) -> Tensor:
     return normalize(vectors - others, dim=-1)
 
 
+def apart(vectors: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """For each image the unit direction of one text minus another, [image, embed]: one thing, not the other.
+
+    Args:
+        vectors: unit vectors of texts, [text, embed].
+        one, other: numbers of an image's texts, int [image]; where they are the same, the direction is zero.
+
+    Example:
+        >>> apart(torch.eye(2), torch.tensor([0]), torch.tensor([1]))
+        tensor([[ 0.7071, -0.7071]])
+    """
+    return normalize(vectors[one] - vectors[other], dim=-1, eps=1e-6)
+
+
 def picture_direction(representation: Tensor, name: str, mean: Callable[[], Tensor]) -> Tensor:
     """Unit direction of a picture without any text, [1, embed].
 

@@ -2,5 +2,13 @@
 
 from kit.parts.galleries import FULL, Gallery, Query
 from kit.retrieval.labelled import LabelledGallery, attributes_of
-from kit.retrieval.planted import planted
-from kit.retrieval.tables import best_head, others_of_layer, precisions, retrieval_table, role_heads
+from kit.retrieval.planted import compare_planted, planted
+from kit.retrieval.tables import (
+    best_head,
+    others_of_layer,
+    precisions,
+    retrieval_table,
+    retrieval_tables,
+    role_heads,
+    told,
+)

@@ -1,5 +1,6 @@
 """A store with one head replaced by a known one whose mean lies far from zero: what retrieval must stand."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,10 @@ import torch
 from torch import Tensor
 
 from kit.errors import KitError
+from kit.models.model import Model
+from kit.parts.galleries import HOWS
 from kit.parts.stores import Store
+from kit.retrieval.tables import retrieval_table
 
 LONGER, NOISE = 30.0, 0.2  # the mean, and all of the noise, beside what tells one value from another
 KINDS = ("shifted", "strength")
@@ -54,6 +58,34 @@ def planted(store: Store, head: str, values, kind: str, seed: int = 0) -> Store:
     written = said @ _to_coordinates(store.gain[places[0]]) * store.norm[:, None]
     heads[store.rows, places[0]] = written.numpy()
     return replace(store, arrays={**store.arrays, "heads": heads})
+
+
+def compare_planted(model: Model, store: Store, head: str, values: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """How well each comparison finds what a planted head knows.
+
+    Args:
+        model: that the store is of.
+        store, head: as of `planted`.
+        values: kind of planted head -> values, one for each image.
+
+    Returns:
+        One row for each kind and way to compare: `chance`, and `value`, `low`, `high` of the precision.
+
+    Example:
+        >>> import kit
+        >>> model, scenes = kit.load("stickers-l8"), kit.world.draw(80, seed=1)
+        >>> store = kit.collect(model, scenes, "store", "80 scenes", selector="L*")
+        >>> found = compare_planted(model, store, "L5.H0", {"shifted": scenes.labels["background"]})
+        >>> bool(found["value"]["shifted", "centred"] > found["value"]["shifted", "product"])
+        True
+    """
+    rows = {}
+    for kind, each in values.items():
+        held, labels = planted(store, head, each, kind), pd.DataFrame({"x": np.asarray(each)})
+        for how in HOWS:
+            table = retrieval_table(model, held, labels, {"x": head}, how).set_index("space")
+            rows[kind, how] = table.loc["head", ["chance", "value", "low", "high"]].astype(float)
+    return pd.DataFrame(rows).T
 
 
 def _said(codes: np.ndarray, values: int, width: int, kind: str, seed: int) -> Tensor:

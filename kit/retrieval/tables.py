@@ -1,5 +1,7 @@
 """Which head finds images that share an attribute, beside the whole model, its layer and other heads."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pandas as pd
 import torch
@@ -7,12 +9,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from kit.errors import KitError
-from kit.measures import chance_precision, changes, precision_at_k, resampled
+from kit.measures import Interval, chance_precision, changes, precision_at_k, resampled
 from kit.models.model import Model
 from kit.parts.files import check_weights
 from kit.parts.galleries import FULL, Gallery, Query
 from kit.parts.roles import roles
 from kit.parts.stores import Store
+from kit.world import attributes
 
 SPACES = (FULL, "head", "layer", "random head")
 
@@ -110,6 +113,57 @@ def retrieval_table(
             head = heads[name]
         blocks.append(_block(gallery, name, head, codes, chosen, how, k, seed))
     return pd.concat(blocks, ignore_index=True)
+
+
+def retrieval_tables(model: Model, stores: Iterable[Store], heads: Mapping[str, str]) -> pd.DataFrame:
+    """`retrieval_table` of several stores of scenes, each asked for those of its attributes that have a head.
+
+    Args:
+        model: that the stores are of.
+        stores: of scenes of the world, each of one kind.
+        heads: attribute -> head; missing ones are left out.
+
+    Example:
+        >>> import kit
+        >>> model, scenes = kit.load("stickers-l8"), kit.world.draw(80, seed=1)
+        >>> store = kit.collect(model, scenes, "store", "80 scenes", selector="L*")
+        >>> found = retrieval_tables(model, [store], {"background": "L5.H0", "count": "L5.H1"})
+        >>> found["attribute"].unique().tolist()
+        ['background']
+    """
+    known, tables = {name: head for name, head in heads.items() if isinstance(head, str)}, []
+    for store in stores:
+        labels = attributes(store.labels)
+        if some := [name for name in labels if name in known]:
+            tables.append(retrieval_table(model, store, labels[some], known))
+    return pd.concat(tables, ignore_index=True)
+
+
+def told(table: pd.DataFrame, space: str = "head") -> pd.DataFrame:
+    """One space of a `retrieval_table` in words, one row for each attribute.
+
+    Returns:
+        `part`; `precision` and `minus full model` with their 95 % intervals; `chance`; and who `wins`: the
+        space or the full model where the interval of the difference leaves zero out, else neither.
+
+    Example:
+        >>> row = {"attribute": "size", "space": "head", "part": "L0.H0", "value": 0.5, "low": 0.4}
+        >>> row |= {"high": 0.6, "chance": 0.3, "change": -0.1, "change_low": -0.2, "change_high": -0.05}
+        >>> told(pd.DataFrame([row])).loc["size", ["precision", "minus full model", "wins"]].tolist()
+        ['0.50 [0.40, 0.60]', '−0.10 [−0.20, −0.05]', 'full model']
+    """
+    rows = table[table["space"] == space].set_index("attribute")
+    ends = rows[["value", "low", "high"]], rows[["change", "change_low", "change_high"]]
+    precision, change = ([Interval(*row) for row in each.to_numpy(dtype=float)] for each in ends)
+    wins = [space if each.low > 0 else "full model" if each.high < 0 else "neither" for each in change]
+    columns = {
+        "part": rows["part"],
+        "precision": [each.told() for each in precision],
+        "chance": [f"{value:.2f}" for value in rows["chance"]],
+        "minus full model": [each.told(sign=True) for each in change],
+        "wins": wins,
+    }
+    return pd.DataFrame(columns, index=rows.index)
 
 
 def best_head(gallery: Gallery, codes, images: np.ndarray, how: str = "centred", k: int = 10) -> str:

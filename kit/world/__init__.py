@@ -5,6 +5,6 @@ from kit.world.captions import captions_for, truth, words
 from kit.world.elsewhere import elsewhere
 from kit.world.gallery import gallery
 from kit.world.phrases import prompts
-from kit.world.printed import with_words
+from kit.world.printed import with_words, word_boxes
 from kit.world.scenes import Scenes, draw
 from kit.world.values import VALUES, VERSION

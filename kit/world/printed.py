@@ -46,6 +46,22 @@ def with_words(scenes: Scenes, words: Tensor) -> Scenes:
     return painted(layout, scenes.index, scenes.seed, scenes.mix, scenes.masks.shape[1], scenes.scale)
 
 
+def word_boxes(scenes: Scenes) -> Tensor:
+    """The boxes of the printed words as masks, bool [batch, 1, height, width]; empty where there is none.
+
+    Example:
+        >>> from kit.world import draw
+        >>> word_boxes(draw(2, seed=0, kind="single_word")).flatten(1).any(1).tolist()
+        [True, True]
+    """
+    boxes = torch.zeros(len(scenes), 1, *scenes.images.shape[-2:], dtype=torch.bool)
+    sides = scenes.labels[["word_left", "word_top", "word_width", "word_height"]]
+    printed = sides.notna().all(axis=1).to_numpy().nonzero()[0]
+    for scene, (left, top, width, height) in zip(printed, sides.iloc[printed].astype(int).to_numpy()):
+        boxes[scene, :, top : top + height, left : left + width] = True
+    return boxes
+
+
 def word_of(concept: Tensor) -> Tensor:
     """Code of the word that names each concept, -1 where no word does; int64 [batch].
 

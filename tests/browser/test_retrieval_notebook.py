@@ -17,7 +17,7 @@ def start_page(browser, tmp_path_factory):
     """The cells of notebook 14 that its panel needs, run; and the page's errors."""
     notebook = lab.cut(
         NAME,
-        ("import kit\n", "gallery = Gallery(store)", "kit.panels.Retrieval("),
+        ("import kit\n", "gallery = LabelledGallery(store)", "kit.panels.Retrieval("),
         fewer=(("draw(1000", "draw(150"),),
     )
     with lab.opened(browser, tmp_path_factory.mktemp("lab14"), notebook, height=1200) as found:

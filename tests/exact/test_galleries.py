@@ -140,3 +140,10 @@ def test_a_store_without_heads_is_refused(stickers, scenes):
     few = kit.collect(stickers, scenes.images[:4], "store", "4 scenes", selector="L5.MLP")
     with pytest.raises(KitError, match="keeps no head in coordinates"):
         Gallery(few)
+
+
+def test_the_mean_of_a_head_over_its_spread(store, gallery):
+    vectors = slowly(store, "L5.H0")
+    spread = (vectors - vectors.mean(0)).square().sum(1).mean().sqrt()
+    wanted = vectors.mean(0).norm() / spread
+    assert torch.isclose(gallery.mean_over_spread()[gallery.place("L5.H0")], wanted.float(), rtol=1e-4)

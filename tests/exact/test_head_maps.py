@@ -1,12 +1,22 @@
 """Heads × tokens: sums, batches, a model whose map is known in closed form, and a planted token."""
 
+import pandas as pd
 import pytest
 import torch
 
 import kit
 from kit.errors import KitError
-from kit.measures import token_shares
-from kit.projections import head_maps
+from kit.measures import bootstrap_interval, mass_elsewhere, token_shares
+from kit.projections import (
+    HeadMaps,
+    apart,
+    head_maps,
+    lit_patches,
+    maps_of_labels,
+    maps_on_regions,
+    prompt_directions,
+    written_at_gaze,
+)
 
 TINY = {"width": 16, "layers": 1, "head_width": 16, "patch_size": 8, "image_size": 32}
 
@@ -116,3 +126,75 @@ def test_shares_are_counted_pixel_by_pixel(scenes):
     assert shares.shape == (5, 2, 64)
     assert torch.allclose(shares.sum(2) * 64, scenes.masks.float().sum((2, 3)))
     assert shares[3, 1, 8 * 2 + 5] == scenes.masks[3, 1, 16:24, 40:48].float().mean()
+
+
+# What maps say of regions and of attention: numbers small enough to count
+
+
+def counted(values, attention=None):
+    """Maps of two images and two heads over two by two patches, without prefix."""
+    values = torch.tensor(values, dtype=torch.float32)
+    heads = pd.DataFrame({"name": ["L0.H0", "L0.H1"]})
+    attention = torch.full_like(values, 0.25) if attention is None else torch.tensor(attention)
+    return HeadMaps(values, attention, heads, 0, (2, 2))
+
+
+ONE = [[[3.0, 1, 0, 0], [0, 0, 0, 2]], [[0, 0, 1, 1], [1, 0, 0, -4]]]
+LOOKS = [[[0.7, 0.1, 0.1, 0.1], [0.7, 0.1, 0.1, 0.1]], [[0.1, 0.1, 0.1, 0.7], [0.1, 0.1, 0.1, 0.7]]]
+LEFT = torch.tensor([[1.0, 0, 1, 0], [0.0, 1, 0, 1]])  # left half, then the right one
+
+
+def test_a_head_by_name_and_what_it_adds_where_it_looks():
+    maps = counted(ONE, LOOKS)
+    assert maps.of("L0.H1").tolist() == [[0, 0, 0, 2], [1, 0, 0, -4]]
+    assert maps.heat("L0.H0", 0).tolist() == [[3, 1], [0, 0]]
+    assert maps.gaze("L0.H0", 1).tolist() == torch.tensor(LOOKS[1][0]).view(2, 2).tolist()
+    assert maps.at_gaze("L0.H0").tolist() == [3, 1] and maps.at_gaze("L0.H1").tolist() == [0, -4]
+    assert maps.silent().tolist() == [[False, True], [False, False]]
+    assert maps.silent(1.01).all()
+
+
+def test_the_mass_of_every_head_on_a_region_and_on_those_of_others():
+    maps = counted(ONE)
+    assert maps.mass(LEFT).tolist() == [[0.75, 0.0], [0.5, 0.0]]
+    assert mass_elsewhere(maps.of("L0.H0"), LEFT, [1]).tolist() == [0.25, 0.5]
+    table = maps_on_regions({"side": maps}, {"side": LEFT}, {"side": "L0.H0"})
+    others = mass_elsewhere(maps.of("L0.H0"), LEFT)
+    row = table.loc["side"]
+    assert [row["head"], row["share"], row["area"], row["others"]] == ["L0.H0", 0.625, 0.5, others.mean()]
+    assert row["gain"] == bootstrap_interval(maps.mass(LEFT)[:, 0] - others, 0)
+
+
+def test_heads_that_push_are_read_by_the_sign_of_what_they_add():
+    table = counted(ONE).pushing({"left": LEFT}, most=1, least=1)
+    assert table["adds"].to_dict() == {"L0.H0": 3.0, "L0.H1": -0.5}
+    assert [each.value for each in table["left"]] == [0.625, 0.5]  # the second by its negative part
+
+
+def test_what_is_written_where_a_head_looks_is_held_against_its_strongest_patch(stickers, scenes, directions):
+    maps, number = head_maps(stickers, scenes.images, directions), 7
+    found = written_at_gaze(stickers, scenes.images[:3], maps)
+    held = kit.run(stickers, stickers.preprocess(scenes.images[:3]))
+    written = held.token_vectors("L*.H*")[2, number, held.prefix :].norm(dim=-1)
+    looked, strongest = maps.looks[2, number].argmax(), maps.patches[2, number].abs().argmax()
+    assert found.shape == (3, 36) and torch.isclose(found[2, number], written[looked] / written[strongest])
+
+
+def test_the_lit_patch_is_found_in_every_picture():
+    model, pixels = lit_patches()
+    found = kit.run(model, pixels).maps(torch.eye(8)[:1])[:, 0, :, 0].abs()  # [picture, token]
+    assert (found.argmax(1) == torch.arange(1, 17)).all()
+    assert (found.sum(1) - found.amax(1) <= 1e-6 * found.max()).all()
+
+
+def test_one_text_minus_another_for_each_image():
+    vectors = torch.eye(3)
+    found = apart(vectors, torch.tensor([0, 1]), torch.tensor([2, 1]))
+    assert torch.allclose(found, torch.tensor([[0.5**0.5, 0, -(0.5**0.5)], [0, 0, 0]]))
+
+
+def test_each_scene_is_asked_for_its_own_value(stickers, scenes):
+    found = maps_of_labels(stickers, scenes, ["background"])["background"]
+    every = prompt_directions(stickers.encode_text(kit.world.prompts("background")), "contrast")
+    wanted = head_maps(stickers, scenes.images, every[scenes.codes["background"]])
+    assert torch.equal(found.values, wanted.values)

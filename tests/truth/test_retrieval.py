@@ -6,9 +6,19 @@ import pytest
 
 import kit
 from kit.errors import KitError
-from kit.measures import chance_precision, shuffled_precision
+from kit.measures import Interval, chance_precision, shuffled_precision
 from kit.parts.galleries import FULL, Gallery
-from kit.retrieval import best_head, others_of_layer, planted, retrieval_table, role_heads, tables
+from kit.retrieval import (
+    best_head,
+    compare_planted,
+    others_of_layer,
+    planted,
+    retrieval_table,
+    retrieval_tables,
+    role_heads,
+    tables,
+    told,
+)
 from kit.retrieval.tables import precision_by_attribute
 
 COUNT = 300
@@ -149,3 +159,32 @@ def test_roles_name_a_head_only_where_it_is_its_strongest_attribute(stickers):
         if pd.notna(row["head"]):
             assert mine.loc[mine["share"].idxmax(), "attribute"] == attribute
         assert row["most_share"] == table.loc[table["attribute"] == attribute, "share"].max()
+
+
+def test_several_stores_are_asked_for_their_own_attributes(stickers, store, table):
+    pairs = kit.collect(stickers, kit.world.draw(60, 14_012, kind="pair"), "store", "60 pairs", selector="L*")
+    heads = {"background": "L5.H0", "relation": "L2.H2", "size": None, "count": "L5.H4"}
+    both = retrieval_tables(stickers, [store, pairs], heads)
+    assert list(both["attribute"].unique()) == ["background", "relation"]
+    assert set(both[both["attribute"] == "relation"]["images"]) == {60}
+    mine = both[both["attribute"] == "background"].set_index("space")
+    assert (mine["value"] == table.loc["background", "value"]).all()
+
+
+def test_a_table_in_words_names_who_wins(table):
+    found = told(table.reset_index())
+    assert found.loc["background", "wins"] == "head" and found.loc["concept", "wins"] == "full model"
+    row = table.loc[("concept", "head")]
+    wanted = Interval(*row[["change", "change_low", "change_high"]].astype(float)).told(sign=True)
+    assert found.loc["concept", "minus full model"] == wanted and wanted.startswith("−")
+    assert found.loc["concept", ["part", "chance"]].tolist() == [row["part"], f"{row['chance']:.2f}"]
+
+
+def test_planted_heads_are_compared_in_every_way(stickers, store):
+    grounds = store.labels["background"]
+    found = compare_planted(stickers, store, "L5.H0", {"shifted": grounds})
+    assert list(found.index) == [("shifted", how) for how in ("product", "raw", "centred")]
+    alone = precision(stickers, planted(store, "L5.H0", grounds, "shifted"), grounds, "product")
+    assert found.loc[("shifted", "product")].tolist() == [
+        alone[name] for name in ("chance", "value", "low", "high")
+    ]

@@ -1,11 +1,12 @@
 """Intervals and accuracies, on distributions whose truth is planted."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from kit.errors import KitError
-from kit.measures import accuracy, bootstrap_gap, bootstrap_interval, confusions, hits
+from kit.measures import accuracy, beside_random, bootstrap_gap, bootstrap_interval, confusions, hits
 
 
 def covers(interval, truth):
@@ -102,3 +103,12 @@ def test_confusions_are_sorted_and_shared():
     labels = torch.tensor([0, 0, 0, 1, 2, 1])
     table = confusions(scores, labels, ["cat", "dog", "cow"])
     assert table.values.tolist() == [["cat", "dog", 2, pytest.approx(2 / 3)], ["dog", "cow", 1, 0.5]]
+
+
+def test_chosen_numbers_stand_beside_as_many_drawn_at_random():
+    values = pd.Series(np.arange(40.0), index=[f"L0.H{n}" for n in range(40)])
+    found = beside_random(values, ["L0.H38", "L0.H39"], seed=0)
+    assert found["chosen"] == 2 and found["theirs"] == 38.5
+    assert found["random"] == pytest.approx(19.5, abs=0.6)
+    assert found["theirs"] > found["95 % of random"] > 30 > beside_random(values, values.index, 0).iloc[3]
+    assert found.equals(beside_random(values, ["L0.H38", "L0.H39"], seed=0))

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 
 import kit
+from kit.errors import KitError
 from kit.measures import family_bound, variance_share
 from kit.models.names import SHIPPED
-from kit.parts.roles import FIGURES, FORMAT, fits_role, strongest_roles, table
+from kit.parts.roles import FIGURES, FORMAT, fits_role, heads_of_role, role_shares, strongest_roles, table
 from kit.workshop.cards import role_page
 from kit.workshop.cards.role_map import colour, draw_roles
 from kit.workshop.cards.roles import save
@@ -262,3 +263,12 @@ def test_a_model_without_roles_has_none_to_agree_with(load):
 )
 def test_a_property_fits_a_role_or_not_or_nobody_knows(said, role, fits):
     assert fits_role(said, role) is fits
+
+
+def test_the_heads_of_a_role_are_those_of_much_share_or_the_first_few(stickers):
+    every, concept = (role_shares(stickers, name) for name in ("background", "concept"))
+    assert heads_of_role(stickers, "background").equals(every[every >= 0.2]) and concept.max() < 0.2
+    assert heads_of_role(stickers, "concept").equals(concept.iloc[:3])
+    assert len(heads_of_role(stickers, "concept", fewest=5)) == 5
+    with pytest.raises(KitError, match='no role "smell" was measured; there are category, concept'):
+        heads_of_role(stickers, "smell")

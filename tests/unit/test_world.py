@@ -16,7 +16,7 @@ from kit.errors import KitError
 from kit.workshop.cards.world import tables
 from kit.world import VALUES, atlas, draw, gallery
 from kit.world.elsewhere import elsewhere
-from kit.world.printed import with_words
+from kit.world.printed import with_words, word_boxes
 from kit.world.sample import SIDE, UNIT, Plan
 from kit.world.values import CATEGORY, HELD_OUT, SEEN
 
@@ -325,3 +325,13 @@ def test_bad_requests_to_scenes_are_answered():
 def test_examples_run(name):
     module = importlib.import_module(f"kit.world.{name}")
     assert doctest.testmod(module).failed == 0
+
+
+def test_boxes_of_words_are_where_the_labels_say():
+    scenes = draw(6, seed=4, kind="single_word")
+    boxes = word_boxes(scenes)
+    assert boxes.shape == (6, 1, 64, 64) and boxes.dtype == torch.bool
+    for box, (_, label) in zip(boxes[:, 0], scenes.labels.iterrows()):
+        left, top, wide, high = (int(label[f"word_{side}"]) for side in ("left", "top", "width", "height"))
+        assert box.sum() == wide * high and box[top : top + high, left : left + wide].all()
+    assert not word_boxes(draw(3, seed=4)).any()
