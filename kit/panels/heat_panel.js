@@ -49,7 +49,6 @@ function render({ model, el }) {
   const get = (name) => model.get(name);
   const isMap = () => get("kind") === "map";
   const bare = () => isMap() && z.length > 0 && picture.naturalWidth > 0 && z.every(Number.isNaN);  // the picture as it is
-  const narrow = (width) => isMap() && width < 230;  // then words stand under the colour bar
   const floats = (view) => view && view.byteLength
     ? new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength)) : new Float32Array(0);
 
@@ -145,8 +144,8 @@ function render({ model, el }) {
       const lines = mark && h >= 27 ? [word, mark] : [word];
       return lines.forEach((line, k) => {
         for (let size = 11; size >= 8.5 && ctx.measureText(line).width > w - 8; size -= 0.5) ctx.font = `${size}px ${look.font}`;
-        while (line.length > 1 && ctx.measureText(line).width > w - 8) line = line.replace(/.…?$/, "…");
-        put(line, x + w / 2 + 2, middle + (k - (lines.length - 1) / 2) * 13);
+        while (line.length > 1 && ctx.measureText(line).width > (w - 8) / 0.75) line = line.replace(/.…?$/, "…");
+        put(line, x + w / 2 + 2, middle + (k - (lines.length - 1) / 2) * 13, w - 8);  // narrower, down to three quarters
         ctx.font = `11px ${look.font}`;
       });
     }
@@ -163,14 +162,14 @@ function render({ model, el }) {
 
   // Words on their own ground where lines cross the cell.
   let ground = null;
-  function put(text, x, y) {
+  function put(text, x, y, most) {
     if (ground) {
       ctx.strokeStyle = ground;
       ctx.lineWidth = 4;
       ctx.lineJoin = "round";
-      ctx.strokeText(text, x, y);
+      ctx.strokeText(text, x, y, most);
     }
-    ctx.fillText(text, x, y);
+    ctx.fillText(text, x, y, most);
   }
 
   function drawCell(i, look, map) {
@@ -268,9 +267,33 @@ function render({ model, el }) {
     return said.filter(Boolean).join("  ") + (get("off").includes(i) ? "  (off)" : "");
   }
 
-  function colourBar(area, width, look) {
-    const y = area.top + area.h + 8, vmax = get("vmax"), [low, high] = get("ends"), both = get("signed");
-    const w = Math.min(150, Math.max(118, width * 0.42)), x = isMap() ? area.left : room;
+  // Words in lines of some width; the last of too many is cut.
+  function wrapped(text, free, most) {
+    const lines = [""], wide = (some) => ctx.measureText(some).width;
+    for (const word of text.split(" ")) {
+      const longer = [lines[lines.length - 1], word].filter(Boolean).join(" ");
+      if (wide(longer) > free && lines[lines.length - 1]) lines.push(word);
+      else lines[lines.length - 1] = longer;
+    }
+    if (lines.length > most) lines.splice(most, Infinity, lines[most - 1] + "…");
+    return lines.slice(0, most).map((line) => {
+      while (line.length > 1 && wide(line) > free) line = line.replace(/.…?$/, "…");
+      return line;
+    });
+  }
+
+  // How wide the colour bar is (its numbers do not touch), and where the unit stands: beside it, or below where it would be cut.
+  function forBar(area, width, look) {
+    ctx.font = `11px ${look.font}`;
+    const x = isMap() ? area.left : room, wide = (some) => ctx.measureText(some ?? "").width, [low, high] = get("ends");
+    const w = Math.min(width - x - 1, Math.max(Math.min(150, Math.max(118, width * 0.42)), wide(low) + wide(high) + 26));
+    const free = width - x - w - 12, unit = get("unit"), below = wrapped(unit, free, 3).some((line, k) => k > 1 || !unit.includes(line));
+    const lines = below ? Math.max(1, Math.min(2, wrapped(unit, width - x, 9).length)) : 2;
+    return { x, w, free: below ? width - x : free, lines, below, tall: BAR + (below ? 13 * lines + 2 : 0) };
+  }
+
+  function colourBar(area, bar, look) {
+    const y = area.top + area.h + 8, vmax = get("vmax"), [low, high] = get("ends"), both = get("signed"), { x, w } = bar;
     if (bare()) {
       const i = hover >= 0 ? hover : (document.activeElement === canvas ? focus : -1);
       ctx.fillStyle = look.ink;
@@ -299,14 +322,8 @@ function render({ model, el }) {
     const known = i >= 0 && get("labels")[i];
     ctx.fillStyle = known ? look.ink : look.faint;
     const text = known ? describe(i) : get("unit");
-    const under = narrow(width), from = under ? x : x + w + 12, free = width - from;
-    const words = text.split(" "), lines = [""];
-    for (const word of words) {
-      const longer = lines[lines.length - 1] + (lines[lines.length - 1] ? " " : "") + word;
-      if (ctx.measureText(longer).width > free && lines[lines.length - 1]) lines.push(word);
-      else lines[lines.length - 1] = longer;
-    }
-    lines.slice(0, under ? 1 : 2).forEach((line, k) => ctx.fillText(line, from, y + (under ? 36 : 8) + 13 * k));
+    const [left, top] = bar.below ? [x, y + 36] : [x + w + 12, y + 8];
+    wrapped(text, bar.free, bar.lines).forEach((line, k) => ctx.fillText(line, left, top + 13 * k));
   }
 
   function paint() {
@@ -317,7 +334,7 @@ function render({ model, el }) {
     const look = theme(root);
     room = forNames(look, width);
     const area = layout(width), ratio = window.devicePixelRatio || 1;
-    const height = Math.ceil(area.top + area.h + BAR + (narrow(width) ? 15 : 0));
+    const bar = forBar(area, width, look), height = Math.ceil(area.top + area.h + bar.tall);
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
       [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
@@ -332,7 +349,7 @@ function render({ model, el }) {
     for (let i = 0; i < boxes.length; i++) drawCell(i, look, isMap());
     if (isMap()) outline(area, look);
     frames(look);
-    colourBar(area, width, look);
+    colourBar(area, bar, look);
     canvas.setAttribute("aria-label", `${get("alt")} Arrow keys move, space picks.`);
     canvas.dataset.boxes = JSON.stringify(boxes.map((b) => b.map((v) => Math.round(v * 10) / 10)));
   }
