@@ -12,6 +12,7 @@ from kit.figures.figure import Figure, marked, plain, plotly_figure
 from kit.numbers import array, interval, largest, number
 
 LEFT, TOP, BELOW, THICK, THIN = 0.7, 0.62, 0.5, 0.15, 0.11  # inches; thin where a label has many bars
+ROOM = 1.2  # of limits on both sides of zero
 FEW = 60  # points of a curve that are marked
 
 
@@ -111,7 +112,10 @@ class Chart(Figure):
         self._finish(axes, look)
         if across:
             axes.margins(x=0.14)
-        (axes.set_xlim if across else axes.set_ylim)(self.limits or (None, None))
+        ends = self.limits or (None, None)
+        if across and self.limits and ends[0] < 0 < ends[1]:
+            ends = ROOM * ends[0], ROOM * ends[1]  # numbers stand beyond bars, on both sides
+        (axes.set_xlim if across else axes.set_ylim)(ends)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(
                 loc="lower left", bbox_to_anchor=(0, 1.0), ncols=self._columns, frameon=False, fontsize=8.5,
