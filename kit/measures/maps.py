@@ -71,6 +71,27 @@ def pointing(maps: Tensor, inside: Tensor) -> Tensor:
     return (best * inside).sum(1) / best.sum(1)
 
 
+def points_apart(maps: Tensor, on: Tensor) -> Tensor:
+    """Whether the highest token of a map lies on the first of two objects, minus whether on the second.
+
+    Args:
+        maps: any finite values, [batch, token]; of equal highest ones the first counts.
+        on: whether a token counts as lying on each object, 0 or 1, [batch, object, token].
+
+    Returns:
+        [batch]: 1, 0 or -1.
+
+    Example:
+        >>> points_apart(torch.tensor([[3.0, 1.0], [1.0, 3.0]]), torch.eye(2).expand(2, 2, 2))
+        tensor([ 1., -1.])
+    """
+    expect_shape(maps, "batch token", "maps")
+    expect_shape(on, "batch object token", "on", batch=len(maps), token=maps.shape[1])
+    best = maps.argmax(1)[:, None, None].expand(-1, on.shape[1], 1)
+    hit = on.float().gather(2, best)[..., 0]  # [batch, object]
+    return hit[:, 0] - hit[:, 1]
+
+
 def mass_inside(maps: Tensor, inside: Tensor) -> Tensor:
     """Share of a map's positive values that lies on the object.
 

@@ -1,5 +1,7 @@
 """The words that captions are made of: how each value of each attribute is said."""
 
+import pandas as pd
+
 from kit.errors import KitError, nearest
 from kit.world.values import RGB, VALUES
 
@@ -102,3 +104,19 @@ def prompts(attribute: str) -> list[str]:
         known = ", ".join(texts)
         raise KitError(f"no prompts for {attribute!r}: captions tell {known}.{nearest(attribute, texts)}")
     return texts[attribute]
+
+
+def order_texts(labels: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """For each scene of two objects the sentence that tells their order, and the one with them exchanged.
+
+    Args:
+        labels: of scenes of kind "pair".
+
+    Example:
+        >>> row = {"concept": "cat", "relation": "left of", "concept_2": "dog"}
+        >>> order_texts(pd.DataFrame([row]))
+        (['a cat left of a dog'], ['a dog left of a cat'])
+    """
+    said = dict(zip(VALUES["concept"], prompts("concept")))
+    told = list(zip(labels["concept"].map(said), labels["relation"], labels["concept_2"].map(said)))
+    return [f"{a} {way} {b}" for a, way, b in told], [f"{b} {way} {a}" for a, way, b in told]

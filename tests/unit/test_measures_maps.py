@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from kit.errors import KitError
-from kit.measures import average_precision, mass_inside, pointing
+from kit.measures import average_precision, mass_inside, pointing, points_apart
 
 ALL = (average_precision, pointing, mass_inside)
 PIXELS = 8  # of a token
@@ -81,3 +81,12 @@ def test_negative_values_are_no_mass():
 def test_bad_input_is_named(measure, maps, inside, message):
     with pytest.raises(KitError, match=message):
         measure(maps, inside)
+
+
+def test_the_highest_token_tells_two_objects_apart():
+    maps = torch.tensor([[1.0, 2, 0], [5, 2, 0], [0, 0, 1]])
+    on = torch.tensor([[[0, 1, 0], [1, 0, 0]]] * 3)
+    assert points_apart(maps, on).tolist() == [1, -1, 0]
+    assert points_apart(maps, torch.ones(3, 2, 3)).tolist() == [0, 0, 0]
+    with pytest.raises(KitError):
+        points_apart(maps, on[:2])

@@ -16,6 +16,7 @@ from kit.errors import KitError
 from kit.workshop.cards.world import tables
 from kit.world import VALUES, atlas, draw, gallery
 from kit.world.elsewhere import elsewhere
+from kit.world.phrases import order_texts
 from kit.world.printed import with_words, word_boxes
 from kit.world.sample import SIDE, UNIT, Plan
 from kit.world.values import CATEGORY, HELD_OUT, SEEN
@@ -335,3 +336,12 @@ def test_boxes_of_words_are_where_the_labels_say():
         left, top, wide, high = (int(label[f"word_{side}"]) for side in ("left", "top", "width", "height"))
         assert box.sum() == wide * high and box[top : top + high, left : left + wide].all()
     assert not word_boxes(draw(3, seed=4)).any()
+
+
+def test_the_order_of_two_objects_is_told_rightly_and_exchanged():
+    pairs = draw(8, seed=3, kind="pair")
+    true, swapped = order_texts(pairs.labels)
+    for told, other, (_, label) in zip(true, swapped, pairs.labels.iterrows()):
+        first, second = told.split(f" {label['relation']} ")
+        assert label["concept"].split()[-1] in first and label["concept_2"].split()[-1] in second
+        assert other == f"{second} {label['relation']} {first}"
