@@ -35,6 +35,16 @@ def number(
     return ("−" if value < 0 and not zero else "+" if sign and not (zero and short) else "") + text
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign, in as many decimals.
+
+    Example:
+        >>> signed(-0.0001), signed(-0.25, 2)
+        ('+0.000', '−0.25')
+    """
+    return number(value, digits=digits, sign=True)
+
+
 def decimals(limit: float) -> int:
     """Decimals that show three significant digits of a number of this size."""
     if not limit or not np.isfinite(limit):

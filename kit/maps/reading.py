@@ -8,18 +8,13 @@ import pandas as pd
 from torch import Tensor
 
 from kit.errors import KitError
-from kit.numbers import nice, number
+from kit.numbers import nice, signed
 from kit.parts import select
 from kit.parts.part_scores import PartScores, array, attention_row, token_maps
 
 READERS = 10  # heads that are named as the strongest readers
 FILMS = ("each layer", "so far")
 COLUMNS = ["view", "name", "token", "prompt", "value"]
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign: four decimals for what one token adds, three for a sum."""
-    return number(value, digits=digits, sign=True)
 
 
 class Reading:

@@ -11,7 +11,6 @@ from kit.panels.panel import Panel
 from kit.panels.pictures import picture
 from kit.panels.retrieval import Retrieval
 from kit.panels.segmenter import Segmenter
-from kit.panels.selection import Selection
 from kit.panels.spans import Spans
 from kit.parts import examine
 from kit.projections.prompts import prompt_directions
@@ -30,7 +29,6 @@ __all__ = [
     "Panel",
     "Retrieval",
     "Segmenter",
-    "Selection",
     "Spans",
     "examine",
     "picture",

@@ -218,12 +218,10 @@ class DeclaredPanel(Panel):
 
     def _takes(self, fields: dict) -> tuple[bool, bool]:
         """Whether the state that a change comes to is slow, and runs a tower; nothing is shown of it yet."""
-        before = self.selection.as_dict()
-        try:
-            self._set(self._checked(fields))
-            return self.slow(self.selection), self.runs(self.selection)
-        finally:
-            self._set(before)
+        asked = self.State()
+        asked.change(model=self.selection.model)
+        asked.change(**self._checked(fields))
+        return self.slow(asked), self.runs(asked)
 
     def _choose_later(self, fields: dict) -> None:
         """A slow change whose time has come. A kernel hears of interrupts only while it handles a message."""

@@ -4,19 +4,17 @@ import hashlib
 from collections import OrderedDict
 
 import numpy as np
-from PIL import Image
 
 from kit.data.sets import Images
 from kit.edits import ablate
 from kit.errors import KitError, nearest
 from kit.models import load
-from kit.models.images import read_image
 from kit.models.model import Model
 from kit.models.names import shipped_names
 from kit.panels.findings import Finding, find
 from kit.panels.saving import provenance
 from kit.panels.selection import Selection
-from kit.panels.truth import Picture, scene_pictures
+from kit.panels.truth import Picture, as_pictures
 from kit.parts import load_means, run, select
 from kit.parts.part_scores import PartScores, array, part_scores
 from kit.projections.prompts import prompt_directions
@@ -37,7 +35,7 @@ class Encoded:
 
     def __init__(self, model: Model, images: Images | None = None, means=None):
         self.models: dict[str, Model] = {model.label: model}
-        self.pictures: dict[str, Picture] = {p.name: p for p in _pictures(images)}
+        self.pictures: dict[str, Picture] = {p.name: p for p in as_pictures(images)}
         self.uploads: dict[str, Picture] = {}
         self.of_gallery = images is None
         self.seed: int | None = getattr(gallery() if images is None else images, "seed", None)
@@ -74,17 +72,6 @@ class Encoded:
             hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, known)
             raise KitError(f'no picture "{name}" in this panel; it has {len(known)}.{hint}')
         return known[name]
-
-    def add_upload(self, content: bytes, filename: str) -> Picture:
-        """Read an uploaded file; its name is a hash, so that a state string finds it again."""
-        image = read_image(bytes(content))
-        name = UPLOAD + hashlib.sha256(bytes(content)).hexdigest()[:10]
-        width, height = image.size
-        picture = Picture(
-            name, image, line="", note=f"{filename}, {width} × {height} pixels; nobody told its truth"
-        )
-        self.pictures[name] = picture
-        return picture
 
     def seen(self, state: Selection) -> Picture:
         """The picture as the model sees it: cropped and resized."""
@@ -195,12 +182,3 @@ def kept(cache: OrderedDict, key, make, most: int = 64):
             cache.popitem(last=False)
     cache.move_to_end(key)
     return cache[key]
-
-
-def _pictures(images: Images) -> list[Picture]:
-    if images is None or hasattr(images, "labels"):
-        return scene_pictures(gallery() if images is None else images)
-    images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
-    if not images:
-        raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")
-    return [Picture(f"picture {i}", read_image(image)) for i, image in enumerate(images)]

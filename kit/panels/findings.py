@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kit.errors import KitError
+from kit.numbers import nice
 from kit.panels import words
 from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import Picture
@@ -31,7 +32,7 @@ class Finding:
         tokens: numbers of the picked tokens, prefix tokens first.
         names, kinds: of all parts.
         cell_limit, heat_limit, bar_limit: symmetric ends of colours and bars, the same for each single head.
-        caption, sums, direction: sentences; `cell_alt`, `heat_alt`, `bar_alt` say the drawings.
+        caption, sums, direction: sentences.
     """
 
     grid: GridLayout
@@ -51,9 +52,6 @@ class Finding:
     caption: str = ""
     sums: str = ""
     direction: str = ""
-    cell_alt: str = ""
-    heat_alt: str = ""
-    bar_alt: str = ""
 
     @property
     def names_of_picked(self) -> str:
@@ -144,12 +142,3 @@ def _heat_limit(maps: np.ndarray, heat: np.ndarray, heads: int) -> float:
         return 0.0
     limit = np.quantile(np.abs(known), 0.995)
     return nice(max(limit, np.quantile(np.abs(np.nan_to_num(heat)), 0.97)) if heads > 1 else limit)
-
-
-def nice(value: float) -> float:
-    """The next of 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten."""
-    if not np.isfinite(value) or value <= 0:
-        return 1.0
-    power = 10.0 ** np.floor(np.log10(value))
-    step = next((s for s in (1, 1.5, 2, 3, 4, 5, 6, 8) if value <= s * power * (1 + 1e-6)), 10)
-    return float(step * power)

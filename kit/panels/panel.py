@@ -13,7 +13,6 @@ from IPython import get_ipython
 
 from kit.errors import KitError
 from kit.panels import saving
-from kit.panels.upload import UploadButton
 
 _HERE = Path(__file__).parent
 _of_cell: dict[str, tuple] = {}  # the panel that each cell of the notebook has made
@@ -131,11 +130,6 @@ class Panel:
             KitError: another ending, or a place that cannot be written.
         """
         return saving.save(self, path)
-
-    def _take_uploads(self, button: UploadButton) -> None:
-        """Hand each uploaded file to `upload`, and say what the browser could not send."""
-        button.on_file(lambda content, name, note: self.upload(content, name))
-        button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
 
     def _leave(self, message: dict) -> None:
         """A button of the save bar was pressed."""

@@ -1,28 +1,20 @@
-"""What is looked at: one small state that every view of a notebook observes."""
+"""What a panel of one picture is asked, and prompts and tokens as they are written."""
 
 import re
-from urllib.parse import quote, unquote
+from dataclasses import dataclass
 
-from traitlets import Enum, HasTraits, Int, Tuple, Unicode, observe, validate
-
-from kit.errors import KitError, nearest
+from kit.errors import KitError
 
 MOST_TEXTS = 12
 LONGEST_TEXT = 120
-_COUNTED = {"text": "prompt", "layer": "layer"}
 _TOKENS = re.compile(r"(cls|r\d+c\d+)")
-FIELDS = ("model", "image", "selector", "texts", "text", "tokens", "off", "effect", "replace", "directions")
-# These stay readable in a state string; `|` and `;` separate, so they never do.
-_READABLE = " ,.*!-_'~():"
 
 
-class Selection(HasTraits):
-    """Which picture, prompts, parts and tokens are looked at, and how.
+@dataclass(frozen=True)
+class Selection:
+    """Which picture, prompts, parts and tokens are looked at, and how: what a `Finding` is found for.
 
-    It holds plain values and no widget, so that a test, a script and a panel share it. It prints as
-    a short string, and `Selection.parse` gives back an equal one.
-
-    Args:
+    Attributes:
         model: name of the model.
         image: name of the picture (`"scene 17"`; an upload is named by its hash).
         texts: prompts, at most 12.
@@ -34,120 +26,18 @@ class Selection(HasTraits):
         replace: what a switched-off part is replaced by, `"mean"` or `"zero"`.
         directions: `"contrast"` (prompt minus the mean of the other prompts), `"raw"`, or
             `"reference"` (raw, and every part minus its mean over the reference set).
-
-    Raises:
-        KitError: a value that cannot be; the value before is kept.
-
-    Example:
-        >>> state = Selection(model="stickers-l8", image="scene 17", selector="L5.H3", texts=("a cat",))
-        >>> str(state)
-        'stickers-l8|scene 17|L5.H3|a cat'
-        >>> str(Selection.parse(str(state))) == str(state)
-        True
     """
 
-    model = Unicode("")
-    image = Unicode("")
-    texts = Tuple(default_value=("a cat", "a dog"))
-    text = Int(0)
-    selector = Unicode("none")
-    tokens = Unicode("")
-    off = Unicode("")
-    effect = Enum(("direct", "total"), default_value="direct")
-    replace = Enum(("mean", "zero"), default_value="zero")
-    directions = Enum(("contrast", "raw", "reference"), default_value="contrast")
-
-    fields = FIELDS  # in the order in which they are written; the first four are always written
-
-    def __init__(self, **values):
-        super().__init__()
-        self.change(**values)
-
-    @validate("texts", "text", "tokens", "selector", "off")
-    def _check(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        if name == "text" and not 0 <= value < len(self.texts):
-            raise KitError(f"no prompt {value}: there are {len(self.texts)}, counted from 0.")
-        return _checked(name, value, type(self))
-
-    @observe("texts")
-    def _keep_text_in_range(self, change):
-        self.text = min(self.text, len(self.texts) - 1)
-
-    def change(self, **values) -> None:
-        """Set several fields at once; where one is wrong, none is set."""
-        values = {name: _checked(name, value, type(self)) for name, value in values.items()}
-        texts = values.get("texts", self.texts)
-        values.setdefault("text", min(self.text, len(texts) - 1))
-        if not 0 <= values["text"] < len(texts):
-            raise KitError(f"no prompt {values['text']}: there are {len(texts)}, counted from 0.")
-        with self.hold_trait_notifications():
-            for name, value in values.items():
-                setattr(self, name, value)
-
-    def as_dict(self) -> dict:
-        """All fields as plain data."""
-        return {name: getattr(self, name) for name in self.fields}
-
-    def __str__(self) -> str:
-        texts = ";".join(_quote(t) for t in self.texts)
-        fields = [_quote(self.model), _quote(self.image), _quote(self.selector), texts]
-        for name in self.fields[4:]:
-            if getattr(self, name) != type(self).class_traits()[name].default_value:
-                fields.append(f"{name}={_quote(str(getattr(self, name)))}")
-        return "|".join(fields)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}.parse({str(self)!r})"
-
-    @classmethod
-    def parse(cls, state: str) -> "Selection":
-        """The selection that a string made by `str(selection)` stands for.
-
-        Raises:
-            KitError: the string has too few fields, or a field that is unknown.
-        """
-        fields = str(state).strip().split("|")
-        if len(fields) < 4:
-            raise KitError(
-                f'"{state}" is not a state: {len(fields)} of at least 4 fields; write '
-                '"model|picture|parts|prompt;prompt".'
-            )
-        values = dict(zip(FIELDS, map(unquote, fields[:3])), texts=tuple(map(unquote, fields[3].split(";"))))
-        known = cls.fields[4:]
-        for field in fields[4:]:
-            name, equals, value = field.partition("=")
-            if not equals or name not in known:
-                raise KitError(
-                    f'"{field}" is no field of a state; known: {", ".join(known)}.{nearest(name, known)}'
-                )
-            values[name] = unquote(value)
-        for name in [n for n in values if isinstance(cls.class_traits()[n], Int)]:
-            if not values[name].isdecimal():
-                raise KitError(f'"{name}={values[name]}" should be the number of a {_COUNTED[name]}, from 0.')
-            values[name] = int(values[name])
-        return cls(**values)
-
-
-def _checked(name: str, value, kind: type[Selection]):
-    """The value as it is kept, or the error that says what is wrong with it."""
-    if name == "texts":
-        return checked_texts(value)
-    trait, fields = kind.class_traits().get(name), kind.fields
-    if trait is None or name not in fields:
-        raise KitError(
-            f'a selection has no field "{name}"; it has {", ".join(fields)}.{nearest(name, fields)}'
-        )
-    if isinstance(trait, Enum) and value not in trait.values:
-        raise KitError(f'{name} "{value}" is none of {", ".join(trait.values)}.')
-    counted = isinstance(trait, Int)
-    if not isinstance(value, int if counted else str):
-        raise KitError(f"{name} should be {'a number' if counted else 'a string'}, but is {value!r}.")
-    if name in ("selector", "off"):
-        return ", ".join(term.strip() for term in value.split(",") if term.strip())
-    if name == "tokens":
-        return checked_tokens(value)
-    return value
+    model: str = ""
+    image: str = ""
+    selector: str = "none"
+    texts: tuple[str, ...] = ("a cat", "a dog")
+    text: int = 0
+    tokens: str = ""
+    off: str = ""
+    effect: str = "direct"
+    replace: str = "zero"
+    directions: str = "contrast"
 
 
 def checked_texts(value) -> tuple[str, ...]:
@@ -213,7 +103,3 @@ def token_numbers(tokens: str, prefix: int, shape: tuple[int, int]) -> list[int]
             raise KitError(f'no token "{term}": there are {shape[0]} rows and {shape[1]} columns, from 0.')
         numbers.append(prefix + row * shape[1] + col)
     return numbers
-
-
-def _quote(text: str) -> str:
-    return quote(text, safe=_READABLE)

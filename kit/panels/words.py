@@ -1,9 +1,10 @@
-"""Sentences of a panel: caption, sum, direction, and the drawings in words."""
+"""Sentences of a panel: caption, sum, direction."""
 
 from dataclasses import replace
 
 import numpy as np
 
+from kit.numbers import signed
 from kit.panels.selection import Selection
 from kit.panels.truth import Picture
 from kit.parts.part_scores import PartScores
@@ -11,33 +12,10 @@ from kit.parts.part_scores import PartScores
 MOST = 0.8  # "from 6 of 64 tokens": the fewest that hold this share of what points the score's way
 
 
-def signed(value: float, digits: int = 3) -> str:
-    """A number with its sign, and no sign of zero's own.
-
-    Example:
-        >>> signed(-0.0001), signed(-0.25, 2)
-        ('+0.000', '−0.25')
-    """
-    text = f"{abs(value):.{digits}f}"
-    return ("−" if value < 0 and float(text) else "+") + text
-
-
 def with_sentences(found, scores: PartScores, state: Selection, picture: Picture):
     """The finding with its sentences filled in."""
-    names = np.array(found.names)
-    cells = "; ".join(f"{names[p]} {signed(found.cells[p])}" for p in _largest(found.cells, 3))
-    bars = "; ".join(f"{text} {signed(value)}" for text, value in zip(state.texts, found.bars[:, 0]))
-    off = f" Switched off: {', '.join(names[found.off][:6])}." if found.off else ""
-    said = caption(found, scores, state, picture)
-    return replace(
-        found,
-        caption=said,
-        sums=_sums(found, scores, state),
-        direction=_direction(state, scores),
-        cell_alt=f"Parts for ‘{state.texts[state.text]}’, {len(names)} cells. Largest: {cells}.{off}",
-        heat_alt=f"{_heat_alt(found, scores, picture)} {said}",
-        bar_alt=f"Cosine with each prompt: {bars}.",
-    )
+    said, sums = caption(found, scores, state, picture), _sums(found, scores, state)
+    return replace(found, caption=said, sums=sums, direction=_direction(state, scores))
 
 
 def caption(found, scores: PartScores, state: Selection, picture: Picture) -> str:
@@ -128,22 +106,6 @@ def _direction(state: Selection, scores: PartScores) -> str:
     if state.directions == "reference":
         return f"‘{state.texts[state.text]}’; each part minus its mean over {scores.means_name}"
     return f"‘{state.texts[state.text]}’ as it is"
-
-
-def _heat_alt(found, scores: PartScores, picture: Picture) -> str:
-    if np.isnan(found.heat).any():
-        why = "has heads whose maps are refused" if scores.no_maps and _has_heads(found) else "has no head"
-        return f"{picture.name}. The selection {why}, so there is no map of tokens."
-    best = np.unravel_index(np.abs(found.heat).argmax(), found.heat.shape)
-    rows, cols = found.heat.shape
-    return (
-        f"{picture.name} under a {rows} by {cols} map of tokens. "
-        f"Largest: row {best[0]}, column {best[1]}, {signed(found.heat[best], 4)}."
-    )
-
-
-def _largest(values: np.ndarray, n: int) -> list[int]:
-    return np.argsort(-np.abs(np.nan_to_num(values)), kind="stable")[:n].tolist()
 
 
 def picked_of(found) -> tuple[str, bool]:

@@ -17,7 +17,7 @@ def page(start_page):
     """The page with the panel as it was when the notebook had run."""
     page, _ = start_page
     lab.ask(page, "first_state = globals().get('first_state', str(panel.selection))")
-    lab.ask(page, "panel.choose(**kit.panels.Selection.parse(first_state).as_dict())")
+    lab.ask(page, "panel.choose(**panel.parsed(first_state))")
     wait_for(lambda: caption(page) == lab.ask(page, "print(panel.caption)"))
     return page
 

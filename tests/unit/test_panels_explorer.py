@@ -5,7 +5,6 @@ import pytest
 
 from kit.errors import KitError
 from kit.panels import Explorer, declared, encoded
-from kit.panels.selection import Selection
 from tests.unit import panel_doubles as double
 
 
@@ -261,8 +260,9 @@ def test_the_truth_is_outlined_until_a_hand_hides_it(panel):
 def test_prompts_come_back_from_a_state_whatever_they_hold(panel):
     texts = ("50% a;b", "a|b=c", "%41 ‘é’")
     panel.choose(texts=texts, text=2)
-    assert panel.message == "" and Selection.parse(panel.string).texts == texts
+    assert panel.message == "" and panel.selection.texts == texts
     held = panel.string
+    assert tuple(panel.parsed(held)["texts"]) == texts
     panel.choose(texts=["a cat"])
     assert panel.state["text"] == 0
     panel.line.value = held
@@ -341,4 +341,4 @@ def test_a_cell_that_runs_again_closes_its_panel_of_before(monkeypatch):
 
 
 def test_parsed_and_drawn_state_agree(panel):
-    assert Selection.parse(panel.line.value).as_dict() == panel.state
+    assert panel._checked(panel.parsed(panel.line.value)) == panel.state

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from kit.errors import KitError
-from kit.panels import findings
-from kit.panels.drawing import colours, panel_png
+from kit.numbers import nice, signed
 from kit.panels.findings import find
 from kit.panels.selection import Selection, token_numbers
 from kit.panels.truth import scene_pictures, truth_line
-from kit.panels.words import holding_tokens, signed
+from kit.panels.words import holding_tokens
 from kit.parts.layout import grid_layout
 from kit.parts.part_scores import part_scores
 from kit.projections import prompt_directions
@@ -205,23 +204,12 @@ def test_truth_lines(facts, line):
     assert truth_line(pd.Series(facts)) == line
 
 
-def test_red_is_positive_blue_negative_and_zero_in_between():
-    red, zero, blue = colours(np.array([0.7, 0.0, -0.7]), 1.0).astype(int)
-    assert red[0] > red[2] + 50 and blue[2] > blue[0] + 50 and np.ptp(zero) == 0
-
-
 @pytest.mark.parametrize(
-    "value, nice", [(0.0731, 0.08), (0.21, 0.3), (1.0, 1.0), (0.0, 1.0), (float("nan"), 1.0)]
+    "value, limit", [(0.0731, 0.08), (0.21, 0.3), (1.0, 1.0), (0.0, 1.0), (float("nan"), 1.0)]
 )
-def test_limits_are_round(value, nice):
-    assert findings.nice(value) == pytest.approx(nice)
+def test_limits_are_round(value, limit):
+    assert nice(value) == pytest.approx(limit)
 
 
 def test_zero_has_no_sign_of_its_own():
     assert signed(-0.0004) == "+0.000" and signed(-0.25, 2) == "−0.25"
-
-
-def test_the_still_picture_is_a_png_of_modest_size():
-    seen, *_ = found(off="L0.H0", tokens="r1c1")
-    content = panel_png(seen, Selection(texts=TEXTS), scene_pictures(Scenes())[0])
-    assert content[:4] == b"\x89PNG" and len(content) < 200_000
