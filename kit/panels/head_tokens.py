@@ -106,8 +106,10 @@ class HeadTokens(DeclaredPanel):
         }
         self.rows = (
             ("image", "file", "directions"), ("shows", "hold", *cls, "all_tokens"), "texts",
-            (("maps", "maps says"), ("grid", "readers", "readers says")),
-            (("frames", ("layer", "film"), "frames says"), "bars"),
+            (
+                ("maps", "maps says", "frames", ("layer", "film"), "frames says"),
+                ("grid", "readers", "readers says", "bars"),
+            ),
         )  # fmt: skip
         self.told: dict[str, Sentence] = {}
         super().__init__(model, state)
