@@ -8,7 +8,6 @@ from kit.panels.groups import Groups
 from kit.panels.head_tokens import HeadTokens
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
-from kit.panels.pictures import picture
 from kit.panels.retrieval import Retrieval
 from kit.panels.segmenter import Segmenter
 from kit.panels.spans import Spans
@@ -31,7 +30,6 @@ __all__ = [
     "Segmenter",
     "Spans",
     "examine",
-    "picture",
     "prompt_directions",
     "untrained",
 ]
