@@ -66,7 +66,7 @@ def test_another_name_is_taken_apart_and_says_what_it_does(page):
     heat, grid = canvases(page)
     page.evaluate(
         """() => {
-          const note = document.querySelector(".loupe .loupe-busy");
+          const note = document.querySelector(".loupe .loupe-row > :last-child .loupe-busy");
           window.told = [];
           const seen = () => note.textContent && window.told.push(note.textContent);
           new MutationObserver(seen).observe(note, { childList: true, characterData: true, subtree: true });
