@@ -48,7 +48,7 @@ def test_a_shift_click_holds_two_heads_side_by_side(page):
     cell = int(lab.ask(page, "print(panel.views['grid'].widget.labels.index('L5.H0'))"))
     lab.click_cell(page, canvas(page, "Which heads"), cell, ("Shift",))
     wait_for(lambda: "L2.H3 minus L5.H0: largest" in text(page))
-    assert canvas(page, "L2.H3 − L5.H0").is_visible()
+    canvas(page, "L2.H3 − L5.H0").wait_for(state="visible")
 
 
 def test_picture_map_grid_and_readers_stand_on_one_screen(page):
