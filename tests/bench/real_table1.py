@@ -53,7 +53,7 @@ def rows_of(question: Answers, edits: dict, means: Means | None) -> list[list[st
 
 
 def figure2(question: Answers, means: Means) -> list[list[str]]:
-    """Accuracy with the attention of layers 0 to l, of l to the last, and of l alone, replaced."""
+    """Accuracy with the attention of layers 0 to k, of k to the last, and of k alone, replaced."""
     last, ways = LAYERS - 1, ("L0-{0}.attn", "L{0}-11.attn", "L{0}.attn")
     found = {}
     for way in ways:
@@ -93,7 +93,7 @@ def page() -> str:
     for name, question in asked.items():
         tables.append(f"Candidates: {name}.\n\n{table(head, rows_of(question, TABLE1, means))}")
     one = asked["the 182 names of the photographs"]
-    across = ["l", "layers 0 to l, %", "layers l to 11, %", "layer l alone, %"]
+    across = ["k", "layers 0 to k, %", "layers k to 11, %", "layer k alone, %"]
     which = ["means over", "all MLPs, %", "attention 0–7, %", "attention 8–11, %"]
     stated = settings(open_clip=open_clip.__version__, seconds=f"{time.perf_counter() - start:.0f}")
     facts = ", ".join(f"{key} {value}" for key, value in stated.items())
