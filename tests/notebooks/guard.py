@@ -8,7 +8,7 @@ from statistics import median
 from kit.notebook_tools import absolute_path, output_texts
 
 MAX_BYTES = 2**20
-MEDIAN_LINES, MAX_LINES = 6, 20
+MEDIAN_LINES, MAX_LINES, DEFINED_LINES = 5, 6, 12  # of a cell; of one that defines the function of a formula
 IGNORED_CELLS = 2
 FORBIDDEN_TAGS = ("nbval-skip", "raises-exception")
 MARKER = re.compile(r"^\s*#+\s*NBVAL_", re.MULTILINE)
@@ -70,7 +70,8 @@ def is_short(notebook: dict) -> list[str]:
     """Short cells, at least as much text as code."""
     cells = code_cells(notebook)
     lines = [sum(1 for line in text(c).splitlines() if line.strip()) for c in cells]
-    complaints = [f"code cell {n} has {k} lines" for n, k in enumerate(lines) if k > MAX_LINES]
+    most = [DEFINED_LINES if text(c).lstrip().startswith(("def ", "@")) else MAX_LINES for c in cells]
+    complaints = [f"code cell {n} has {k} lines" for n, k in enumerate(lines) if k > most[n]]
     if lines and median(lines) > MEDIAN_LINES:
         complaints.append(f"the median code cell has {median(lines)} lines")
     texts = len(notebook["cells"]) - len(cells)
