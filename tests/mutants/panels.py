@@ -10,9 +10,9 @@ FINDINGS, EXPLORER = "tests/unit/test_panels_findings.py", "tests/unit/test_pane
 MUTANTS = [
     Mutant(
         "prompts of a state string are taken with their escapes",
-        f"{PANELS}/selection.py",
-        'texts=tuple(map(unquote, fields[3].split(";")))',
-        'texts=tuple(fields[3].split(";"))',
+        f"{PANELS}/fields.py",
+        'return [unquote(part) for part in text.split(";")]',
+        'return text.split(";")',
         (f"{STATE}::test_a_state_comes_back_from_its_string",),
     ),
     Mutant(
@@ -24,9 +24,9 @@ MUTANTS = [
     ),
     Mutant(
         "fewer prompts leave the chosen one out of range",
-        f"{PANELS}/selection.py",
-        "self.text = min(self.text, len(self.texts) - 1)",
-        "pass",
+        f"{PANELS}/explorer.py",
+        'return {**fields, "text": max(0, min(self.selection.text, len(fields["texts"]) - 1))}',
+        "return fields",
         (f"{STATE}::test_fewer_prompts_keep_the_chosen_one_in_range",),
     ),
     Mutant(
