@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from html import escape
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from kit.figures import Bars, Curves, Maps, Table
 from kit.maps import segment
 from kit.measures import GroupBootstrap, changes, hits
 from kit.parts import load_store, store_pass
-from kit.projections import Bank, reconstructed_cosines
+from kit.projections import Bank, reconstructed_cosines, textspan
 from kit.retrieval import retrieval_table
 from kit.sweep import Settings, estimate, measured, read_report, stages, sweep
 from kit.sweep.ablation import CROSSED, OWN
@@ -253,8 +254,25 @@ def test_masks_are_those_of_a_direct_call(given, done, tmp_path):
     assert table.frame["mAP, %"].tolist() == [f"{100 * row['mAP']:.2f}" for row in result["table"]]
 
 
+def test_token_maps_stay_with_their_heads_where_the_last_comes_first(given, done, monkeypatch):
+    def turned(*args):
+        """Each head of a property of its own, and the last explained best."""
+        table = textspan(*args).table
+        return SimpleNamespace(table=table.assign(property=table["part"], share=np.arange(len(table)) / 9))
+
+    monkeypatch.setattr(stages.tokens, "textspan", turned)
+    result = stages.tokens.run(Work(given[0], done[0].folder, {"imagenet": given[1]}, SETTINGS))
+    assert [head["part"] for head in result["heads"]] == ["L1.H1", "L1.H0"]
+    check_token_maps(result, given, done)
+
+
 def test_token_maps_add_up_to_what_heads_write(given, done):
-    model, result = given[0], done[0].report["stages"]["tokens"]["result"]
+    check_token_maps(done[0].report["stages"]["tokens"]["result"], given, done)
+
+
+def check_token_maps(result: dict, given, done) -> None:
+    """Scores and maps of each head are those of its own text."""
+    model = given[0]
     bank, store = Bank.photographs(model).centred(), store_of(done, model, "imagenet")
     names = [picture["name"] for picture in result["pictures"]]
     assert len(names) == 4 and result["heads"]

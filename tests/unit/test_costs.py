@@ -240,3 +240,10 @@ def test_other_names_are_as_good_where_names_mean_nothing(concept, means):
     found = other_names(concept, {"nothing": "none", "everything": "all"}, means)
     assert found["nothing"] == 0.0 and found["everything"] > 0.05
     assert other_names(concept, {"nothing": "none"}, means, draws=3).index.tolist() == ["nothing"]
+
+
+def test_other_names_that_are_just_as_accurate_count():
+    scores = torch.tensor([1.0, 0.0]).expand(4, 1, 2).contiguous()  # every image is said to be the first
+    index = pd.DataFrame({"name": ["L0.MLP"], "kind": "mlp", "layer": 0, "head": [pd.NA]})
+    question = made_up("one", "double", ["a", "b"], index, pd.DataFrame({"y": [0, 0, 1, 1]}), scores)
+    assert other_names(question, {"nothing": "none"}).tolist() == [1.0]

@@ -5,7 +5,7 @@ import pytest
 
 import kit
 from kit.errors import KitError
-from kit.maps.reading import Readers, Reading, heads_of
+from kit.maps.reading import Readers, Reading, heads_of, token_name
 from kit.projections import prompt_directions
 
 TEXTS = ("a cat", "a dog", "a red thing", "a thing on grass")
@@ -70,3 +70,8 @@ def test_of_two_prompts_that_gain_and_lose_the_same_the_one_that_gains_is_named(
     gains = texts[int(reads[:, 0].argmax())]
     said = readers.says("the whole picture", 0)
     assert f"Strongest reader for any prompt: L0.H0, +0.5000 to ‘{gains}’." in said
+
+
+def test_tokens_are_called_by_what_they_are():
+    names = [token_name(number, 5, (2, 2)) for number in (0, 1, 4, 5, 8)]
+    assert names == ["the class token", "register 0", "register 3", "r0c0", "r1c1"]

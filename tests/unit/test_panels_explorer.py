@@ -342,3 +342,84 @@ def test_a_cell_that_runs_again_closes_its_panel_of_before(monkeypatch):
 
 def test_parsed_and_drawn_state_agree(panel):
     assert panel._checked(panel.parsed(panel.line.value)) == panel.state
+
+
+def test_ticks_stand_where_bars_are_with_every_part_on_and_go_with_it(panel):
+    click(panel, "L0.H0")
+    whole = panel.found.bars[:, 0].copy()
+    panel.controls["switch"].click()
+    np.testing.assert_allclose(view(panel, "bars").marks, whole, atol=1e-6)
+    panel.controls["switch"].click()
+    assert len(view(panel, "bars").marks) == 0
+
+
+def test_where_one_of_the_selected_is_off_the_others_follow(panel):
+    click(panel, "L0.H0")
+    panel.controls["switch"].click()
+    click(panel, "L0.H0", "L0.H1")
+    assert panel.controls["switch"].description == "switch off"
+    panel.controls["switch"].click()
+    assert panel.state["off"] == "L0.H0, L0.H1" and panel.controls["switch"].description == "switch on"
+    panel.controls["switch"].click()
+    assert panel.state["off"] == ""
+
+
+def test_other_prompts_leave_the_choice_where_it_was(panel):
+    panel.choose(texts=["a cat", "a dog", "a fish"], text=1)
+    panel.controls["texts"].value = "a fish; a bear; a cat"
+    assert panel.state["text"] == 1 and "‘a bear’" in panel.caption
+
+
+def test_the_map_lies_over_what_the_model_sees(panel, model):
+    panel.upload(double.picture_bytes((20, 10)), "mine.png")
+    assert panel.shown.figures["map"].pictures[0].size == model.image_size
+
+
+@pytest.mark.parametrize("replace, words", [("mean", "its mean is put in"), ("zero", "zero is put in")])
+def test_bars_say_what_stands_in_for_a_part(panel, replace, words):
+    panel.choose(replace=replace, selector="L0.H1")
+    assert head(panel, "bars").endswith(f"“It” is L0.H1; without it, {words}")
+
+
+def test_another_replacement_runs_the_later_layers_again(panel, model):
+    panel.choose(effect="total", replace="mean")
+    passes = model.passes["image"]
+    panel.choose(replace="zero")
+    assert model.passes["image"] == passes + 1
+    panel.choose(replace="mean")
+    assert model.passes["image"] == passes + 1
+
+
+def test_random_weights_are_told_of_the_model_that_is_looked_at(panel):
+    panel.cases.model("other").trained = False
+    panel.controls["model"].value = "other"
+    assert "random weights" in panel.truth.text
+    panel.controls["model"].value = "double"
+    assert "random weights" not in panel.truth.text
+
+
+def test_a_saved_picture_names_the_model_that_is_looked_at(panel, monkeypatch):
+    titles, drawn = [], declared.together
+    monkeypatch.setattr(
+        declared, "together", lambda rows, title, *more: titles.append(title) or drawn(rows, title, *more)
+    )
+    panel.controls["model"].value = "other"
+    panel.png()
+    assert titles == ["other · scene 0"]
+
+
+def test_the_latest_four_pins_stay_the_last_one_first(panel):
+    heads = ["L0.H0", "L0.H1", "L0.H2", "L1.H0", "L1.H1"]
+    for name in heads:
+        click(panel, name)
+        panel.controls["pinned"].click()
+    kept = [piece.split(" ", 1)[0] for piece in panel.pins.value.split('alt="')[1:]]
+    assert kept == heads[:0:-1]
+
+
+def test_a_saved_table_says_which_bar_is_which(panel):
+    click(panel, "L0.H1", "L1.MLP")
+    table = panel.table()
+    bars = table[table["view"] == "bar"].pivot(index="prompt", columns="measure", values="value")
+    shown = panel.shown.figures["bars"]
+    np.testing.assert_array_equal(bars.loc[list(shown.labels), list(shown.kinds)], shown.values)

@@ -160,6 +160,11 @@ def test_contrast_is_the_prompt_minus_the_mean_of_the_others():
     assert torch.equal(prompt_directions(vectors[:1], "contrast"), vectors[:1])
 
 
+@pytest.mark.parametrize("text, words", [(0, "‘a cat’ minus ‘a dog’"), (1, "‘a dog’ minus ‘a cat’")])
+def test_of_two_prompts_each_is_held_against_the_other(text, words):
+    assert found(texts=TEXTS[:2], text=text)[0].direction == words
+
+
 @pytest.mark.parametrize("tokens, message", [("r4c0", "4 rows and 4 columns"), ("r0c9", 'no token "r0c9"')])
 def test_a_token_that_is_not_there_is_refused(tokens, message):
     with pytest.raises(KitError, match=message):

@@ -164,6 +164,14 @@ def test_attention_is_a_share_and_does_not_hear_the_prompt(panel, held):
     assert heat.signed
 
 
+def test_the_attention_of_two_heads_has_one_scale_wide_enough_for_both(panel):
+    for selector in ("L4.H3, L5.H0", "L5.H0, L4.H3"):
+        panel.choose(image="scene 16", selector=selector, shows="attention")
+        drawn = canvas(panel, "maps")[1:]
+        assert len({heat.vmax for heat in drawn}) == 1
+        assert drawn[0].vmax >= max(np.abs(heat.numbers).max() for heat in drawn)
+
+
 def test_own_texts_are_those_of_each_head(panel, held, spans, bank):
     panel.choose(image="scene 16", selector="L5.H0, L2.H3", shows="own text", directions="raw")
     firsts = spans.table.set_index("part")["text"]
