@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kit.panels import encoded
+from kit.panels import encoded, truth
 from kit.panels.findings import find
 from kit.panels.selection import Selection
 from kit.panels.truth import scene_pictures
@@ -14,7 +14,8 @@ from tests.unit import panel_doubles as double
 @pytest.fixture
 def kept(monkeypatch):
     monkeypatch.setattr(encoded, "run", double.Run)
-    monkeypatch.setattr(encoded, "gallery", double.Scenes)
+    for module in (encoded, truth):
+        monkeypatch.setattr(module, "gallery", double.Scenes)
     monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
     monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))

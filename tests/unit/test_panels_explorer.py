@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kit.errors import KitError
-from kit.panels import Explorer, declared, encoded
+from kit.panels import Explorer, declared, encoded, truth
 from tests.unit import panel_doubles as double
 
 
@@ -17,7 +17,8 @@ def model():
 def panel(model, monkeypatch):
     monkeypatch.setattr(encoded, "run", double.Run)
     monkeypatch.setattr(encoded, "ablate", double.ablate)
-    monkeypatch.setattr(encoded, "gallery", double.Scenes)
+    for module in (encoded, truth):
+        monkeypatch.setattr(module, "gallery", double.Scenes)
     monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
     monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))
@@ -312,7 +313,8 @@ def test_one_selection_can_be_changed_at_once(panel):
 
 
 def test_wrong_beginnings_are_refused(model, monkeypatch):
-    monkeypatch.setattr(encoded, "gallery", double.Scenes)
+    for module in (encoded, truth):
+        monkeypatch.setattr(module, "gallery", double.Scenes)
     with pytest.raises(KitError, match="a prompt is empty"):
         Explorer(model, texts=[""])
     with pytest.raises(KitError, match="the list is empty"):
