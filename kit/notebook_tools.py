@@ -13,6 +13,7 @@ import re
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kit.errors import KitError
 from kit.writing import write_file
@@ -89,6 +90,7 @@ def execute(path: Path):
         KitError: a cell raised; the message names the cell and its last line of error.
     """
     import nbformat
+    from jupyter_client import AsyncKernelManager
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
@@ -99,9 +101,13 @@ def execute(path: Path):
     tidy(notebook)
     place = {"metadata": {"path": str(path.parent)}}
     # Widget state is kept during the run (nbclient 0.11.0 fails on Output widgets without) and dropped after.
-    client = NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3", resources=place)
+    # Sockets of files where there are any: nothing listens, and no other program can take a port meanwhile.
+    way = {"transport": "ipc"} if os.name == "posix" else {}
     try:
-        client.execute()
+        with TemporaryDirectory(prefix="loupe-") as folder:
+            way |= {"connection_file": str(Path(folder, "kernel.json"))}
+            kernel = AsyncKernelManager(kernel_name="python3", **way)
+            NotebookClient(notebook, km=kernel, timeout=CELL_SECONDS, resources=place).execute()
     except (CellExecutionError, CellTimeoutError) as error:
         done = sum(1 for cell in notebook.cells if cell.get("execution_count"))
         message = f"{path.name}: code cell {done} stopped the run; the file is unchanged.\n{error}"

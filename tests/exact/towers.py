@@ -9,17 +9,22 @@ from kit.models import Model
 from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.runs import Run
 
-VISION = {"pretrained": "random", "config": {"text_cfg": None}}  # of the text tower nothing is looked at
+
+def smaller(**vision) -> dict:
+    """An image tower without its text tower, with other settings where whole ones take gigabytes."""
+    return {"pretrained": "random", "config": {"text_cfg": None, "vision_cfg": vision}}
+
+
 CLASS_TOKEN = {
-    "ViT-B-32": VISION,
-    "ViT-B-16": VISION,
-    "ViT-L-14": VISION,
+    "ViT-B-32": smaller(),
+    "ViT-B-16": smaller(),
+    "ViT-L-14": smaller(layers=12),
     "timm/deit_small_patch16_224": {"pretrained": "random"},
     "timm/vit_small_patch14_reg4_dinov2": {"pretrained": "random"},
     "stickers-l8": {},
 }
 OTHERS = {
-    "ViT-B-16-SigLIP": {"pretrained": "random"},
+    "ViT-B-32-SigLIP2-256": smaller(),
     "timm/vit_little_patch16_reg4_gap_256": {"pretrained": "random"},
     "timm/vit_tiny_patch16_224": {"pretrained": "random"},
     "timm/deit_tiny_distilled_patch16_224": {"pretrained": "random"},
