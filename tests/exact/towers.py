@@ -24,7 +24,10 @@ CLASS_TOKEN = {
     "stickers-l8": {},
 }
 OTHERS = {
-    "ViT-B-32-SigLIP2-256": smaller(),
+    "timm/vit_base_patch16_siglip_224": {
+        "pretrained": "random",
+        "config": {"depth": 6, "embed_dim": 384, "num_heads": 6},
+    },
     "timm/vit_little_patch16_reg4_gap_256": {"pretrained": "random"},
     "timm/vit_tiny_patch16_224": {"pretrained": "random"},
     "timm/deit_tiny_distilled_patch16_224": {"pretrained": "random"},
