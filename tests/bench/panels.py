@@ -19,13 +19,15 @@ import torch
 
 import kit
 from kit.figures import Bars, Curves, Scatter
-from kit.panels.fields import names_of
-from kit.panels.views import view_of
+from kit.panels.fields import Menu, Number, names_of
+from kit.panels.views import CanvasView, ChartView, view_of
 from tests.bench.harness import save, settings
+from tests.golden.states import PANELS, STATES
 from tests.unit.toy_panel import MODEL, TEXTS, Toy
 from tests.wire import messages
 
-SCENES, HEADS, ROUNDS = 1000, 144, 20
+SCENES, HEADS, ROUNDS, WARM = 1000, 144, 20, 3
+SLOW = ("model",)  # a model is loaded, and its tower runs
 NOTEBOOK = "panels.ipynb"
 CELLS = (
     f"""import kit
@@ -105,42 +107,37 @@ def clicks(view, names: list[str]) -> Iterator[Callable]:
 
 
 def hands(panel) -> dict[str, Iterator[Callable]]:
-    """By name: what a hand does in a panel, each time something else."""
-    view, names = panel.views, {name: names_of(panel.options(name))[::-1] for name in panel.fields}
-    if isinstance(panel, Toy):
-        return {
-            "a head, in the grid": picks(view["heads"], names["part"]),
-            "a text, in the menu": chosen(panel, "text", names["text"]),
-            "a text, in the chart": clicks(view["bars"], names["text"]),
-            "a number": chosen(panel, "draws", [50, 60]),
-        }
-    if isinstance(panel, kit.panels.Spans):
-        return {
-            "a head, in the grid": picks(view["heads"], names["part"]),
-            "a number of texts": chosen(panel, "texts", [6, 7]),
-            "a bank, in the menu": chosen(panel, "bank", list(panel.banks)[::-1]),
-            "images, in the menu": chosen(panel, "images", names["images"][:2]),
-        }
-    return {
-        "a method, in the menu": chosen(panel, "method", panel.drawn[::-1]),
-        "a picture, in the menu": chosen(panel, "image", names["image"]),
-        "a class, in the menu": chosen(panel, "text", names["text"]),
-    }
+    """By name: what a hand does in a panel, each time something else: cells, and options of each control."""
+    made = {}
+    for name, each in panel.fields.items():
+        view, options = panel.views.get(getattr(each, "figure", "")), names_of(panel.options(name))
+        if isinstance(view, CanvasView):
+            labels = [label for label in view.widget.labels if label][
+                :: 3 if len(view.widget.labels) > 60 else 1
+            ]
+            made[f"{each.label}, in the {each.figure}"] = picks(view, labels[:12])
+        elif isinstance(view, ChartView):
+            made[f"{each.label}, in the chart"] = clicks(view, options)
+        if name in panel.controls and isinstance(each, Menu) and name not in SLOW and len(options) > 1:
+            made[f"{each.label}, in its control"] = chosen(panel, name, options[1:3][::-1] or options)
+        if name in panel.controls and isinstance(each, Number):
+            made[each.label] = chosen(panel, name, [each.low + 1, each.low + 2])
+    return made
 
 
 def costs(act: Iterator[Callable], rounds: int, passes: Callable[[], int]) -> str:
     """Cells of a table: times, bytes, calls of a tower."""
-    times, sizes, largest, calls = [], [], [], passes()
-    for _ in range(rounds + 2):
-        change = next(act)
+    times, sizes, largest, calls = [], [], [], 0
+    for k in range(rounds + WARM):
+        change, calls = next(act), passes() if k == WARM else calls
         begin = time.perf_counter()
         with messages() as sent:
             change()
         times.append(time.perf_counter() - begin)
         sizes.append(sum(sent))
         largest.append(max(sent, default=0))
-    middle, worst = (f"{1000 * of(times[2:]):.1f}" for of in (median, max))
-    kilobytes = (f"{max(held) / 1000:.1f}" for held in (sizes, largest))
+    middle, worst = (f"{1000 * of(times[WARM:]):.1f}" for of in (median, max))
+    kilobytes = (f"{max(held[WARM:]) / 1000:.1f}" for held in (sizes, largest))
     return " | ".join([middle, worst, *kilobytes, str(passes() - calls)])
 
 
@@ -245,7 +242,10 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(2)
     model = kit.load("stickers-l8")
-    tables = [measure(panel, chosen.rounds) for panel in (Toy(MODEL), spans(model), segmenter(model))]
+    tables = [measure(panel, chosen.rounds) for panel in (Toy(MODEL), spans(model))]
+    tables += [
+        measure(make(STATES[name][0]), chosen.rounds) for name, make in PANELS.items() if name != "Spans"
+    ]
     tables += [charts(chosen.rounds)] + ([seen(chosen.rounds)] if chosen.browser else [])
     print(*tables, sep="\n")
     if not chosen.dry:
