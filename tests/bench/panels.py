@@ -119,7 +119,7 @@ def hands(panel) -> dict[str, Iterator[Callable]]:
         elif isinstance(view, ChartView):
             made[f"{each.label}, in the chart"] = clicks(view, options)
         if name in panel.controls and isinstance(each, Menu) and name not in SLOW and len(options) > 1:
-            made[f"{each.label}, in its control"] = chosen(panel, name, options[1:3][::-1] or options)
+            made[f"{each.label}, in its control"] = chosen(panel, name, options[-2:])
         if name in panel.controls and isinstance(each, Number):
             made[each.label] = chosen(panel, name, [each.low + 1, each.low + 2])
     return made
@@ -169,10 +169,10 @@ def charts(rounds: int) -> str:
     }  # fmt: skip
     for what, make in makes.items():
         view = view_of(make())
-        figures = [make() for _ in range(rounds + 2)]
+        figures = [make() for _ in range(rounds + WARM)]
         others = (partial(view.show, figure) for figure in figures)
         lines.append(f"| {what} | {costs(others, rounds, lambda: 0)} |")
-        again = (partial(view.show, replace(figures[-1])) for _ in range(rounds + 2))
+        again = (partial(view.show, replace(figures[-1])) for _ in range(rounds + WARM))
         lines.append(f"| the same again | {costs(again, rounds, lambda: 0)} |")
     head = "| change | median ms | worst ms | most kB | largest message, kB | calls of a tower |"
     return table("Charts alone, in the kernel", rounds, head, lines)
