@@ -6,6 +6,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from kit.data.passes import Batch, Progress, batches, rows_of_batch
@@ -84,7 +85,7 @@ class SumKeeper(PassKeeper):
         """Add up a batch; what its files were like is written down."""
         if batch.pixels is not None:
             new = self.of_batch(batch.pixels)
-            if not all(value.isfinite().all() for value in new.tensors.values()):
+            if not torch.stack([value.sum() for value in new.tensors.values()]).isfinite().all():
                 raise KitError(
                     f"the model gives numbers that are not finite for one of images {batch.rows[0]} to "
                     f'{batch.rows[-1]} ("{shown(self.images.names[batch.rows[0]])}" is the first); load it '

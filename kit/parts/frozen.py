@@ -45,7 +45,9 @@ class Source:
         layer: number of the attention layer it belongs to; None for `embed` and loose branches.
         attention: what is known of the attention, for heads.
         readout: how the representation reads it; None on the general route.
-        gain: matrix of the readout, [slot, head (1 if none), feature, embed]; None likewise.
+        gain: matrix of the readout, [slot, head (1 if none), feature, embed or feature of a pooling head];
+            None likewise.
+        tail: where an attention pools, what takes its heads' features on, [slot, feature, embed].
     """
 
     node: fx.Node
@@ -55,6 +57,16 @@ class Source:
     attention: Attention | None
     readout: Readout | None
     gain: Tensor | None
+    tail: Tensor | None = None
+
+    @property
+    def whole(self) -> Tensor:
+        """Matrix of the readout up to the representation, [slot, head (1 if none), feature, embed]."""
+        return self.gain if self.tail is None else self.gain @ self.tail[:, None]
+
+    def along(self, directions: Tensor) -> Tensor:
+        """How directions [text, embed] read what is written, [slot, head (1 if none), feature, text]."""
+        return self.gain @ (directions.T if self.tail is None else self.tail[:, None] @ directions.T)
 
     @property
     def heads(self) -> int:
@@ -163,7 +175,7 @@ class FrozenGraph:
                     waiting[source] = merge(waiting[source], below) if source in waiting else below
                     if node.target is aten.layer_norm.default:
                         self.norms[node] = below
-                        self.after_norm[node] = readout.matrix()[0]
+                        self.after_norm[node] = readout.whole()[0]
         except NotPositionWise:
             return None
         calls = [a for a in self.trace.layer_calls if a.node in found]
@@ -201,7 +213,7 @@ class FrozenGraph:
     @cached_property
     def probe_gains(self) -> list[Tensor]:
         """How a plain tower's probes read what each source writes, [slot, head, feature, probe]."""
-        return [s.gain @ self.probes.T for s in self.sources]
+        return [s.along(self.probes) for s in self.sources]
 
     @cached_property
     def probed_constants(self) -> list[tuple[Weight, Tensor]]:
@@ -291,7 +303,8 @@ class FrozenGraph:
             call, readout = attention.get(node), readouts.get(node)
             heads = call.heads if call else 1
             gain = readout.matrix().unflatten(1, (heads, -1)).contiguous() if readout else None
-            sources.append(Source(node, name, kind, at, call, readout, gain))
+            tail = readout.tail if readout else None
+            sources.append(Source(node, name, kind, at, call, readout, gain, tail))
         return sources
 
     def _constant(self, node: fx.Node, value: Tensor | float, readout: Readout) -> None:
@@ -303,6 +316,7 @@ class FrozenGraph:
         if (rows == rows[:1]).all():
             rows = rows[:1]
         written = torch.einsum("rf,pfe->pre", rows, readout.matrix())
+        written = written if readout.tail is None else written @ readout.tail
         self._constants.setdefault(name, Constant(name, layer)).places.append((readout, written))
 
     def _constant_name(self, node: fx.Node) -> tuple[str, int | None]:

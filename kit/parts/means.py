@@ -115,8 +115,8 @@ class Means:
         """The means over the images of both, of the same parts and set."""
         count = self.count + other.count
         share = other.count / count
-        outputs = {key: value + share * (other.outputs[key] - value) for key, value in self.outputs.items()}
-        parts = self.parts + share * (other.parts - self.parts)
+        outputs = {key: value.lerp(other.outputs[key], share) for key, value in self.outputs.items()}
+        parts = self.parts.lerp(other.parts, share)
         return replace(self, count=count, parts=parts, outputs=outputs)
 
     def filled(self, count: int, tensors: dict[str, Tensor]) -> "Means":

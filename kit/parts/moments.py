@@ -247,7 +247,7 @@ def gain_of(frozen: FrozenGraph, rows: list[int]) -> Tensor | None:
     begins = _beginnings(frozen)
     if not frozen.plain or not begins.keys() >= set(rows):
         return None
-    gains = [begins[r][0].gain[:, begins[r][1]].flatten(0, 1) for r in rows]  # [coordinate, embed]
+    gains = [begins[r][0].whole[:, begins[r][1]].flatten(0, 1) for r in rows]  # [coordinate, embed]
     most = max(len(gain) for gain in gains)
     if most > gains[0].shape[1]:
         return None

@@ -71,7 +71,7 @@ def _stream_parts(run: Run, norm, readout) -> tuple[Tensor, dict[int, Tensor]]:
     whole = replace(readout, gain=eye, weight=lambda frozen: one)
     stream = FrozenGraph(run.model.name, run.frozen.trace, start=(norm.args[0], whole))
     pieces = [
-        torch.einsum("brhf,hfe->bhe", run.rows[s.name], s.gain[0]).expand(len(run.pixels), -1, -1)
+        torch.einsum("brhf,hfe->bhe", run.rows[s.name], s.whole[0]).expand(len(run.pixels), -1, -1)
         for s in stream.sources
     ]
     biases = {c.layer: sum(written.sum((0, 1)) for _, written in c.places) for c in stream.constants}

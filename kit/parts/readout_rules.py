@@ -217,9 +217,10 @@ def _pool(trace: Trace, node: fx.Node, out: Readout, const: Const) -> Found:
     heads, queries, keys = *shape_of(node)[1:3], shape_of(value)[2]
     if out.gain.shape[0] != 1 or (queries > 1 and out.rows is None):
         raise NotPositionWise("one attention pooling behind another")
-    gain = out.matrix()[0].unflatten(0, (heads, -1))  # [head, head_dim, embed]
-    wide = torch.zeros(heads, *gain.shape, dtype=gain.dtype, device=gain.device)
-    wide[range(heads), range(heads)] = gain  # [slot, head, head_dim, embed]
+    tail = out.matrix()[0].unflatten(0, (heads, -1))  # [head, head_dim, embed]
+    width = tail.shape[1]
+    wide = tail.new_zeros(heads, heads, width, width)  # [slot, head, head_dim, head_dim]
+    wide[range(heads), range(heads)] = torch.eye(width).to(tail)
     rows = list(out.rows) if out.rows is not None else [0]
     inner = out.weight
 
@@ -228,7 +229,7 @@ def _pool(trace: Trace, node: fx.Node, out: Readout, const: Const) -> Found:
         return torch.einsum("bq,bhqk->bhk", inner(frozen)[:, 0].expand(len(pattern), -1), pattern)
 
     dims = ((BATCH,), (0,) if heads > 1 else (), (TOKEN,), (1,))
-    yield value, Readout(dims, wide, tuple(range(keys)), keys, weight)
+    yield value, Readout(dims, wide, tuple(range(keys)), keys, weight, tail)
 
 
 RULES: dict[object, Callable[..., Found]] = {

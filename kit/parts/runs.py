@@ -7,6 +7,7 @@ pattern row and the values of each head, which give the source-token maps.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -99,7 +100,7 @@ class Run:
         return self.model.grid
 
     def written(self, source: Source) -> Tensor:
-        """What a source writes at the tokens that are read, weighed; `source.gain` makes it parts.
+        """What a source writes at the tokens that are read, weighed; `source.whole` makes it parts.
 
         Returns:
             [batch, slot, head (1 if none), feature].
@@ -194,7 +195,7 @@ class Run:
         for source, heads in self._head_groups(selector):
             share = _picked(self.pattern_shares(source.layer), 2, heads)  # [batch, slot, head, token]
             value = _picked(self._attention[source.layer][1], 1, heads)  # [batch, head, token, head_dim]
-            gain = torch.einsum("phfe,be->bphf", _picked(source.gain, 1, heads), directions)
+            gain = _some(source, heads).along(directions).permute(3, 0, 1, 2)  # [batch, slot, head, ...]
             total += torch.einsum("bphj,bphj->bj", share, torch.einsum("bhjf,bphf->bphj", value, gain))
         return total
 
@@ -221,11 +222,8 @@ class Run:
         for source, heads in self._head_groups(selector):
             share = _picked(self.pattern_shares(source.layer), 2, heads)  # [batch, slot, head, token]
             value = _picked(self._attention[source.layer][1], 1, heads)  # [batch, head, token, head_dim]
-            gain = _picked(source.gain, 1, heads) @ directions.T  # [slot, head, head_dim, text]
-            if len(gain) == 1:
-                pieces.append(share[:, 0, ..., None] * (value @ gain[0]))
-            else:
-                pieces.append(torch.einsum("bphj,bhjf,phft->bhjt", share, value, gain))
+            gain = _some(source, heads).along(directions)  # [slot, head, head_dim, text]
+            pieces.append(sum(share[:, p, ..., None] * (value @ along) for p, along in enumerate(gain)))
         return self._joined(pieces, directions)
 
     def _positions(self, directions: Tensor, selector: str | None) -> Tensor:
@@ -237,7 +235,7 @@ class Run:
                     'use by="source".'
                 )
             rows = _picked(self.rows[source.name], 2, heads)  # [batch, row, head, head_dim]
-            gain = _picked(source.gain, 1, heads) @ directions.T
+            gain = _some(source, heads).along(directions)
             piece = torch.einsum("bpr,brhf,phft->bhrt", self._weight(source), rows, gain)
             whole = piece.new_zeros(*piece.shape[:2], source.readout.tokens, piece.shape[-1])
             whole[:, :, list(source.readout.rows)] = piece
@@ -267,12 +265,14 @@ class Run:
             heads = [h for h, part in enumerate(parts) if part in place]
             if not heads:
                 continue
-            gain = source.gain if directions is None else source.gain @ directions.T
-            written = self._written[source.name]  # [batch, slot, head, feature]
-            written, gain = _picked(written, 2, heads), _picked(gain, 1, heads)
+            some = _some(source, heads)
+            gain = some.gain if directions is None else some.along(directions)
+            written = _picked(self._written[source.name], 2, heads)  # [batch, slot, head, feature]
+            piece = written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)  # [head, slot, batch, ...]
+            if directions is None and source.tail is not None:
+                piece = piece @ source.tail
             at = place[parts[heads[0]]]
-            piece = (written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)).sum(1)  # [head, batch, ...]
-            values[:, at : at + len(heads)] = piece.transpose(0, 1)
+            values[:, at : at + len(heads)] = piece.sum(1).transpose(0, 1)
         for constant, part in zip(self.frozen.constants, self.frozen.parts_of_constants):
             if part in place:
                 values[:, place[part]] = self._constant(constant, directions)
@@ -321,6 +321,11 @@ def forward(
     model.passes["image"] += 1
     with torch.set_grad_enabled(variant == "general" and torch.is_grad_enabled()):
         return hooked(frozen, variant)(pixels, hook_points)
+
+
+def _some(source: Source, heads: list[int]) -> Source:
+    """A source with some of its heads."""
+    return replace(source, gain=_picked(source.gain, 1, heads))
 
 
 def _picked(tensor: Tensor, dim: int, places: list[int]) -> Tensor:

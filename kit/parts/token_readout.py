@@ -3,11 +3,13 @@
 In a tower whose stream is position-wise, the representation depends on any value v of the stream,
 once attention patterns and norm statistics are frozen, as
 
-    sum over slots p and rows r of   weight[batch, p, r] · v[batch, r] @ gain[p]
+    sum over slots p and rows r of   weight[batch, p, r] · v[batch, r] @ gain[p] @ tail[p]
 
-`gain` is fixed by the weights of the model; `weight` is known for each image after its run. Class
-token: one row, one slot. Average pooling: all rows. Attention pooling: one slot for each pooling
-head. A `Readout` is this pair at one place of the graph, with the order of that place's axes.
+`gain` and `tail` are fixed by the weights of the model; `weight` is known for each image after its
+run. Class token: one row, one slot. Average pooling: all rows. Attention pooling: one slot for each
+pooling head; what is read through a head passes its few features, so `gain` ends there, and `tail`,
+the same for all places before it, goes on. Elsewhere there is no tail. A `Readout` is this at one
+place of the graph, with the order of that place's axes.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,10 +37,11 @@ class Readout:
     Attributes:
         dims: for each dimension of the value the axes that it holds, outermost first: `BATCH`,
             `TOKEN`, or the number of a feature axis of `gain`. Axes of size 1 are not listed.
-        gain: [slot, *features, embed].
+        gain: [slot, *features, embed], or to the features of a pooling head where there is a tail.
         rows: the token positions that are read, or None where the value has no token axis.
         tokens: size of the token axis (1 where there is none).
         weight: gives [batch or 1, slot, row] from the frozen values of a run.
+        tail: [slot, feature of a pooling head, embed], or None.
     """
 
     dims: tuple[tuple[str | int, ...], ...]
@@ -46,6 +49,7 @@ class Readout:
     rows: tuple[int, ...] | None
     tokens: int
     weight: Weight
+    tail: Tensor | None = None
 
     @property
     def axes(self) -> list[str | int]:
@@ -60,12 +64,16 @@ class Readout:
         """`gain` with the features flattened in the order in which the value holds them.
 
         Returns:
-            [slot, feature, embed].
+            [slot, feature, embed], or to the features of a pooling head where there is a tail.
         """
         order = [a for a in self.axes if isinstance(a, int)]
         missing = [i for i in range(self.gain.ndim - 2) if i not in order]  # features of size 1
         gain = self.gain.permute(0, *[1 + a for a in order + missing], -1)
         return gain.reshape(gain.shape[0], -1, gain.shape[-1])
+
+    def whole(self) -> Tensor:
+        """`matrix` up to the representation, [slot, feature, embed]."""
+        return self.matrix() if self.tail is None else self.matrix() @ self.tail
 
     def bring(self, value: Tensor) -> Tensor:
         """The rows of `value` that are read, in canonical order.
@@ -126,7 +134,9 @@ def merge(first: Readout, second: Readout) -> Readout:
     """One readout for a value that is read along two ways: their sum, slots side by side."""
     if first.dims != second.dims or first.tokens != second.tokens:
         raise NotPositionWise("one value is read in two layouts")
-    rows = first.rows
+    if first.tail is not second.tail:
+        first, second = (_untailed(readout) for readout in (first, second))
+    rows, tail = first.rows, first.tail
     if first.rows != second.rows:
         rows = tuple(sorted({*first.rows, *second.rows}))
     parts = [(r, [rows.index(i) for i in r.rows] if rows != r.rows else None) for r in (first, second)]
@@ -146,4 +156,12 @@ def merge(first: Readout, second: Readout) -> Readout:
     if rows == first.rows == second.rows and first.gain is second.gain:
         summed = lambda frozen: first.weight(frozen) + second.weight(frozen)  # noqa: E731
         return replace(first, weight=summed)
-    return replace(first, gain=torch.cat([first.gain, second.gain]), rows=rows, weight=weight)
+    tail = None if tail is None else torch.cat([tail, tail])
+    return replace(first, gain=torch.cat([first.gain, second.gain]), rows=rows, weight=weight, tail=tail)
+
+
+def _untailed(readout: Readout) -> Readout:
+    """The same with the tail in the gain."""
+    if readout.tail is None:
+        return readout
+    return replace(readout, gain=torch.einsum("p...f,pfe->p...e", readout.gain, readout.tail), tail=None)

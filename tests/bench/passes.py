@@ -17,8 +17,7 @@ from kit.data.reading import Read
 from tests.bench.harness import alternate, save, settings, table
 
 TOWERS = {"stickers-l8": {}, "ViT-B-16": {"pretrained": "random"}}
-IMAGES = {"stickers-l8": 2048, "ViT-B-16": 16}
-BATCH = 8
+CASES = (("stickers-l8", 64, 1024), ("stickers-l8", 8, 512), ("ViT-B-16", 8, 32))  # tower, batch, images
 KEPT = ("moments", "store", "means")
 LARGE = "ViT-L-14"
 COUNTS = (1000, 10_000)
@@ -50,10 +49,10 @@ class Noise:
         return None
 
 
-def measure(name: str, rounds: int, clock) -> str:
+def measure(name: str, batch: int, images: int, rounds: int, clock) -> str:
     """Times of one tower: plain encoding of the same files, then each kind of pass, written and hashed."""
     model = kit.load(name, **TOWERS[name])
-    noise = Noise(IMAGES[name], 2 * model.image_size[0])
+    noise = Noise(images, 2 * model.image_size[0])
     with tempfile.TemporaryDirectory() as folder:
         place, made = Path(folder) / "pictures", iter(range(10_000))
         place.mkdir()
@@ -63,22 +62,22 @@ def measure(name: str, rounds: int, clock) -> str:
         size = sum(path.stat().st_size for path in paths) / len(paths) / 1024
 
         def encode():
-            for start in range(0, len(paths), BATCH):
-                model.encode_image(model.preprocess(paths[start : start + BATCH]))
+            for start in range(0, len(paths), batch):
+                model.encode_image(model.preprocess(paths[start : start + batch]))
 
         def collect(keep: str):
-            images = kit.data.read_folder(place)
+            files = kit.data.read_folder(place)
             return lambda: kit.collect(
-                model, images, keep, "noise", BATCH, path=Path(folder) / str(next(made))
+                model, files, keep, "noise", batch, path=Path(folder) / str(next(made))
             )
 
         found = alternate(
             {"plain encoding": encode, **{keep: collect(keep) for keep in KEPT}}, rounds, 1, clock=clock
         )
     about = settings(
-        images=len(paths), kib_each=round(size), batch=BATCH, rounds=rounds, clock=clock.__name__
+        images=len(paths), kib_each=round(size), batch=batch, rounds=rounds, clock=clock.__name__
     )
-    return table(found, name, about)
+    return table(found, f"{name}, batch {batch}", about)
 
 
 def sizes() -> str:
@@ -137,7 +136,7 @@ def peak(keep: str, count: int) -> None:
 def main() -> None:
     """Measure and write docs/bench/passes.md."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--busy", action="store_true", help="count this process's seconds, where others run")
     parser.add_argument("--only", nargs="+", choices=TOWERS, help="times of these alone")
@@ -149,8 +148,8 @@ def main() -> None:
         peak(chosen.peak[0], int(chosen.peak[1]))
         return
     clock = time.process_time if chosen.busy else time.perf_counter
-    names = chosen.only or list(TOWERS)
-    tables = [measure(name, chosen.rounds, clock) for name in names]
+    cases = [case for case in CASES if not chosen.only or case[0] in chosen.only]
+    tables = [measure(*case, chosen.rounds, clock) for case in cases]
     tables += [] if chosen.only else [sizes(), memory()]
     print("\n".join(tables))
     if not (chosen.dry or chosen.only or chosen.busy):
