@@ -23,7 +23,7 @@ def constraints() -> list[str]:
 
 
 def direct() -> list[str]:
-    groups = PROJECT["dependency-groups"].values()
+    groups = [*PROJECT["dependency-groups"].values(), *PROJECT["project"]["optional-dependencies"].values()]
     return PROJECT["project"]["dependencies"] + [entry for group in groups for entry in group]
 
 
