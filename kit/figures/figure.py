@@ -245,7 +245,7 @@ def plotly_figure(traces: list[dict], title: str, layout: dict):
         "font": {"color": SCREEN["ink"], "size": 12},
         "paper_bgcolor": clear,
         "plot_bgcolor": clear,
-        "margin": {"l": 8, "r": 8, "t": 40 if title else 12, "b": 8},
+        "margin": {"l": 8, "r": 8, "t": (64 if layout.get("showlegend") else 40) if title else 12, "b": 8},
         "legend": {"orientation": "h", "y": 1, "yanchor": "bottom", "x": 0},
         "xaxis": axis | layout.pop("xaxis", {}),
         "yaxis": axis | layout.pop("yaxis", {}),

@@ -143,7 +143,7 @@ class Grid(Figure):
         if self.words and (word := self.words[part]) in looks.PROPERTIES:
             strip = Rectangle((col + 0.03, row + 0.05), 0.06, 0.9, facecolor=looks.colour_of(word))
             axes.add_patch(strip)
-        told = self.words[part] if self.words else "" if empty else self.told(part, short=True)
+        told = self._written(part)
         lines = [label if named and not self.words else "", told, self.marks[part] if self.marks else ""]
         words = "\n".join(_cut(line, span * (18 if self.words else 12)) for line in lines if line)
         halo = [withStroke(linewidth=4, foreground=ground)] if label in self.off and not empty else []
@@ -157,23 +157,36 @@ class Grid(Figure):
                 Rectangle(**box, fill=False, edgecolor=looks.ACCENT, linewidth=2.6, gid=f"picked-{label}")
             )
 
+    def _written(self, part: int) -> str:
+        """What stands in a cell."""
+        if self.words:
+            return self.words[part]
+        return "" if np.isnan(self.values[part]) else self.told(part, short=True)
+
     def plotly(self):
         """The grid as a plotly figure: hover names a part and its number, a click gives the name."""
         places = self.layout
-        shape, pairs = (places.rows, places.cols), zip(places.labels, places.parts)
+        shape, pairs = (places.rows, places.cols), list(zip(places.labels, places.parts))
         z, names = (
             np.reshape(a, shape) for a in (places.spread(self.values), np.array(places.labels, object))
         )
+        written = np.array([marked(self._written(p)) if label else "" for label, p in pairs], dtype=object)
         said = [f"<b>{marked(label)}</b> {self._hover(p)}" if label else "" for label, p in pairs]
         told = np.array(said, dtype=object).reshape(shape)
         trace = {
             "type": "heatmap", "z": z, "zmin": -self.limit if self.signed else 0, "zmax": self.limit,
-            "colorscale": looks.plotly_scale(self.signed), "customdata": names, "text": told,
-            "hovertemplate": "%{text}<extra></extra>", "xgap": 2, "ygap": 2,
+            "colorscale": looks.plotly_scale(self.signed), "customdata": names, "hovertext": told,
+            "hovertemplate": "%{hovertext}<extra></extra>", "xgap": 2, "ygap": 2,
+            "text": written.reshape(shape),
+            "texttemplate": "%{text}",
             "colorbar": {"title": {"text": marked(self.unit), "side": "right"}, "thickness": 10},
         }  # fmt: skip
         across = {"tickvals": list(range(len(places.col_names))), "ticktext": places.col_names, "side": "top"}
-        down = {"tickvals": list(range(places.rows)), "ticktext": places.row_names, "autorange": "reversed"}
+        of_rows = [
+            marked(name or " · ".join(dict.fromkeys(filter(None, row))))
+            for name, row in zip(places.row_names, names)
+        ]
+        down = {"tickvals": list(range(places.rows)), "ticktext": of_rows, "autorange": "reversed"}
         plain = {"showgrid": False, "zeroline": False}
         size = {
             "height": 110 + 34 * places.rows,

@@ -5,6 +5,7 @@ from kit.panels.ablations import Ablations
 from kit.panels.any_model import AnyModel
 from kit.panels.explorer import Explorer
 from kit.panels.groups import Groups
+from kit.panels.guide import Guide, first_stops
 from kit.panels.head_tokens import HeadTokens
 from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
 from kit.panels.panel import Panel
@@ -22,6 +23,7 @@ __all__ = [
     "BarPanel",
     "Explorer",
     "Groups",
+    "Guide",
     "HeadGrid",
     "HeadTokens",
     "HeatPanel",
@@ -30,6 +32,7 @@ __all__ = [
     "Segmenter",
     "Spans",
     "examine",
+    "first_stops",
     "prompt_directions",
     "untrained",
 ]

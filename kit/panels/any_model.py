@@ -75,7 +75,7 @@ class AnyModel(DeclaredPanel):
     def _change(self, fields: dict, draw: bool = True) -> None:
         """Another tower is looked at by its loudest head; the one before goes only where nothing failed."""
         if "model" in fields and not fields.get("selector"):
-            self._set(self._checked({**fields, "selector": "none", "tokens": ""}))
+            self._set(self.checked({**fields, "selector": "none", "tokens": ""}))
             _, _, held, scores = self.asked(self.selection)
             fields = {"selector": loudest(held.index, scores.parts[:, 0])}
         super()._change(fields, draw)

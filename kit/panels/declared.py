@@ -220,7 +220,7 @@ class DeclaredPanel(Panel):
         """Whether the state that a change comes to is slow, and runs a tower; nothing is shown of it yet."""
         asked = self.State()
         asked.change(model=self.selection.model)
-        asked.change(**self._checked(fields))
+        asked.change(**self.checked(fields))
         return self.slow(asked), self.runs(asked)
 
     def _choose_later(self, fields: dict) -> None:
@@ -261,8 +261,12 @@ class DeclaredPanel(Panel):
         later, self._timer, self._later = self._later, None, {}
         return later
 
-    def _checked(self, fields: dict) -> dict:
-        """All fields of the state that a change comes to, each checked."""
+    def checked(self, fields: dict) -> dict:
+        """All fields of the state that a change comes to, each checked; nothing changes.
+
+        Raises:
+            KitError: a field that is not there, or that cannot be.
+        """
         if unknown := [name for name in fields if name not in self.fields]:
             known = list(self.fields)
             raise KitError(
@@ -276,7 +280,7 @@ class DeclaredPanel(Panel):
 
     def _change(self, fields: dict, draw: bool = True) -> None:
         """Find what a change shows; only what could be shown and drawn is a state to come back to."""
-        self._set(self._checked(fields))
+        self._set(self.checked(fields))
         shown = self.show(self.selection)
         if draw:
             self._draw(shown)

@@ -120,7 +120,9 @@ class Groups(DeclaredPanel):
         unit = "effect of the cue on the score"
         grid = Grid(index, self.effects["cue"], unit, picked=off, off=off, title=title, says=strongest)
         title = "What becomes of the groups: share answered right; whiskers: 95 % interval"
-        labels = [f"{name} ({count:,})" for name, count in zip(after.index, after["images"].astype(int))]
+        counts = after["images"].astype(int).to_dict()
+        counts[WORST] = counts[after.loc[self.bootstrap.groups, "before"].idxmin()]
+        labels = [f"{name} ({count:,})" for name, count in counts.items()]
         ends = {"low": after[["before_low", "low"]], "high": after[["before_high", "high"]]}
         kinds = "every part on", "these off"
         groups = Bars(

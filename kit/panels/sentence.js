@@ -1,12 +1,23 @@
 // What ipywidgets and JupyterLab leave to do in the panel of `el`; gives what ends it. A slider has no name that a
-// screen reader says: it takes that of the label beside it. JupyterLab takes plain keys from a menu (an arrow moves to
+// screen reader says: it takes that of the label beside it, and so do toggles, which say too what is pressed; the
+// buttons of a film show signs alone. JupyterLab takes plain keys from a menu (an arrow moves to
 // another cell, "a" makes one, "d" twice deletes one): in a panel they are the panel's.
+const FILM = ["play or pause", "stop", "repeat"];
+
 function tend(el) {
   let gone = false;
   const name = (panel) => {
     for (const slider of panel.querySelectorAll(".widget-slider"))
       for (const handle of slider.querySelectorAll("[role=slider]"))
         handle.setAttribute("aria-label", slider.querySelector(".widget-label").textContent);
+    for (const toggles of panel.querySelectorAll(".widget-toggle-buttons")) {
+      toggles.setAttribute("role", "group");
+      toggles.setAttribute("aria-label", toggles.querySelector(".widget-label").textContent);
+      for (const button of toggles.querySelectorAll("button"))
+        button.setAttribute("aria-pressed", button.classList.contains("mod-active"));
+    }
+    for (const film of panel.querySelectorAll(".widget-play"))
+      film.querySelectorAll("button").forEach((button, n) => button.setAttribute("aria-label", FILM[n]));
   };
   const keep = (e) => {
     const forLab = e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && e.key === "Enter");
@@ -17,7 +28,7 @@ function tend(el) {
     const panel = el.closest(".loupe");
     if (!panel) return gone || requestAnimationFrame(watch);  // it does not stand in its panel yet
     panel.addEventListener("keydown", keep);
-    seen.observe(panel, { childList: true, subtree: true });
+    seen.observe(panel, { childList: true, subtree: true, attributeFilter: ["class"] });
     name(panel);
   }
   watch();

@@ -1,5 +1,6 @@
 """Bars, whiskers, points and cells stand where the numbers say, in plotly's data and in the SVG."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -279,11 +280,12 @@ def test_the_grid_of_plotly_holds_the_numbers():
     for name, value in zip(figure.index["name"], figure.values):
         row, col = where[name]
         np.testing.assert_allclose(trace.z[row][col], value, rtol=1e-6)
-        assert (
-            name in trace.text[row][col]
-            and figure.told(figure.index["name"].tolist().index(name)) in trace.text[row][col]
-        )
-        if "." in name:
+        told = partial(figure.told, figure.index["name"].tolist().index(name))
+        assert name in trace.hovertext[row][col] and told() in trace.hovertext[row][col]
+        written = "" if np.isnan(value) else told(short=True)
+        assert trace.text[row][col] == written and trace.texttemplate == "%{text}"
+        assert name in axes.yaxis.ticktext[row] or "." in name
+        if name.startswith("L") and "." in name:
             assert (axes.yaxis.ticktext[row], axes.xaxis.ticktext[col]) == tuple(name.split("."))
     assert axes.yaxis.autorange == "reversed" and axes.xaxis.side == "top"
     assert (trace.zmin, trace.zmax) == (-1, 1) and trace.colorbar.title.text == "share"
@@ -296,7 +298,7 @@ def test_plotly_marks_what_is_picked_and_off():
     figure = made("grid")
     (trace,), shapes = figure.plotly().data, figure.plotly().layout.shapes
     where = {name: at for at, name in np.ndenumerate(trace.customdata) if name}
-    told = {name: trace.text[row][col] for name, (row, col) in where.items()}
+    told = {name: trace.hovertext[row][col] for name, (row, col) in where.items()}
     boxes = {s.name: ((s.y0 + s.y1) / 2, (s.x0 + s.x1) / 2) for s in shapes}
     assert boxes == {"picked-L0.H1": where["L0.H1"], "off-L1.H1": where["L1.H1"]}
     assert [name for name, words in told.items() if "switched off" in words] == ["L1.H1"]

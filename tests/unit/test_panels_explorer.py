@@ -343,7 +343,7 @@ def test_a_cell_that_runs_again_closes_its_panel_of_before(monkeypatch):
 
 
 def test_parsed_and_drawn_state_agree(panel):
-    assert panel._checked(panel.parsed(panel.line.value)) == panel.state
+    assert panel.checked(panel.parsed(panel.line.value)) == panel.state
 
 
 def test_ticks_stand_where_bars_are_with_every_part_on_and_go_with_it(panel):

@@ -110,9 +110,14 @@ def test_two_objects_are_told_apart_in_the_caption():
     state = Selection(texts=TEXTS[:2], selector="L*.H*", image=picture.name)
     dirs = prompt_directions(model.encode_text(TEXTS[:2]), "contrast")
     seen = find(run, part_scores(run, dirs, means=means()), state, picture)
-    cat, dog = signed(seen.heat[:2, :2].sum()), signed(seen.heat[2:, 2:].sum())
+    background = np.ones((4, 4), bool)
+    background[:2, :2] = background[2:, 2:] = False
+    cat, dog, rest = (
+        signed(heat.sum()) for heat in (seen.heat[:2, :2], seen.heat[2:, 2:], seen.heat[background])
+    )
     assert seen.caption.startswith("All 6 heads")
-    assert f": {cat} from tokens on the cat and {dog} from tokens on the dog" in seen.caption
+    ends = f"{cat} from tokens on the cat, {dog} from tokens on the dog and {rest} from the background"
+    assert f": {ends}" in seen.caption
     assert seen.direction == f"‘{TEXTS[0]}’ minus ‘{TEXTS[1]}’"
 
 
@@ -122,8 +127,27 @@ def test_caption_counts_what_holds_most_and_what_lies_on_the_object():
     held = holding_tokens(seen.heat, score)
     on_cat = held[:2, :2].sum()  # the mask is the upper left quarter
     assert f"mostly from {held.sum()} of 16 tokens, {on_cat or 'none'} of them on the cat" in seen.caption
-    assert seen.caption.startswith("L1.H2 adds" if score >= 0 else "L1.H2 takes")
+    assert seen.caption.startswith("L1.H2 adds" if score >= 0 else "L1.H2 lowers")
     assert f"{abs(score):.3f}" in seen.caption
+
+
+def test_what_is_off_is_told_by_the_score_before_and_after():
+    seen, *_ = found(off="L1.H2", replace="zero")
+    before, after = signed(seen.marks[0]).lstrip("+"), signed(seen.bars[0, 0]).lstrip("+")
+    verb = "falls" if seen.bars[0, 0] < seen.marks[0] else "rises"
+    assert before != after and seen.caption == f"L1.H2 is off: ‘a cat’ {verb} from {before} to {after}."
+    others, *_ = found(off="L1.H2, L0.H0", replace="zero")
+    assert others.caption.startswith("L0.H0 and L1.H2 are off: ‘a cat’ ")
+    assert found(off="L0.H0")[0].caption.startswith(("L1.H2 adds", "L1.H2 lowers"))
+
+
+def test_picked_tokens_name_the_heads_that_write_most_from_there():
+    seen, *_ = found(tokens="r0c1", selector="L*.H*")
+    heads = {seen.names[i]: seen.cells[i] for i, kind in enumerate(seen.kinds) if kind == "head"}
+    one, other = sorted(heads, key=lambda name: -abs(heads[name]))[:2]
+    one, other = (f"{name} ({signed(heads[name])})" for name in (one, other))
+    said = f"comes from the picked token. Of all heads {one} and {other} write most from there."
+    assert seen.caption.endswith(said)
 
 
 def test_holding_tokens_is_the_smallest_set():

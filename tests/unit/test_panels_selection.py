@@ -62,8 +62,8 @@ def test_a_state_comes_back_from_its_string(panel, values):
     state = {**panel.state, **values}
     text = panel.written(state)
     again = {**panel.parsed(text)}
-    assert panel._checked(again) == panel._checked({k: v for k, v in state.items() if k in panel.fields})
-    assert panel.written({**panel._checked(again)}) == text
+    assert panel.checked(again) == panel.checked({k: v for k, v in state.items() if k in panel.fields})
+    assert panel.written({**panel.checked(again)}) == text
 
 
 def test_the_string_is_short_and_readable(panel):
