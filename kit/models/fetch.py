@@ -3,6 +3,8 @@
 import os
 import urllib.error
 import urllib.request
+from contextlib import AbstractContextManager, nullcontext
+from unittest import mock
 
 from kit.errors import KitError
 from kit.models.names import shipped_names
@@ -51,6 +53,21 @@ def reachable() -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def asking_only_the_cache(repository: str) -> AbstractContextManager:
+    """A context in which the hub's client looks at nothing but its cache, unless the hub has to be asked.
+
+    Raises:
+        KitError: nothing of the repository is in the cache, and the hub does not answer.
+    """
+    from huggingface_hub import constants
+
+    if not cached_file(repository, ("config.json", "tokenizer_config.json", "tokenizer.json")):
+        if not reachable():
+            raise KitError(f'"{repository}" is not in the cache of the hub, and the hub does not answer.')
+        return nullcontext()
+    return mock.patch.object(constants, "HF_HUB_OFFLINE", True)
 
 
 def no_file(name: str, tag: str) -> KitError:

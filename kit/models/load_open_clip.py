@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import nn
 from kit.errors import KitError
 from kit.models import names
 from kit.models.build import FirstOutput, build_open_clip, check_memory, has_package, open_clip_facts, seeded
-from kit.models.fetch import fetch_open_clip
+from kit.models.fetch import asking_only_the_cache, cached_file, fetch_open_clip, reachable
 from kit.models.folders import OPEN_CLIP_FILES, open_clip_settings, settings_beside, weights_in
 from kit.models.model import NO_TEXT, Model
 from kit.models.text import TextTower, folder_words, has_vocabulary
@@ -126,7 +127,8 @@ class Texts:
 
 def _made(asked: Plan, shown: str | None, texts: Texts, preprocess, device, seed: int, notes: list) -> Model:
     """The model of a plan; `shown` is what its `pretrained` says."""
-    name, config, reason, state = asked.name, asked.config, no_text_reason(asked.name, asked.config), None
+    name, config, state = asked.name, asked.config, None
+    reason = no_text_reason(name, config, fetch=bool(asked.tag))
     file = fetch_open_clip(asked.architecture, asked.pretrained, asked.tag) if asked.tag else None
     if file is None and asked.pretrained != "random":
         state, said = read_weights(asked.pretrained)
@@ -136,11 +138,13 @@ def _made(asked: Plan, shown: str | None, texts: Texts, preprocess, device, seed
     text_cfg = config.get("text_cfg") or {}
     vision_only = not text_cfg or ("hf_model_name" in text_cfg and bool(reason))
     vision_only = vision_only or (state is not None and not has_text_weights(state))
-    check_memory(
-        lambda: build_open_clip(config, vision_only), name, device, file or (state and asked.pretrained)
-    )
-    with seeded(seed):
-        module = build_open_clip(config, vision_only)
+    described = None if vision_only else text_cfg.get("hf_model_name")
+    with asking_only_the_cache(described) if described else nullcontext():
+        check_memory(
+            lambda: build_open_clip(config, vision_only), name, device, file or (state and asked.pretrained)
+        )
+        with seeded(seed):
+            module = build_open_clip(config, vision_only)
     if file:
         _load_tag(module, file, vision_only, name)
     elif state is not None:
@@ -234,8 +238,8 @@ def make_transform(recipe: dict, image_size, preprocess, name: str = "the model"
     return checked_transform(make, {**settings, **given(preprocess)}, name)
 
 
-def no_text_reason(name: str, config: dict) -> str:
-    """Why this architecture cannot encode texts here, or ""."""
+def no_text_reason(name: str, config: dict, fetch: bool = False) -> str:
+    """Why this architecture cannot encode texts here, or ""; `fetch`: a published tag was asked for."""
     text = config.get("text_cfg")
     if not text:
         return f'"{name}" has no text tower; use {NO_TEXT}.'
@@ -243,6 +247,12 @@ def no_text_reason(name: str, config: dict) -> str:
         return (
             f'"{name}" reads text with the package transformers, which is not installed: '
             "pip install transformers. Its image tower works without it."
+        )
+    described = text.get("hf_model_name")  # the text tower is built after a file that lies there
+    if described and not cached_file(described, ("config.json",)) and not (fetch and reachable()):
+        return (
+            f'"{name}" has the text tower "{described}", which is not in the hub\'s cache; fetch it once: '
+            f'transformers.AutoConfig.from_pretrained("{described}"). Its image tower works without it.'
         )
     return ""
 
@@ -313,8 +323,10 @@ def _tokenizer(architecture: str, config: dict, name: str):
         text = config["text_cfg"]
         made = open_clip.SimpleTokenizer(**text.get("tokenizer_kwargs", {}))
         return _expect_vocabulary(made, config, name, own=False)
+    of_hub = config["text_cfg"].get("hf_tokenizer_name")
     try:
-        return open_clip.get_tokenizer(architecture)
+        with asking_only_the_cache(of_hub) if of_hub else nullcontext():
+            return open_clip.get_tokenizer(architecture)
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         raise KitError(
             f'the tokenizer of "{name}" could not be had ({str(error).splitlines()[0]}); it is '

@@ -158,20 +158,31 @@ def test_timm_facts_come_from_the_module(name, prefix, grid, embed):
         assert tower.forward_features(tiny.pixels(size=56)).shape[1] == prefix + grid[0] * grid[1]
 
 
-def test_siglip_reads_images_and_says_what_texts_need():
+def test_siglip_reads_images_and_says_what_texts_need(monkeypatch):
     asked = load_open_clip.plan("ViT-B-16-SigLIP", "webli").config
     with torch.device("meta"):
         facts = build.open_clip_facts(build.build_open_clip(asked, vision_only=True))
     assert facts == {"image_size": (224, 224), "grid": (14, 14), "prefix_tokens": 0}
-    if not build.has_package("transformers"):
-        config = tiny.config()
-        config["text_cfg"]["hf_tokenizer_name"] = asked["text_cfg"]["hf_tokenizer_name"]
-        model = load("mine", "random", config=config)
-        assert not model.has_text and model.encode_image(tiny.pixels()).shape == (2, 24)
-        with pytest.raises(
-            KitError, match=r'"mine" reads text with .* not installed: pip install transformers'
-        ):
-            model.encode_text("a dog")
+    monkeypatch.setattr(load_open_clip, "has_package", lambda name: False)
+    config = tiny.config()
+    config["text_cfg"]["hf_tokenizer_name"] = asked["text_cfg"]["hf_tokenizer_name"]
+    model = load("mine", "random", config=config)
+    assert not model.has_text and model.encode_image(tiny.pixels()).shape == (2, 24)
+    with pytest.raises(KitError, match=r'"mine" reads text with .* not installed: pip install transformers'):
+        model.encode_text("a dog")
+
+
+def test_text_towers_of_the_hub_are_asked_of_its_cache_alone_where_it_does_not_answer(monkeypatch):
+    monkeypatch.setattr(fetch, "reachable", lambda: False)
+    small = {"vision_cfg": {"layers": 1, "width": 64}}
+    model = load("xlm-roberta-base-ViT-B-32", "random", config=small)
+    with pytest.raises(KitError, match=r'text tower "xlm-roberta-base", which is not in the hub'):
+        model.encode_text("a dog")
+    config = tiny.config()
+    config["text_cfg"]["hf_tokenizer_name"] = "timm/ViT-B-16-SigLIP"
+    made = load_open_clip.Texts(lambda: load_open_clip._tokenizer("ViT-B-16-SigLIP", config, "mine"))
+    with pytest.raises(KitError, match=r"the tokenizer of .* the hub does not answer"):
+        made.make()
 
 
 def test_coca_gives_its_pooled_output_alone():
