@@ -154,7 +154,6 @@ def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) 
             torch.no_grad(),
             warnings.catch_warnings(action="ignore"),  # about torch's own future, in torch's own files
             mock.patch.object(nn.MultiheadAttention, "forward", _batch_first_attention),
-            mock.patch.object(torch.backends.mha, "_is_fastpath_enabled", False),
         ):
             program = torch.export.export(tower, (pixels,), dynamic_shapes=batch, strict=False)
     except Exception as error:
@@ -221,9 +220,7 @@ def _batch_first_attention(self, query, key, value, *args, **kwargs) -> tuple[Te
     keys and values; its fused path does not. Any other use is left to the module itself.
     """
     asked = {name: value for name, value in kwargs.items() if value is not None}
-    asked = {name for name, value in asked.items() if (name, value) != ("is_causal", False)}
-    plain = query is key is value and query.ndim == 3 and not args and asked == {"need_weights"}
-    plain = plain and not kwargs["need_weights"]
+    plain = query is key is value and query.ndim == 3 and not args and asked == {"need_weights": False}
     if not (plain and self.batch_first and self.bias_k is None and not self.add_zero_attn):
         return _library_attention(self, query, key, value, *args, **kwargs)
     packed = F.linear(query, self.in_proj_weight, self.in_proj_bias)  # [batch, token, 3 * dim]
