@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from kit.errors import KitError
 from kit.models import names
 from kit.models.build import pick_device
+from kit.models.live import load_live
 from kit.models.load_open_clip import load_open_clip, load_open_clip_folder
 from kit.models.load_timm import load_timm, load_timm_folder
 from kit.models.model import Model
@@ -28,7 +30,8 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
         name: a shipped name ("stickers-l8"), an open_clip architecture ("ViT-B-16"), a timm name
             ("timm/vit_small_patch14_reg4_dinov2"), or a folder with a model in the layout of open_clip or
             timm, which brings its own preparation of images. "local-dir:FOLDER" is the same, and with a
-            folder of open_clip it takes config= and like= as well.
+            folder of open_clip it takes config= and like= as well. A live module of these libraries, of
+            transformers, or one of your own that gives [batch, embed] is taken as it is and never changed.
         pretrained: a tag of the architecture, a local weights file, or "random".
         config: settings over the architecture's own: for open_clip `embed_dim`, `vision_cfg`, `text_cfg`,
             `quick_gelu` (a full one makes a new architecture under any name; without `text_cfg` it has
@@ -53,8 +56,10 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
         >>> kit.load("timm/vit_tiny_patch16_224", pretrained="random", config={"img_size": 64}).grid
         (4, 4)
     """
+    if isinstance(name, nn.Module) and (pretrained is not None or like is not None):
+        raise KitError("a live module has its weights and settings; leave out pretrained= and like=.")
     name = os.fspath(name) if isinstance(name, str | os.PathLike) else name
-    if not isinstance(name, str) or not name:
+    if not isinstance(name, str | nn.Module) or name == "":
         raise KitError(f'a model name was asked of {name!r}; give a name such as "stickers-l8".')
     if pretrained is not None and not isinstance(pretrained, str | bytes | os.PathLike):
         raise KitError(
@@ -72,6 +77,10 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
             f"torch's default type is {str(default).removeprefix('torch.')}, too coarse for an exact sum of "
             "parts; call torch.set_default_dtype(torch.float32) first."
         )
+    if isinstance(name, nn.Module):
+        place = None if device is None else pick_device(device)
+        with torch.inference_mode(False):
+            return load_live(name, config=config, preprocess=preprocess, device=place)
     options = {"config": config, "preprocess": preprocess, "like": like, "seed": seed}
     options["device"] = pick_device(device)
     # whatever holds where this is called from, the weights are ordinary tensors, first in main memory

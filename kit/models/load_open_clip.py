@@ -154,10 +154,10 @@ def _made(asked: Plan, shown: str | None, texts: Texts, preprocess, device, seed
 
 
 def wrap(name, pretrained, module, config, recipe, preprocess, device, text, reason, notes) -> Model:
-    """A `Model` around a filled open_clip module."""
-    module = module.to(device).eval().requires_grad_(False)
+    """A `Model` around a filled open_clip module; without a device it is left as it is."""
+    module = module if device is None else module.to(device).eval().requires_grad_(False)
     visual = getattr(module, "visual", module)
-    tower = FirstOutput(visual) if getattr(visual, "output_tokens", False) else visual
+    tower = image_tower(visual)
     facts = open_clip_facts(visual)
     return Model(
         name=name,
@@ -173,6 +173,11 @@ def wrap(name, pretrained, module, config, recipe, preprocess, device, text, rea
         notes=notes,
         **facts,
     )
+
+
+def image_tower(visual: nn.Module) -> nn.Module:
+    """Pixels -> representation [batch, embed] of an image tower, itself where it gives nothing else."""
+    return FirstOutput(visual) if getattr(visual, "output_tokens", False) else visual
 
 
 def merge_config(base: dict | None, config, name: str) -> dict:
@@ -251,7 +256,7 @@ def no_text_reason(name: str, config: dict, fetch: bool = False) -> str:
     described = text.get("hf_model_name")  # the text tower is built after a file that lies there
     if described and not cached_file(described, ("config.json",)) and not (fetch and reachable()):
         return (
-            f'"{name}" has the text tower "{described}", which is not in the hub's cache; fetch it once: '
+            f'"{name}" has the text tower "{described}", which is not in the hub\'s cache; fetch it once: '
             f'transformers.AutoConfig.from_pretrained("{described}"). Its image tower works without it.'
         )
     return ""

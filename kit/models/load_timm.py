@@ -128,8 +128,8 @@ def _classes_in(state: dict[str, Tensor], model: nn.Module) -> int:
 
 
 def wrap(name, pretrained, model: nn.Module, labels, preprocess, device, notes) -> Model:
-    """A `Model` around a filled timm module."""
-    model = model.to(device).eval().requires_grad_(False)
+    """A `Model` around a filled timm module; without a device it is left as it is."""
+    model = model if device is None else model.to(device).eval().requires_grad_(False)
     head = class_head(model)
     if labels is not None and (head is None or len(labels) != len(head)):
         count = 0 if head is None else len(head)

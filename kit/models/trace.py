@@ -163,6 +163,11 @@ def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) 
                 f'"{name}" is refused: it gives tokens and no one representation of a picture ("{reason}"); '
                 "wrap it in a module that pools them."
             ) from None
+        if reason.startswith("Constraints violated"):
+            reason += (
+                " Its forward takes the number of pictures for a fixed number, as len(pixels) and int(...) "
+                "do; write pixels.shape[0]."
+            )
         raise KitError(f'"{name}" cannot be recorded by torch.export: {reason}') from error
     expect_representation(name, _given(program))
     with warnings.catch_warnings(action="ignore"):
