@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from kit.errors import KitError, nearest
+from kit.models.stand_ins import stand_ins
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 AGAIN = "copy or download it again"
@@ -157,7 +158,8 @@ def _look_into_archive(path: Path) -> None:
 
 def _read_torch(path: Path):
     try:
-        with path.open("rb") as file:  # by its content: of a path torch looks at the ending
+        # by its content: of a path torch looks at the ending
+        with path.open("rb") as file, stand_ins():
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL (\S+)", str(error))
