@@ -145,7 +145,8 @@ def _made(
     text_cfg = config.get("text_cfg") or {}
     vision_only = not text_cfg or ("hf_model_name" in text_cfg and bool(reason))
     vision_only = vision_only or (state is not None and not has_text_weights(state))
-    described = None if vision_only else text_cfg.get("hf_model_name")
+    named = not vision_only and isinstance(text_cfg, dict)
+    described = text_cfg.get("hf_model_name") if named else None
     with asking_only_the_cache(described) if described else nullcontext():
         check_memory(
             lambda: build_open_clip(config, vision_only), name, device, file or (state and asked.pretrained)
@@ -255,10 +256,11 @@ def no_text_reason(name: str, config: dict, fetch: bool = False) -> str:
             f'"{name}" reads text with the package transformers, which is not installed: '
             "pip install transformers. Its image tower works without it."
         )
-    described = text.get("hf_model_name")  # the text tower is built after a file that lies there
+    # the text tower is built after a file that lies there
+    described = text.get("hf_model_name") if isinstance(text, dict) else None
     if described and not cached_file(described, ("config.json",)) and not (fetch and reachable()):
         return (
-            f'"{name}" has the text tower "{described}", which is not in the hub's cache; fetch it once: '
+            f'"{name}" has the text tower "{described}", which is not in the hub\'s cache; fetch it once: '
             f'transformers.AutoConfig.from_pretrained("{described}"). Its image tower works without it.'
         )
     return ""
