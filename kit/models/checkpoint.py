@@ -7,7 +7,7 @@ prefix under which every name of the model is found.
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -33,22 +33,32 @@ class Checkpoint:
         tensors: full name -> tensor, wrappers taken out of the names.
         others: full names of what lies among tensors and is none.
         wrappers: components that were taken out of the names.
+        homes: full name -> that of the dict in which the tensor lies, with a dot behind it.
     """
 
     file: str
     tensors: dict[str, Tensor]
     others: tuple[str, ...] = ()
     wrappers: tuple[str, ...] = ()
+    homes: dict[str, str] = field(default_factory=dict)
 
-    def under(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names begin with a prefix, without it."""
-        return {name[len(prefix) :]: v for name, v in self.tensors.items() if name.startswith(prefix)}
+    def under(self, prefix: str, names: dict | None = None) -> dict[str, Tensor]:
+        """The tensors whose names begin with a prefix, without it.
 
-    def beside(self, prefix: str) -> list[str]:
-        """The largest groups of tensors that do not lie under a prefix, by full name."""
+        Where one dict holds as many of some names as all of them together, the others (an optimizer's, an
+        average's) are no part of it.
+        """
+        found = {name: v for name, v in self.tensors.items() if name.startswith(prefix)}
+        flat = {name: v for name, v in found.items() if prefix.startswith(self.homes.get(name, ""))}
+        if names is not None and flat and _count(flat, prefix, names) == _count(found, prefix, names):
+            found = flat
+        return {name[len(prefix) :]: value for name, value in found.items()}
+
+    def beside(self, prefix: str, used: dict[str, Tensor]) -> list[str]:
+        """The largest groups of tensors that were not used, by full name."""
         path, found = prefix.split("."), {}
         for name in self.tensors:
-            if not name.startswith(prefix):
+            if not name.startswith(prefix) or name[len(prefix) :] not in used:
                 parts = name.split(".")
                 same = sum(1 for _ in _alike(parts, path))
                 found[".".join(parts[: same + 1])] = True
@@ -61,8 +71,8 @@ def open_checkpoint(raw, file: str) -> Checkpoint:
     Raises:
         KitError: there are none; two of one name; adapters that are not merged into the weights.
     """
-    tensors, others, wrappers = {}, [], {}
-    for name, value in _leaves(raw) if isinstance(raw, dict) else ():
+    tensors, others, wrappers, homes = {}, [], {}, {}
+    for name, value, home in _leaves(raw) if isinstance(raw, dict) else ():
         if not isinstance(value, Tensor):
             others.append(name)
             continue
@@ -72,6 +82,7 @@ def open_checkpoint(raw, file: str) -> Checkpoint:
         if plain in tensors:
             raise KitError(f'"{file}" holds two tensors of the name "{plain}"; save one of the two.')
         tensors[plain] = value
+        homes[plain] = "".join(f"{part}." for part in home.split(".")[:-1] if part not in WRAPPERS)
     if not tensors:
         raise KitError(
             f'"{file}" holds {_described(raw)}, but no weights by name; '
@@ -84,7 +95,7 @@ def open_checkpoint(raw, file: str) -> Checkpoint:
             "they are is not in the file; merge them where the model was trained, model.merge_and_unload(), "
             "and save its whole state_dict()."
         )
-    return Checkpoint(file, tensors, tuple(others), tuple(wrappers))
+    return Checkpoint(file, tensors, tuple(others), tuple(wrappers), homes)
 
 
 def _described(raw) -> str:
@@ -93,23 +104,25 @@ def _described(raw) -> str:
     return f"a dict of {some(map(str, raw))}" if raw else "an empty dict"
 
 
-def _leaves(
-    tree: dict | list | tuple, path: str = "", met: set | None = None
-) -> Iterator[tuple[str, object]]:
-    """Full name and value of tensors, and of what lies in one dict with them."""
+def _leaves(tree, path: str = "", met: set | None = None) -> Iterator[tuple[str, object, str]]:
+    """Full name, value and dict of tensors, and of what lies in one dict with them."""
     met = {id(tree)} if met is None else met
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     pairs = [(f"{path}{key}", value) for key, value in pairs]
     flat = any(isinstance(value, Tensor) for _, value in pairs) and isinstance(tree, dict)
     for name, value in pairs:
         if isinstance(value, Tensor):
-            yield name, value
+            yield name, value, path
         elif isinstance(value, dict | list | tuple):
             if id(value) not in met:  # a dict may contain itself, and may lie in two places
                 met.add(id(value))
                 yield from _leaves(value, f"{name}.", met)
         elif flat:
-            yield name, value
+            yield name, value, path
+
+
+def _count(tensors: dict, prefix: str, names: dict) -> int:
+    return sum(prefix + name in tensors for name in names)
 
 
 def _alike(parts: list[str], path: list[str]) -> Iterator[str]:
@@ -140,7 +153,7 @@ def places(checkpoint: Checkpoint, names: dict) -> Counter:
 
 
 def chosen(prefix: str, key: str | None) -> bool:
-    """Whether a key names this prefix: all of it, or components of it in their order.
+    """Whether a key names this prefix: all of it, or components of it in their order; "" names any.
 
     Example:
         >>> [chosen("teacher.backbone.", key) for key in ("teacher", "teacher.backbone", "student", "teach")]
@@ -149,7 +162,7 @@ def chosen(prefix: str, key: str | None) -> bool:
     if key is None:
         return True
     rest = iter(prefix.split("."))
-    return all(part in rest for part in key.split(".") if part not in WRAPPERS)
+    return all(part in rest for part in key.split(".") if part and part not in WRAPPERS)
 
 
 def pick(checkpoint: Checkpoint, fitting: dict[str, dict[str, Tensor]], key: str | None, model: str) -> str:
@@ -190,14 +203,14 @@ def groups(checkpoint: Checkpoint) -> list[str]:
     return list(dict.fromkeys(".".join(name.split(".")[:-1][:2]) or name for name in checkpoint.tensors))
 
 
-def taken(checkpoint: Checkpoint, prefix: str) -> list[str]:
+def taken(checkpoint: Checkpoint, prefix: str, used: dict[str, Tensor]) -> list[str]:
     """The note on where in a file the weights were found, and on what else it holds."""
-    parts = []
-    if prefix:
-        rest = checkpoint.beside(prefix)
+    parts, rest = [], checkpoint.beside(prefix, used)
+    if prefix or rest:
+        place = f'"{prefix[:-1]}"' if prefix else "the outermost names"
         also = f"; it also holds {', '.join(map(_quoted, rest[:6]))}" if rest else ""
         also += ", ..." if len(rest) > 6 else ""
-        parts.append(f'Weights taken from "{prefix[:-1]}" of {checkpoint.file}{also}.')
+        parts.append(f"Weights taken from {place} of {checkpoint.file}{also}.")
     if checkpoint.wrappers:
         listed = " and ".join(map(_quoted, checkpoint.wrappers))
         parts.append(f"{listed} taken out of the names of {checkpoint.file}.")

@@ -61,39 +61,42 @@ def read_weights(
     """
     checkpoint = open_checkpoint(read_file(Path(path)), Path(path).name)
     expect_key(checkpoint, key)
-    prefix, state, converted = _found(checkpoint, wanted, model, convert, key, tower)
-    dropped = [n for n in checkpoint.under(prefix) if n.split(".")[-1] in IGNORED]
+    prefix, found, state, converted = _found(checkpoint, wanted, model, convert, key, tower)
+    dropped = [n for n in found if n.split(".")[-1] in IGNORED]
     dropped += [n[len(prefix) :] for n in checkpoint.others if n.startswith(prefix)]
-    notes = [*taken(checkpoint, prefix), *left_out(dropped, checkpoint.file)]
-    return state, notes + stored_as(checkpoint.under(prefix)) + converted
+    notes = [*taken(checkpoint, prefix, found), *left_out(dropped, checkpoint.file)]
+    return state, notes + stored_as(found) + converted
 
 
 def _found(checkpoint: Checkpoint, wanted, model: str, convert: Convert, key, tower: str):
-    """Prefix, state and notes of the weights that fit, else of those that come nearest."""
+    """Prefix, tensors there, state and notes of the weights that fit, else of those that come nearest."""
+    names = dict.fromkeys([*wanted, *(tower + name for name in wanted)])
     hits = {prefix: n for prefix, n in places(checkpoint, wanted).most_common() if chosen(prefix, key)}
     bases = {prefix: _without(prefix, tower) for prefix in hits}
     whole = [prefix for prefix, n in hits.items() if n == len(wanted)]
     fitting = {
-        bases[prefix]: checkpoint.under(bases[prefix])
+        bases[prefix]: checkpoint.under(bases[prefix], names)
         for prefix in whole
         if _fits(checkpoint.under(prefix), wanted, "")
     }
     if fitting:
         prefix = pick(checkpoint, fitting, key, model)
-        return prefix, _plain(fitting[prefix], checkpoint.file), []
+        return prefix, fitting[prefix], _plain(fitting[prefix], checkpoint.file), []
     near = [prefix for prefix, n in hits.items() if n >= len(wanted) / 2]
-    nearest = next(iter(bases.values()), f"{key}." if key and checkpoint.under(f"{key}.") else "")
-    closest = (nearest, _plain(checkpoint.under(nearest), checkpoint.file), [])
+    base = next(iter(bases.values()), f"{key}." if key and checkpoint.under(f"{key}.") else "")
+    there = checkpoint.under(base, names)
+    closest = (base, there, _plain(there, checkpoint.file), [])
     for tried in (whole, near, _trunks(checkpoint, len(wanted) / 2, key)):
         made = {}
         for base in dict.fromkeys(bases.get(prefix, prefix) for prefix in tried):
-            found = convert(_plain(checkpoint.under(base), checkpoint.file), checkpoint.file)
-            if found and _fits(found[0], wanted, tower):
-                made[base] = found
-            elif found and _count(found[0], wanted, tower) > _count(closest[1], wanted, tower):
-                closest = (base, *found)
+            there = checkpoint.under(base, names)
+            state, notes = convert(_plain(there, checkpoint.file), checkpoint.file) or ({}, [])
+            if _fits(state, wanted, tower):
+                made[base] = (there, state, notes)
+            elif _count(state, wanted, tower) > _count(closest[2], wanted, tower):
+                closest = (base, there, state, notes)
         if made:
-            prefix = pick(checkpoint, {base: state for base, (state, _) in made.items()}, key, model)
+            prefix = pick(checkpoint, {base: state for base, (_, state, _) in made.items()}, key, model)
             return prefix, *made[prefix]
     return closest
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -159,9 +160,16 @@ def _look_into_archive(path: Path) -> None:
 def _read_torch(path: Path):
     try:
         # by its content: of a path torch looks at the ending
-        with path.open("rb") as file, stand_ins():
+        with path.open("rb") as file, stand_ins(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of another protocol, which the error below names
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if "Unsupported operand" in str(error):
+            raise KitError(
+                f'"{path.name}" is damaged, or was written with another pickle protocol than that of '
+                "torch.save, which is not read without running code; save it anew, without pickle_protocol=: "
+                'torch.save(model.state_dict(), "weights.pt").'
+            ) from None
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         asks = f" It asks for {wanted[1]}." if wanted else ""
         what = "holds more than tensors" if wanted else "is damaged or holds more than tensors"
