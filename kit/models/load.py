@@ -19,7 +19,9 @@ from kit.models.weights_file import expect_there, looks_like_file
 LOCAL, HUB = "local-dir:", "hf-hub:"  # as open_clip and timm write them
 
 
-def load(name, pretrained=None, *, config=None, preprocess=None, like=None, device=None, seed=0) -> Model:
+def load(
+    name, pretrained=None, *, config=None, preprocess=None, like=None, key=None, device=None, seed=0
+) -> Model:
     """A model by name, ready to be taken apart.
 
     Shipped models come with the kit. Every other model needs `pretrained`: nothing is ever
@@ -41,6 +43,8 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
             transform from PIL image to tensor.
         like: the tag whose QuickGELU, mean, std and resizing a local file follows ("openai", or
             "ViT-B-32/openai" under a name of your own).
+        key: where in a file with several sets of weights the wanted ones lie ("teacher", "teacher.backbone",
+            "state_dict_ema"); without it an error lists them.
         device: "cpu", "cuda", "mps"; None takes CUDA where it is there, else the CPU.
         seed: of random weights; the caller's random stream is not touched.
 
@@ -71,6 +75,8 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
     if config is not None and not isinstance(config, dict):
         raise KitError(f"config= should be a dict of settings, not of the type {type(config).__name__}.")
     expect_preprocess(preprocess)
+    if key is not None and not isinstance(key, str):
+        raise KitError(f'key= should be a name in the weights file, such as "teacher", not {key!r}.')
     default = torch.get_default_dtype()
     if default not in (torch.float32, torch.float64):
         raise KitError(
@@ -81,7 +87,7 @@ def load(name, pretrained=None, *, config=None, preprocess=None, like=None, devi
         place = None if device is None else pick_device(device)
         with torch.inference_mode(False):
             return load_live(name, config=config, preprocess=preprocess, device=place)
-    options = {"config": config, "preprocess": preprocess, "like": like, "seed": seed}
+    options = {"config": config, "preprocess": preprocess, "like": like, "seed": seed, "key": key}
     options["device"] = pick_device(device)
     # whatever holds where this is called from, the weights are ordinary tensors, first in main memory
     with torch.inference_mode(False), torch.device("cpu"):
@@ -104,10 +110,12 @@ def _load(name: str, pretrained: str | None, options: dict) -> Model:
     fixed = kind == "timm" or place == name
     if kind and fixed and (options["config"] is not None or options["like"] is not None):
         raise KitError(f'"{name}" brings its own configuration; leave out config= and like=.')
+    if options["key"] is not None and not is_folder and not looks_like_file(pretrained or ""):
+        raise KitError(f'key= chooses among the weights of a file, but "{name}" was asked without one.')
     if kind == "open_clip":
         return load_open_clip_folder(name, folder, pretrained, **options)
     if kind == "timm":
-        own = {key: options[key] for key in ("preprocess", "device", "seed")}
+        own = {name: options[name] for name in ("preprocess", "device", "seed", "key")}
         return load_timm_folder(name, folder, pretrained, **own)
     if is_folder and (place != name or "/" in folder.as_posix()):
         raise KitError(

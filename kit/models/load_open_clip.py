@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import nn
@@ -12,8 +13,10 @@ from torch import nn
 from kit.errors import KitError
 from kit.models import names
 from kit.models.build import FirstOutput, build_open_clip, check_memory, has_package, open_clip_facts, seeded
+from kit.models.checkpoint import needed
 from kit.models.fetch import asking_only_the_cache, cached_file, fetch_open_clip, reachable
 from kit.models.folders import OPEN_CLIP_FILES, open_clip_settings, settings_beside, weights_in
+from kit.models.hf_layout import from_transformers
 from kit.models.model import NO_TEXT, Model
 from kit.models.text import TextTower, folder_words, has_vocabulary
 from kit.models.transforms import checked_transform, given
@@ -80,7 +83,7 @@ def plan(name, pretrained, config=None, preprocess=None, like=None) -> Plan:
     return Plan(name, architecture, pretrained, tag, config, recipe)
 
 
-def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) -> Model:
+def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed, key=None) -> Model:
     """The model of an open_clip architecture; see `kit.load`."""
     asked = plan(name, pretrained, config, preprocess, like)
     notes = []
@@ -89,10 +92,12 @@ def load_open_clip(name, pretrained, *, config, preprocess, like, device, seed) 
             notes.append("No tag says how this file's images were prepared; open_clip's defaults are used.")
         notes += settings_beside(asked.pretrained)
     texts = Texts(lambda: _tokenizer(asked.architecture, asked.config, name))
-    return _made(asked, asked.pretrained, texts, preprocess, device, seed, notes)
+    return _made(asked, asked.pretrained, texts, preprocess, device, seed, notes, key)
 
 
-def load_open_clip_folder(name, folder: Path, pretrained, *, config, preprocess, like, device, seed) -> Model:
+def load_open_clip_folder(
+    name, folder: Path, pretrained, *, config, preprocess, like, device, seed, key=None
+) -> Model:
     """A model from a folder in the layout of the shipped ones, or as it lies on the hub.
 
     The folder holds open_clip_config.json and a weights file, bpe.txt.gz where the vocabulary is not
@@ -114,7 +119,7 @@ def load_open_clip_folder(name, folder: Path, pretrained, *, config, preprocess,
     place = folder.resolve()
     texts = Texts(lambda: _folder_tokenizer(place, config, name), folder_words(folder))
     asked = Plan(name, name, file, {}, config, recipe)
-    return _made(asked, pretrained, texts, preprocess, device, seed, notes)
+    return _made(asked, pretrained, texts, preprocess, device, seed, notes, key)
 
 
 @dataclass(frozen=True)
@@ -125,20 +130,23 @@ class Texts:
     words: tuple[str, ...] = ()
 
 
-def _made(asked: Plan, shown: str | None, texts: Texts, preprocess, device, seed: int, notes: list) -> Model:
+def _made(
+    asked: Plan, shown: str | None, texts: Texts, preprocess, device, seed: int, notes: list, key: str | None
+) -> Model:
     """The model of a plan; `shown` is what its `pretrained` says."""
     name, config, state = asked.name, asked.config, None
     reason = no_text_reason(name, config, fetch=bool(asked.tag))
     file = fetch_open_clip(asked.architecture, asked.pretrained, asked.tag) if asked.tag else None
     if file is None and asked.pretrained != "random":
-        state, said = read_weights(asked.pretrained)
+        state, said = _read(asked.pretrained, config, name, key)
         notes = [*said, *notes]
         if not reason and not has_text_weights(state):
             reason = f'the file of "{name}" holds no text tower; use {NO_TEXT}.'
     text_cfg = config.get("text_cfg") or {}
     vision_only = not text_cfg or ("hf_model_name" in text_cfg and bool(reason))
     vision_only = vision_only or (state is not None and not has_text_weights(state))
-    described = None if vision_only else text_cfg.get("hf_model_name")
+    named = not vision_only and isinstance(text_cfg, dict)
+    described = text_cfg.get("hf_model_name") if named else None
     with asking_only_the_cache(described) if described else nullcontext():
         check_memory(
             lambda: build_open_clip(config, vision_only), name, device, file or (state and asked.pretrained)
@@ -253,7 +261,8 @@ def no_text_reason(name: str, config: dict, fetch: bool = False) -> str:
             f'"{name}" reads text with the package transformers, which is not installed: '
             "pip install transformers. Its image tower works without it."
         )
-    described = text.get("hf_model_name")  # the text tower is built after a file that lies there
+    # the text tower is built after a file that lies there
+    described = text.get("hf_model_name") if isinstance(text, dict) else None
     if described and not cached_file(described, ("config.json",)) and not (fetch and reachable()):
         return (
             f'"{name}" has the text tower "{described}", which is not in the hub\'s cache; fetch it once: '
@@ -298,12 +307,43 @@ def _fit_state(module: nn.Module, state: dict, vision_only: bool, file: str, nam
     return notes + fit(module, state, file, name)
 
 
+def _read(file: str, config: dict, name: str, key: str | None) -> tuple[dict, list[str]]:
+    """The state of a local file that holds this image tower, alone or in a whole model."""
+    with torch.device("meta"):
+        visual = build_open_clip(config, vision_only=True)
+    return read_weights(file, needed(visual), name, _convert(visual), key, tower="visual.")
+
+
+def _convert(visual: nn.Module) -> Callable:
+    """What `read_weights` takes as `convert`: a CLIP of transformers, and positions of other image sizes."""
+    from open_clip.model import resize_pos_embed
+
+    def convert(state: dict, file: str) -> tuple[dict, list[str]]:
+        state, notes = from_transformers(state, file)
+        name = next((n for n in ("visual.positional_embedding", "positional_embedding") if n in state), "")
+        old, own = state.get(name), getattr(visual, "positional_embedding", None)
+        if old is None or own is None or old.shape == own.shape or old.shape[1:] != own.shape[1:]:
+            return state, notes
+        resized = {"visual.positional_embedding": old.float()}
+        try:
+            resize_pos_embed(resized, SimpleNamespace(visual=visual))
+        except RuntimeError:  # positions that are no square
+            return state, notes
+        state = {**state, name: resized["visual.positional_embedding"]}
+        said = (
+            f'"{name}" of {file} was turned from {list(old.shape)} into {list(own.shape)}, as open_clip does '
+        )
+        return state, [*notes, f"{said}for its tags."]
+
+    return convert
+
+
 def _load_tag(module: nn.Module, file: str, vision_only: bool, name: str) -> None:
     """A published file, by open_clip's own loader, which knows the older layouts."""
     from open_clip.factory import load_checkpoint
 
     if vision_only:
-        state, _ = read_weights(file)
+        state, _ = read_weights(file, needed(module), name, _convert(module), tower="visual.")
         _fit_state(module, state, True, Path(file).name, name)
         return
     if Path(file).suffix not in (".npz", ".npy"):  # SigLIP's original files, as numpy writes them

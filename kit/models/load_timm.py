@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from kit.errors import KitError
 from kit.models import names
 from kit.models.build import TimmTower, check_memory, seeded, timm_facts
+from kit.models.checkpoint import needed
 from kit.models.fetch import cached_file, no_file, reachable
 from kit.models.folders import (
     TIMM_FILES,
@@ -16,15 +17,16 @@ from kit.models.folders import (
     weights_in,
 )
 from kit.models.model import NO_TEXT, Model
+from kit.models.timm_layouts import behind, timm_convert
 from kit.models.transforms import checked_transform, given
-from kit.models.values import expect_finite
+from kit.models.values import expect_finite, left_out
 from kit.models.weights import fit, look_over, read_weights
 from kit.models.weights_file import looks_like_file
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # names of timm's own repositories
 
 
-def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Model:
+def load_timm(name, pretrained, *, config, preprocess, like, device, seed, key=None) -> Model:
     """The model of a timm name, "timm/NAME" or "timm/NAME.TAG"; see `kit.load`."""
     import timm
 
@@ -46,7 +48,7 @@ def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Mo
     else:
         if like is not None:
             settings["pretrained_cfg"] = like
-        model, notes = _build(name, architecture, pretrained, settings, device, seed)
+        model, notes = _build(name, architecture, pretrained, settings, device, seed, key)
         if pretrained != "random" and like is None and preprocess is None and tags:
             notes.append(
                 f'Images are prepared as for the tag "{model.pretrained_cfg["tag"]}"; like= names another.'
@@ -55,20 +57,18 @@ def load_timm(name, pretrained, *, config, preprocess, like, device, seed) -> Mo
     return wrap(name, pretrained, model, labels, preprocess, device, notes)
 
 
-def load_timm_folder(name, folder: Path, pretrained, preprocess, device, seed) -> Model:
+def load_timm_folder(name, folder: Path, pretrained, preprocess, device, seed, key=None) -> Model:
     """A model from a folder with timm's own config.json and model.safetensors."""
     expect_timm_settings(folder)
     file = pretrained if pretrained is not None else str(weights_in(folder, TIMM_FILES))
-    model, notes = _build(name, f"local-dir:{folder.resolve()}", file, {}, device, seed)
+    model, notes = _build(name, f"local-dir:{folder.resolve()}", file, {}, device, seed, key)
     labels = expect_label_names(model.pretrained_cfg.get("label_names"), folder)
     return wrap(name, pretrained, model, labels, preprocess, device, notes)
 
 
-def _build(name, architecture, file, settings, device, seed) -> tuple[nn.Module, list[str]]:
+def _build(name, architecture, file, settings, device, seed, key=None) -> tuple[nn.Module, list[str]]:
     """A timm module with random weights or those of a local file."""
-    state, notes = (None, []) if file == "random" else read_weights(file)
-    if state is not None and "num_classes" not in settings:
-        settings["num_classes"] = _classes_in(state, make_timm(name, architecture, settings, meta=True))
+    state, notes = (None, []) if file == "random" else _read(name, architecture, file, settings, key)
     check_memory(lambda: make_timm(name, architecture, settings), name, device, file if state else None)
     with seeded(seed):
         model = make_timm(name, architecture, settings)
@@ -81,14 +81,31 @@ def _build(name, architecture, file, settings, device, seed) -> tuple[nn.Module,
     return model, notes
 
 
-def make_timm(name: str, architecture: str, settings: dict, meta: bool = False) -> nn.Module:
-    """timm's own module, without weights."""
+def _read(name, architecture, file, settings: dict, key) -> tuple[dict[str, Tensor], list[str]]:
+    """The state of a local file for this architecture; the size of its head becomes a setting."""
+    asked = settings if "num_classes" in settings else {**settings, "num_classes": 0}
+    bare = make_timm(name, architecture, asked, meta=True)
+    classifiers = _classifiers(bare)
+    own = needed(bare, () if "num_classes" in settings else tuple(f"{one}." for one in classifiers))
+    convert = timm_convert(lambda: make_timm(name, architecture, asked, meta=True, pretrained=True), bare)
+    state, notes = read_weights(file, own, name, convert, key)
+    if "num_classes" not in settings:
+        settings["num_classes"] = _classes_in(state, classifiers)
+    dropped = behind(state, set(bare.state_dict()), classifiers)
+    state = {n: v for n, v in state.items() if n not in dropped}
+    return state, notes + left_out(dropped, Path(file).name)
+
+
+def make_timm(
+    name: str, architecture: str, settings: dict, meta: bool = False, pretrained: bool = False
+) -> nn.Module:
+    """timm's own module, without weights; `pretrained` builds it as for a tag, where nothing loads."""
     import timm
     import torch
 
     try:
         with torch.device("meta" if meta else torch.get_default_device()):
-            return timm.create_model(architecture, pretrained=False, **settings)
+            return timm.create_model(architecture, pretrained=pretrained, **settings)
     except Exception as error:  # a wrong setting shows as an error of any kind somewhere in the model
         reason = str(error) or type(error).__name__
         raise KitError(f'timm cannot build "{name}" with config {settings}: {reason}') from None
@@ -119,11 +136,15 @@ def _build_tag(architecture: str, tag: str, settings: dict, device) -> nn.Module
     return model
 
 
-def _classes_in(state: dict[str, Tensor], model: nn.Module) -> int:
+def _classifiers(model: nn.Module) -> tuple[str, ...]:
+    """Names of the modules that timm calls the classifier; distilled models have two."""
+    classifier = model.pretrained_cfg.get("classifier") or ()
+    return (classifier,) if isinstance(classifier, str) else tuple(classifier)
+
+
+def _classes_in(state: dict[str, Tensor], classifiers: tuple[str, ...]) -> int:
     """Number of outputs of the head that the file holds; 0 without a head."""
-    classifier = model.pretrained_cfg.get("classifier")
-    first = classifier[0] if isinstance(classifier, tuple | list) else classifier
-    weight = state.get(f"{first}.weight")
+    weight = state.get(f"{classifiers[0]}.weight") if classifiers else None
     return weight.shape[0] if weight is not None and weight.ndim else 0
 
 

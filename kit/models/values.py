@@ -61,6 +61,12 @@ def stored_as(state: dict[str, Tensor]) -> list[str]:
     return [note]
 
 
+def is_plain(value: Tensor) -> bool:
+    """Whether a tensor holds its values one after the other, in a type that can be computed with."""
+    strided = not value.is_nested and value.layout == torch.strided
+    return strided and not value.is_meta and bool(kind_of(value))
+
+
 def expect_plain(state: dict[str, Tensor], file: str) -> None:
     """Raise on tensors that hold their values otherwise than one after the other, or not at all."""
     found = {}

@@ -1,11 +1,23 @@
 """Weights files as people have them, brought into a module's own names and types."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from kit.errors import KitError
-from kit.models.hf_layout import from_transformers
+from kit.models.checkpoint import (
+    COUNTER,
+    IGNORED,
+    Checkpoint,
+    chosen,
+    expect_key,
+    open_checkpoint,
+    pick,
+    places,
+    taken,
+)
 from kit.models.values import (
     expect_finite,
     expect_kinds,
@@ -18,47 +30,109 @@ from kit.models.values import (
 )
 from kit.models.weights_file import read_file
 
-# names under which trainers keep the state of the model, plain weights before averaged ones
-INNER = ("state_dict", "model_state_dict", "model", "module", "net", "network", "student", "teacher", "ema")
-INNER += ("model_ema", "state_dict_ema", "ema_state_dict")
-WRAPPERS = ("_orig_mod.", "module.", "model.", "net.", "clip.", "backbone.")
-# buffers that older versions saved and that are no weights
-IGNORED = ("attn_mask", "position_ids", "input_resolution", "context_length", "vocab_size")
-COUNTER = "num_batches_tracked"  # of batch norms; read in training alone
+State = dict[str, Tensor]
+# what brings a state in another layout into the model's own: the state and notes, or None where it cannot
+Convert = Callable[[State, str], tuple[State, list[str]] | None]
 
 
-def read_weights(path) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors of a weights file by name, and what was done to get them.
+def read_weights(
+    path, wanted: dict[str, torch.Size], model: str, convert: Convert, key: str | None = None, tower: str = ""
+) -> tuple[State, list[str]]:
+    """Tensors of a model out of a weights file, by the model's names, and what was done to get them.
 
-    Takes the state out of a trainer's dict and the wrappers' prefixes off the names, turns the layout of a
-    `transformers` CLIP into open_clip's, and 8-bit floats into float32.
+    The file is searched for the one place under which all names of the model lie in their shapes; where
+    there is none, for one that `convert` brings to that. 8-bit floats become float32.
 
     Args:
         path: the file; what is read, and what is not, `read_file` says.
+        wanted: names and shapes that the file must hold.
+        model: how messages call the model.
+        convert: see `Convert`.
+        key: the place that is meant, where several fit.
+        tower: what stands before the wanted names where the file holds more than this tower ("visual.").
 
     Returns:
-        The tensors, and sentences for `Model.notes`.
+        Everything that lies there, and sentences for `Model.notes`. Where nothing fits, it is what comes
+        nearest, of which `fit` says what is amiss.
 
     Raises:
         KitError: the file cannot be read; no tensors by name; tensors that are sparse, quantised or
-            without values.
+            without values; several places that fit; none of that key.
     """
-    path = Path(path)
-    found, notes = _unwrap(read_file(path), path.name)
-    state = {
-        name: value
-        for name, value in found.items()
-        if isinstance(value, Tensor) and name.split(".")[-1] not in IGNORED
+    checkpoint = open_checkpoint(read_file(Path(path)), Path(path).name)
+    expect_key(checkpoint, key)
+    prefix, found, state, converted = _found(checkpoint, wanted, model, convert, key, tower)
+    dropped = [n for n in found if n.split(".")[-1] in IGNORED]
+    dropped += [n[len(prefix) :] for n in checkpoint.others if n.startswith(prefix)]
+    notes = [*taken(checkpoint, prefix, found), *left_out(dropped, checkpoint.file)]
+    return state, notes + stored_as(found) + converted
+
+
+def _found(checkpoint: Checkpoint, wanted, model: str, convert: Convert, key, tower: str):
+    """Prefix, tensors there, state and notes of the weights that fit, else of those that come nearest."""
+    names = dict.fromkeys([*wanted, *(tower + name for name in wanted)])
+    hits = {prefix: n for prefix, n in places(checkpoint, wanted).most_common() if chosen(prefix, key)}
+    bases = {prefix: _without(prefix, tower) for prefix in hits}
+    whole = [prefix for prefix, n in hits.items() if n == len(wanted)]
+    fitting = {
+        bases[prefix]: checkpoint.under(bases[prefix], names)
+        for prefix in whole
+        if _fits(checkpoint.under(prefix), wanted, "")
     }
-    notes += left_out([name for name in found if name not in state], path.name)
-    state, stripped = _strip(state)
-    if stripped:
-        notes.append(f'The prefix "{stripped}" was taken off the names of {path.name}.')
-    expect_plain(state, path.name)
-    notes += stored_as(state)
-    state = {n: v.float() if v.is_floating_point() and v.itemsize == 1 else v for n, v in state.items()}
-    state, converted = from_transformers(state, path.name)
-    return state, notes + converted
+    if fitting:
+        prefix = pick(checkpoint, fitting, key, model)
+        return prefix, fitting[prefix], _plain(fitting[prefix], checkpoint.file), []
+    near = [prefix for prefix, n in hits.items() if n >= len(wanted) / 2]
+    base = next(iter(bases.values()), f"{key}." if key and checkpoint.under(f"{key}.") else "")
+    there = checkpoint.under(base, names)
+    closest = (base, there, _plain(there, checkpoint.file), [])
+    for tried in (whole, near, _trunks(checkpoint, len(wanted) / 2, key)):
+        made = {}
+        for base in dict.fromkeys(bases.get(prefix, prefix) for prefix in tried):
+            there = checkpoint.under(base, names)
+            state, notes = convert(_plain(there, checkpoint.file), checkpoint.file) or ({}, [])
+            if _fits(state, wanted, tower):
+                made[base] = (there, state, notes)
+            elif _count(state, wanted, tower) > _count(closest[2], wanted, tower):
+                closest = (base, there, state, notes)
+        if made:
+            prefix = pick(checkpoint, {base: state for base, (_, state, _) in made.items()}, key, model)
+            return prefix, *made[prefix]
+    return closest
+
+
+def _without(prefix: str, tower: str) -> str:
+    """Where the whole model begins whose tower begins at this prefix."""
+    return prefix.removesuffix(tower) if f".{prefix}".endswith(f".{tower}") else prefix
+
+
+def _fits(state: State, wanted: dict[str, torch.Size], tower: str) -> bool:
+    """Whether all that is wanted is there, in its shapes."""
+    found = [(state.get(tower + name, state.get(name)), shape) for name, shape in wanted.items()]
+    return all(value is not None and not value.is_nested and value.shape == shape for value, shape in found)
+
+
+def _count(state: State, wanted: dict[str, torch.Size], tower: str) -> int:
+    return sum(tower + name in state or name in state for name in wanted)
+
+
+def _trunks(checkpoint: Checkpoint, count: float, key: str | None) -> list[str]:
+    """Prefixes under which many tensors lie, the outermost first."""
+    found: dict[str, int] = {}
+    for name in checkpoint.tensors:
+        parts = name.split(".")
+        for cut in range(len(parts)):
+            prefix = "".join(f"{part}." for part in parts[:cut])
+            found[prefix] = found.get(prefix, 0) + 1
+    many = [prefix for prefix, n in found.items() if n >= count and chosen(prefix, key)]
+    return sorted(many, key=lambda prefix: prefix.count("."))
+
+
+def _plain(state: State, file: str) -> State:
+    """Tensors that can be computed with, 8-bit floats in float32, without buffers that are no weights."""
+    state = {name: value for name, value in state.items() if name.split(".")[-1] not in IGNORED}
+    expect_plain(state, file)
+    return {n: v.float() if v.is_floating_point() and v.itemsize == 1 else v for n, v in state.items()}
 
 
 def fit(module: nn.Module, state: dict[str, Tensor], file: str, model: str) -> list[str]:
@@ -111,12 +185,12 @@ def look_over(path, module: nn.Module, model: str) -> None:
 
     Only types and layouts are looked at, and only under the module's own names.
     """
-    path = Path(path)
-    found, _ = _unwrap(read_file(path), path.name)
-    state, _ = _strip({name: value for name, value in found.items() if isinstance(value, Tensor)})
+    checkpoint = open_checkpoint(read_file(Path(path)), Path(path).name)
     there = {n: v for n, v in module.state_dict().items() if n.split(".")[-1] not in (*IGNORED, COUNTER)}
-    expect_plain(state, path.name)
-    expect_kinds(state, there, path.name, model)
+    prefix = next((prefix for prefix, _ in places(checkpoint, there).most_common(1)), "")
+    state = checkpoint.under(prefix)
+    expect_plain(state, checkpoint.file)
+    expect_kinds(state, there, checkpoint.file, model)
 
 
 def _expect_shapes(state: dict, there: dict, file: str, model: str) -> None:
@@ -137,41 +211,3 @@ def _expect_shapes(state: dict, there: dict, file: str, model: str) -> None:
             f'"{file}" does not fit "{model}": {len(other)} of {len(there)} tensors have another shape: '
             f"{some(pairs, '; ')}; load it under the architecture that it was trained with, or give config=."
         )
-
-
-def _unwrap(raw, file: str) -> tuple[dict, list[str]]:
-    """The dict with the tensors inside what a trainer saved."""
-    notes, passed = [], []
-    while isinstance(raw, dict) and not _is_state(raw):
-        passed.append(raw)
-        inner = [key for key in INNER if isinstance(raw.get(key), dict) and raw[key]]
-        if not inner or any(raw[inner[0]] is one for one in passed):  # a dict may contain itself
-            break
-        others = ", ".join(f'"{key}"' for key in inner[1:])
-        rest = f"; it also holds {others}" if others else ""
-        notes.append(f'Weights taken from "{inner[0]}" of {file}{rest}.')
-        raw = raw[inner[0]]
-    if not isinstance(raw, dict) or not _is_state(raw):
-        held = f"a dict of {some(map(str, raw))}" if isinstance(raw, dict) else f"a {type(raw).__name__}"
-        held = "an empty dict" if isinstance(raw, dict) and not raw else held
-        raise KitError(
-            f'"{file}" holds {held}, but no weights by name; '
-            "save them with torch.save(model.state_dict(), ...)."
-        )
-    return raw, notes
-
-
-def _is_state(raw: dict) -> bool:
-    tensors = sum(isinstance(value, Tensor) for value in raw.values())
-    return tensors > 0 and tensors >= len(raw) / 2 and all(isinstance(key, str) for key in raw)
-
-
-def _strip(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """Names without the prefixes that wrappers put before every one of them."""
-    stripped = ""
-    found = True
-    while found:
-        found = next((p for p in WRAPPERS if state and all(name.startswith(p) for name in state)), "")
-        stripped += found
-        state = {name[len(found) :]: value for name, value in state.items()}
-    return state, stripped

@@ -4,12 +4,14 @@ import json
 import os
 import pickle
 import re
+import warnings
 import zipfile
 from pathlib import Path
 
 import torch
 
 from kit.errors import KitError, nearest
+from kit.models.stand_ins import stand_ins
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 AGAIN = "copy or download it again"
@@ -157,9 +159,17 @@ def _look_into_archive(path: Path) -> None:
 
 def _read_torch(path: Path):
     try:
-        with path.open("rb") as file:  # by its content: of a path torch looks at the ending
+        # by its content: of a path torch looks at the ending
+        with path.open("rb") as file, stand_ins(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of another protocol, which the error below names
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if "Unsupported operand" in str(error):
+            raise KitError(
+                f'"{path.name}" is damaged, or was written with another pickle protocol than that of '
+                "torch.save, which is not read without running code; save it anew, without pickle_protocol=: "
+                'torch.save(model.state_dict(), "weights.pt").'
+            ) from None
         wanted = re.search(r"GLOBAL (\S+)", str(error))
         asks = f" It asks for {wanted[1]}." if wanted else ""
         what = "holds more than tensors" if wanted else "is damaged or holds more than tensors"

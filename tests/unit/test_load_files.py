@@ -69,12 +69,16 @@ def test_safetensors_in_half_precision_are_computed_in_float32(clip, tmp_path):
     assert torch.equal(model.encode_image(tiny.pixels()), clip.visual(tiny.pixels()))
 
 
-def test_plain_weights_are_preferred_to_averaged_ones_and_it_is_said(clip, tmp_path):
+def test_plain_and_averaged_weights_are_chosen_by_key(clip, tmp_path):
     other = {name: value + 1 for name, value in clip.state_dict().items()}
     torch.save({"ema": other, "model": clip.state_dict()}, tmp_path / "mine.pt")
-    model = load("mine", tmp_path / "mine.pt", config=tiny.config())
+    with pytest.raises(KitError, match=r'2 sets of weights that fit "mine": "ema", "model"; .* key="model"'):
+        load("mine", tmp_path / "mine.pt", config=tiny.config())
+    model = load("mine", tmp_path / "mine.pt", config=tiny.config(), key="ema")
+    assert torch.equal(model.tower.proj, clip.visual.proj + 1)
+    assert model.notes[0] == 'Weights taken from "ema" of mine.pt; it also holds "model".'
+    model = load("mine", tmp_path / "mine.pt", config=tiny.config(), key="model")
     assert torch.equal(model.tower.proj, clip.visual.proj)
-    assert model.notes[0] == 'Weights taken from "model" of mine.pt; it also holds "ema".'
     assert "open_clip's defaults are used" in model.notes[1]
 
 
