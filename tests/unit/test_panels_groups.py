@@ -208,6 +208,6 @@ def test_answers_without_groups_and_effects_of_others_are_refused(answers, effec
 def test_the_row_of_the_worst_group_counts_its_images(answers, make):
     panel = make()
     right, groups = answers.right(), answers.labels["group"].to_numpy()
-    worst = min(set(groups), key=lambda group: right[groups == group].mean())
+    worst = min(sorted(set(groups)), key=lambda group: right[groups == group].mean())
     labels = panel.shown.figures["groups"].labels
     assert f"worst group ({(groups == worst).sum()})" in labels and f"average ({len(groups)})" in labels
