@@ -14,6 +14,7 @@ from kit.numbers import array, largest, number
 from kit.parts.layout import GridLayout, grid_layout
 
 CELL, WORDED, LEFT, TOP = (0.78, 0.36), (1.16, 0.4), 0.46, 0.56  # inches
+BAR, LETTER = 1.8, 0.068  # inches of a colour bar, and of a letter of its unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,8 @@ class Grid(Figure):
     def _size(self) -> tuple[float, float]:
         places = self.layout
         wide, high = self._cell_size
-        return self._left + places.cols * wide + 0.1, TOP + places.rows * high + (0.55 if self._bar else 0.1)
+        across = max(places.cols * wide, bar_width(self.unit) if self._bar else 0)
+        return self._left + across + 0.1, TOP + places.rows * high + (0.55 if self._bar else 0.1)
 
     @property
     def _left(self) -> float:
@@ -248,10 +250,15 @@ def _cut(line: str, most: int) -> str:
     return plain(line if len(line) <= most else line[: most - 1] + "…")
 
 
+def bar_width(unit: str) -> float:
+    """Inches that a colour bar takes with its unit beside it."""
+    return BAR + 0.15 + LETTER * len(unit)
+
+
 def colour_bar(sheet, look: dict, at: tuple[float, float], limit: float, unit: str, signed: bool) -> None:
     """A colour bar with its ends and its unit, at a place of a sheet in inches."""
     low = -limit if signed else 0.0
-    axes = sheet.axes(at[0], at[1], 1.8, 0.1)
+    axes = sheet.axes(at[0], at[1], BAR, 0.1)
     ramp = looks.colours(np.linspace(low, limit, 25)[None], limit, signed)
     axes.imshow(ramp, aspect="auto", extent=(low, limit, 0, 1), interpolation="nearest")
     ends = [low, 0.0, limit] if signed else [0.0, limit]
@@ -259,4 +266,4 @@ def colour_bar(sheet, look: dict, at: tuple[float, float], limit: float, unit: s
     axes.set_yticks([])
     axes.spines[:].set(visible=True, color=look["line"], linewidth=0.8)
     axes.tick_params(colors=look["faint"], labelsize=8, pad=2)
-    sheet.text(at[0] + 1.95, at[1] - 0.03, unit, size=8.5, color=look["faint"], va="top")
+    sheet.text(at[0] + BAR + 0.15, at[1] - 0.03, unit, size=8.5, color=look["faint"], va="top")

@@ -9,7 +9,7 @@ from PIL import Image
 from kit.errors import KitError
 from kit.figures import look as looks
 from kit.figures.figure import Figure
-from kit.figures.grid import colour_bar
+from kit.figures.grid import bar_width, colour_bar
 from kit.numbers import array, largest, number
 
 SIDE = 256
@@ -102,9 +102,8 @@ class Maps(Figure):
         return f"{self.unit}: {'; '.join(told)}"
 
     def _size(self) -> tuple[float, float]:
-        return max(4.2, 0.1 + len(self.values) * (self._side + 0.14)), 0.32 + self._tall + 0.28 + 0.5 * len(
-            self._scales
-        )
+        wide = max(0.1 + len(self.values) * (self._side + 0.14), 0.42 + bar_width(self.unit))
+        return max(4.2, wide), 0.6 + self._tall + 0.5 * len(self._scales)
 
     @property
     def _scales(self) -> list[bool]:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.measures.intervals import Interval
-from kit.numbers import number
+from kit.numbers import listed, number
 
 WORST, AVERAGE, WEIGHTED = "worst group", "average", "average by training shares"
 TAILS = (0.025, 0.975)
@@ -98,15 +98,17 @@ class GroupBootstrap:
 
         Returns:
             One row for each of `rows`: `images`, `accuracy`, `low`, `high`; with `before` also `before` and
-            `change`, `change_low`, `change_high`, paired over images. Shares, 0-1.
+            `change`, `change_low`, `change_high`, paired over images. Shares, 0-1. The row of the worst group
+            counts the images of the one that is worst at first: before, where that is given.
         """
         value, drawn = self.values(after), self.drawn(after)
+        first, groups = value if before is None else self.values(before), len(self.groups)
         low, high = np.nanquantile(drawn, TAILS, axis=0)
-        images = [*self.sizes, *[int(self.sizes.sum())] * (len(self.rows) - len(self.groups))]
+        worst, averages = self.sizes[np.nanargmin(first[:groups])], len(self.rows) - groups - 1
+        images = [*self.sizes, worst, *[self.sizes.sum()] * averages]
         found = pd.DataFrame({"images": images, "accuracy": value, "low": low, "high": high}, self.rows)
         if before is None:
             return found
-        first = self.values(before)
         low, high = np.nanquantile(drawn - self.drawn(before), TAILS, axis=0)
         return found.assign(before=first, change=value - first, change_low=low, change_high=high)
 
@@ -130,9 +132,8 @@ class GroupBootstrap:
         """
         found = self.table(after, before)
         first = found["accuracy" if before is None else "before"].iloc[: len(self.groups)]
-        worst, place = str(first.idxmin()), len(self.groups)
+        worst = str(first.idxmin())
         told = pd.DataFrame({"images": found["images"]})
-        told.iloc[place, 0] = found.loc[worst, "images"]
         if before is not None:
             told["before"] = [number(each, digits=2) for each in found["before"]]
         for column, ends in (("accuracy", ("low", "high")), ("change", ("change_low", "change_high"))):
@@ -140,6 +141,30 @@ class GroupBootstrap:
                 rows = zip(found[column], *(found[end] for end in ends))
                 told[column] = [Interval(*row).told(sign=column == "change") for row in rows]
         return told.rename({WORST: f"{WORST} ({worst})"})
+
+    def says(self, found: pd.DataFrame, off: list[str]) -> str:
+        """What an edit did to the worst group and to all images, in a sentence.
+
+        Args:
+            found: `table` of it, with the answers before.
+            off: names of the parts that are switched off; [] = none.
+
+        Example:
+            >>> of, before = GroupBootstrap(["a", "a", "b", "b"], seed=0), [1, 1, 0, 0]
+            >>> of.says(of.table([1, 1, 1, 0], before), ["L5.H0"])
+            'L5.H0 off: worst group (b) 0.00 → 0.50, change +0.50 [+0.00, +1.00]; all images 0.50 → 0.75.'
+        """
+        row, mean, groups = found.loc[WORST], found.loc[AVERAGE], found.loc[self.groups]
+        was, now = groups["before"].idxmin(), groups["accuracy"].idxmin()
+        if not off:
+            worst = f"Every part on: {row['before']:.2f} of the worst group ({was}) is answered right"
+            return f"{worst}, {mean['before']:.2f} of all images."
+        change = Interval(*(row[name] for name in ("change", "change_low", "change_high"))).told(sign=True)
+        worst = was if was == now else f"{was}, now {now}"
+        return (
+            f"{listed(off)} off: worst group ({worst}) {row['before']:.2f} → {row['accuracy']:.2f}, "
+            f"change {change}; all images {mean['before']:.2f} → {mean['accuracy']:.2f}."
+        )
 
     def worsts(self, edits) -> np.ndarray:
         """Accuracy of the worst group after each of some edits, [edit].

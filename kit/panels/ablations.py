@@ -61,6 +61,7 @@ class Ablations(DeclaredPanel):
         if references is None:
             held = stored(model, draw(HELD, HELD_SEED), None, "all", HELD_SEED, cls).store
             references = [Means.of(held, name=f"{HELD:,} held-out scenes (seed {HELD_SEED})")]
+        self.given = asked is not None
         self.references = {each.name: each for each in references}
         asked = questions(model, self.store) if asked is None else asked
         self.asked = {each.name: dataclasses.replace(each, means=None) for each in asked}
@@ -68,7 +69,10 @@ class Ablations(DeclaredPanel):
         late, last = max(0, model.layers - LATE), model.layers - 1
         parts = {"all MLPs": "L*.MLP", "late attention (last four layers)": f"L{late}-{last}.attn"}
         parts |= {"early attention": f"L0-{late - 1}.attn"} if late else {}
-        self.buttons = {name: _button(name, which) for name, which in {**parts, "nothing": "none"}.items()}
+        self.buttons = {
+            name: Action.choosing(name, f"replace {which}", selector=which, tokens="")
+            for name, which in {**parts, "nothing": "none"}.items()
+        }
         below = ("image", "replace", *["tokens"] * ("cls" in self.store.arrays))
         self.rows = ((*self.buttons, "texts"), "selector", below, ("grid", "bars"), ("curve", "changed"))
         super().__init__(model, state)
@@ -145,20 +149,20 @@ class Ablations(DeclaredPanel):
             table=pd.concat([rows, layers]).rename(columns={"series": "condition"})[COLUMNS],
         )  # fmt: skip
 
+    def again(self, state: State) -> str:
+        references = "[]" if state.image == "none" else "[reference]"
+        return f"model, images, store, {references}" + ", [asked]" * self.given
+
     def lines(self) -> str:
         s, name, cls = self.selection, self.store.name, ", cls='L*.H*'" * bool(self.selection.tokens)
         tokens = ", tokens='cls'" * ("cls" in self.store.arrays)
-        means = f"...  # kit.edits.Means of {s.image}" if s.replace == "mean" else None
+        means = "reference" if s.replace == "mean" else None
+        reference = f"reference = ...  # kit.edits.Means of {s.image}\n" * (s.image != "none")
         return f"""import kit
 model = kit.load({s.model!r})
 images = ...  # those of the store: {name}
 store = kit.collect(model, images, 'store', {name!r}{tokens})
-reference = {means}
+{reference}\
 asked = kit.edits.ask(model, store, {s.texts!r})  # or kit.edits.asked
-after = asked.after({s.selector!r}, reference{cls})  # cosines, [image, text]
+after = asked.after({s.selector!r}, {means}{cls})  # cosines, [image, text]
 asked.judged(after).mean()"""
-
-
-def _button(name: str, selector: str) -> Action:
-    fields, tip = {"selector": selector, "tokens": ""}, f"replace {selector}"
-    return Action(name, lambda: fields, tip, lambda s: (s.selector, s.tokens) == (selector, ""))

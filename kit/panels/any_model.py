@@ -5,23 +5,23 @@ from functools import partial
 from kit.data.sets import Images
 from kit.figures import Grid, Maps, Strip
 from kit.models import Model, available, untrained
-from kit.panels.declared import DeclaredPanel, Shown
+from kit.panels.declared import Shown
 from kit.panels.fields import Action, Menu, Name, Parts, State, Tokens, Upload
 from kit.panels.findings import find
-from kit.panels.saving import finding_table, pixels_line
+from kit.panels.latest import Latest
+from kit.panels.pictures import PicturePanel
+from kit.panels.saving import finding_table
 from kit.panels.selection import Selection
-from kit.panels.truth import as_pictures, uploaded_picture
 from kit.parts import run
 from kit.parts.examine import verdict
 from kit.parts.part_scores import loudest, part_scores
 from kit.projections.prompts import APART, DIRECTIONS, LINES, OWN, mean_representation, picture_direction
-from kit.world import gallery
 
 FIRST = "timm/vit_small_patch14_reg4_dinov2"
 RUNS = 8  # pictures whose run is kept
 
 
-class AnyModel(DeclaredPanel):
+class AnyModel(PicturePanel):
     """A tower by name, its verdict, the layer × head grid, and the map of what a head reads.
 
     Args:
@@ -48,29 +48,22 @@ class AnyModel(DeclaredPanel):
     rows = (("model", "open"), ("image", "file", "texts"), ("seen", "map", "grid"))
 
     def __init__(self, model: Model | str = FIRST, images: Images | None = None, state: str | None = None):
-        self.begin, self.of_gallery = getattr(model, "name", model), images is None
+        self.take(images)
+        self.begin = getattr(model, "name", model)
         self.given = {} if isinstance(model, str) else {model.name: model}
         self.names = list(dict.fromkeys([*self.given, *available()["name"]]))
-        scenes = gallery() if images is None else images
-        self.pictures, self.seed = {p.name: p for p in as_pictures(scenes)}, getattr(scenes, "seed", None)
         self.towers = {}  # name -> model, and picture -> its run; one, and another until it is shown
         super().__init__(None, state)
 
     def options(self, name: str) -> list:
-        pictures = [(p.title, p.name) for p in (*self.pictures.values(), *self.uploads.values())]
-        return {"model": self.names, "image": pictures, "texts": list(DIRECTIONS)}.get(name, [])
+        return {"model": self.names, "texts": list(DIRECTIONS)}.get(name) or super().options(name)
 
     def first(self) -> dict:
-        return {"model": self.begin, "selector": ""}
+        return {**super().first(), "model": self.begin, "selector": ""}
 
     def slow(self, state: State) -> bool:
         runs = self.towers.get(state.model, ("", ()))[1]
         return state.image not in runs or (state.model, state.image, state.texts) not in self._kept
-
-    def uploaded(self, content: bytes, name: str, note: str) -> dict:
-        picture = uploaded_picture(content, name, note)
-        self.keep_upload(picture.name, picture)
-        return {"image": picture.name}
 
     def _change(self, fields: dict, draw: bool = True) -> None:
         """Another tower is looked at by its loudest head; the one before goes only where nothing failed."""
@@ -84,19 +77,17 @@ class AnyModel(DeclaredPanel):
 
     def asked(self, s: State) -> tuple:
         """Tower and picture, the one pass, whose first checks the sum, and the scores for a direction."""
-        picture, others = {**self.pictures, **self.uploads}[s.image], [*self.pictures.values()]
+        picture, others = self.picture(s.image), [*self.pictures.values()]
         if s.model not in self.towers:
-            self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), {}
+            self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), Latest(RUNS)
         model, runs = self.towers[s.model]
         if s.image not in runs:
             self.say(f"recording the operations of {s.model}, checking the sum…")
-            runs[s.image] = run(model, model.preprocess([picture.image]), tokens=True)
-            for old in [*runs][:-RUNS]:
-                del runs[old]
+        held = runs.of(s.image, lambda: run(model, model.preprocess([picture.image]), tokens=True))
         mean = partial(self.kept, s.model, partial(mean_representation, model, [p.image for p in others]))
-        z = partial(picture_direction, runs[s.image].representation, s.texts, mean)
-        scores = self.kept((s.model, s.image, s.texts), lambda: part_scores(runs[s.image], z()))
-        return model, picture, runs[s.image], scores
+        z = partial(picture_direction, held.representation, s.texts, mean)
+        scores = self.kept((s.model, s.image, s.texts), lambda: part_scores(held, z()))
+        return model, picture, held, scores
 
     def show(self, s: State) -> Shown:
         model, picture, held, scores = self.asked(s)
@@ -128,7 +119,7 @@ class AnyModel(DeclaredPanel):
 import torch
 model = kit.panels.untrained({s.model!r})  # a shipped one as it is
 {images * (self.of_gallery and s.texts == APART)}\
-run = kit.parts.run(model, model.preprocess({pixels_line(s.image, self.of_gallery)}))
+run = kit.parts.run(model, model.preprocess({self.picture(s.image).code}))
 direction = torch.nn.functional.normalize({LINES[s.texts]}, dim=-1)
 scores = run.scores(direction)  # [batch, part, text]
 heat = run.maps(direction, {s.selector!r})  # [batch, head, token, text]"""

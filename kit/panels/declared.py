@@ -31,6 +31,7 @@ from kit.panels.fields import (
     Upload,
     names_of,
 )
+from kit.panels.latest import Latest
 from kit.panels.panel import Panel, Sentence
 from kit.panels.saving import provenance
 from kit.panels.upload import UploadButton
@@ -100,8 +101,7 @@ class DeclaredPanel(Panel):
 
     def __init__(self, model: Model, state: str | None = None):
         super().__init__()
-        self._kept: dict = {}
-        self.uploads: dict[str, Any] = {}
+        self._kept, self.uploads = Latest(KEPT), {}
         self.model, self.selection = model, self.State()
         self.selection.panel, self._writing = self, False
         self._timer, self._later = None, {}  # a change that waits
@@ -141,6 +141,10 @@ class DeclaredPanel(Panel):
         """Lines of Python that compute what is shown, without a panel."""
         raise NotImplementedError
 
+    def again(self, state: State) -> str:
+        """What the panel is made of again, as arguments in the names of `lines`."""
+        return "model"
+
     def also(self, fields: dict) -> dict:
         """The fields that a change of fields comes to; a panel adds what a hand means by it."""
         return fields
@@ -172,11 +176,7 @@ class DeclaredPanel(Panel):
 
     def kept(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once for a key; the latest are kept."""
-        if key not in self._kept:
-            self._kept[key] = make()
-            while len(self._kept) > KEPT:
-                self._kept.pop(next(iter(self._kept)))
-        return self._kept[key]
+        return self._kept.of(key, make)
 
     # --- from hands to state to screen
 
@@ -354,13 +354,8 @@ class DeclaredPanel(Panel):
 
     def _restore(self, text: str) -> None:
         """The field with the state string was written."""
-        fields: dict = {}
-        if self._writing or text == self.string:
-            return
-        if self.guarded(lambda: fields.update(self.parsed(text)), self._undo):
-            self.choose(**fields)
-        else:
-            self._sync()
+        if not self._writing and text != self.string:
+            self._act(partial(self.parsed, text))
 
     # --- widgets: built once, and only assigned to
 
@@ -398,7 +393,7 @@ class DeclaredPanel(Panel):
     def _button(self, each: Action | Upload) -> w.Widget:
         if isinstance(each, Upload):
             button = UploadButton(label=each.label)
-            button.on_file(self._uploaded)
+            button.on_file(self.upload)
             button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
             return button
         button = w.Button(description=each.label, tooltip=each.tip, layout=w.Layout(width="auto"))
@@ -412,18 +407,16 @@ class DeclaredPanel(Panel):
         return getattr(self, does) if isinstance(does, str) else does
 
     def _act(self, does: Callable[[], dict | None]) -> None:
+        """Choose the fields that something gives; what cannot be becomes a sentence."""
         fields: dict = {}
-        if self.guarded(lambda: fields.update(does() or {}), self._undo) and fields:
+        if not self.guarded(lambda: fields.update(does() or {}), self._undo):
+            self._sync()
+        elif fields:
             self.choose(**fields)
 
     def upload(self, content: bytes, name: str, note: str = "") -> None:
         """Take a picture as a hand does that uploads it; what cannot be becomes a sentence."""
-        self._uploaded(content, name, note)
-
-    def _uploaded(self, content: bytes, name: str, note: str) -> None:
-        fields: dict = {}
-        if self.guarded(lambda: fields.update(self.uploaded(content, name, note)), self._undo):
-            self.choose(**fields)
+        self._act(partial(self.uploaded, content, name, note))
 
     def _arranged(self) -> list[w.Widget]:
         """Rows of controls, what is said, rows of figures, the state."""
@@ -499,10 +492,12 @@ class DeclaredPanel(Panel):
     # --- what leaves a panel: all of it from the same figures
 
     def finding(self) -> str:
+        """What the panel shows, in one line."""
         about = f", {self.shown.about}" if self.shown.about else ""
         return f"{self.label}{about}: {self.caption}"
 
     def png(self, paper: bool = False) -> bytes:
+        """The panel as a still picture; `paper`: black on white, for a file."""
         known = self.shown.figures
         figures = [[known[n] for n in _names(row) if n in known] for row in self.stills or self.rows]
         title = " · ".join(filter(None, [self.label, self.shown.about]))
@@ -510,17 +505,26 @@ class DeclaredPanel(Panel):
         return written(still, ".png", None if paper else LARGEST * 4)
 
     def table(self) -> pd.DataFrame:
+        """The numbers that the panel shows."""
         if self.shown.table is not None:
             return self.shown.table
         parts = [figure.rows().assign(figure=name) for name, figure in self.shown.figures.items()]
         return pd.concat(parts, ignore_index=True)
 
     def code(self) -> str:
+        """Lines that compute what is shown, and then the panel as it stands, uploads included."""
         place = "kit.panels." * type(self).__module__.startswith("kit.panels.")
-        again = f"{place}{type(self).__name__}(..., state={self.string!r})"
-        return f"{self.lines()}\n# the panel as it stands: {again}"
+        begin = {**self._plain, **self.first()}
+        held = {name: begin[name] for name, value in self.state.items() if value in self.uploads}
+        string = self.written({**self.state, **held})
+        made = f"{place}{type(self).__name__}({self.again(self.selection)}, state={string!r})"
+        if held:
+            made = f'panel, file = {made}, "my picture.png"\n'
+            made += 'panel.upload(open(file, "rb").read(), file)\npanel'
+        return f"{self.lines()}\n{made}"
 
     def provenance(self) -> str:
+        """Model, weights, images and seed of what is shown, in one line."""
         return provenance(self.model, self.shown.images, self.seed, **self.shown.facts)
 
     def close(self) -> None:

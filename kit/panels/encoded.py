@@ -1,27 +1,24 @@
 """Models, pictures and their cached runs: what a panel asks for a finding."""
 
-import hashlib
-from collections import OrderedDict
+from collections.abc import Callable
 
 import numpy as np
 
-from kit.data.sets import Images
 from kit.edits import ablate
 from kit.errors import KitError, nearest
 from kit.models import load
 from kit.models.model import Model
 from kit.models.names import shipped_names
 from kit.panels.findings import Finding, find
+from kit.panels.latest import Latest
 from kit.panels.saving import provenance
 from kit.panels.selection import Selection
-from kit.panels.truth import Picture, as_pictures
+from kit.panels.truth import UPLOAD, Picture
 from kit.parts import load_means, run, select
 from kit.parts.part_scores import PartScores, array, part_scores
 from kit.projections.prompts import prompt_directions
-from kit.world import gallery
 
-RUNS_KEPT = 8
-UPLOAD = "upload "
+RUNS, KEPT = 8, 64  # passes of pictures, and results, that are kept
 
 
 class Encoded:
@@ -29,19 +26,14 @@ class Encoded:
 
     Args:
         model: the model to begin with.
-        images: pictures as `read_image` takes them, or scenes of `kit.world`; None = the gallery.
+        picture: from the name of a picture to it.
         means: mean parts of a reference set for this model (`kit.collect`); None = those that ship.
     """
 
-    def __init__(self, model: Model, images: Images | None = None, means=None):
+    def __init__(self, model: Model, picture: Callable[[str], Picture], means=None):
         self.models: dict[str, Model] = {model.label: model}
-        self.pictures: dict[str, Picture] = {p.name: p for p in as_pictures(images)}
-        self.uploads: dict[str, Picture] = {}
-        self.of_gallery = images is None
-        self.seed: int | None = getattr(gallery() if images is None else images, "seed", None)
-        self._runs: OrderedDict = OrderedDict()
-        self._scores: OrderedDict = OrderedDict()
-        self._totals: OrderedDict = OrderedDict()
+        self.picture = picture
+        self._runs, self._scores, self._totals = Latest(RUNS), Latest(KEPT), Latest(KEPT)
         self._means: dict = {} if means is None else {model.label: (means, "")}
 
     @property
@@ -59,19 +51,6 @@ class Encoded:
         if name not in self.models:
             self.models[name] = load(name)
         return self.models[name]
-
-    @property
-    def all_pictures(self) -> dict[str, Picture]:
-        """Those given, and the uploads."""
-        return {**self.pictures, **self.uploads}
-
-    def picture(self, name: str) -> Picture:
-        """The picture of this name."""
-        known = self.all_pictures
-        if name not in known:
-            hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, known)
-            raise KitError(f'no picture "{name}" in this panel; it has {len(known)}.{hint}')
-        return known[name]
 
     def seen(self, state: Selection) -> Picture:
         """The picture as the model sees it: cropped and resized."""
@@ -104,12 +83,8 @@ class Encoded:
     def _run(self, name: str, image: str):
         """The one pass of a picture through a model, kept."""
         model, picture = self.model(name), self.picture(image)
-        return kept(
-            self._runs,
-            (name, image),
-            lambda: run(model, model.preprocess([picture.image]), tokens=True),
-            RUNS_KEPT,
-        )
+        passed = lambda: run(model, model.preprocess([picture.image]), tokens=True)  # noqa: E731
+        return self._runs.of((name, image), passed)
 
     def _dirs(self, state: Selection):
         return prompt_directions(self.model(state.model).encode_text(list(state.texts)), state.directions)
@@ -120,16 +95,13 @@ class Encoded:
         means, why = self._means_of(state.model)
         less_mean = state.directions == "reference"
         make = lambda: part_scores(held, self._dirs(state), state.text, less_mean, means, why)  # noqa: E731
-        return held, kept(self._scores, key, make)
+        return held, self._scores.of(key, make)
 
-    def provenance(self, state: Selection) -> str:
-        """Model, weights, picture and reference set of a state, in one line."""
-        picture = self.picture(state.image)
-        digest = hashlib.sha256(picture.image.tobytes()).hexdigest()[:12]
-        means = self._means_of(state.model)[0]
-        seed = None if state.image.startswith(UPLOAD) else self.seed
-        data, means = f"{state.image}, pixels {digest}", means and means.name
-        return provenance(self.model(state.model), data, seed, means=means)
+    def provenance(self, state: Selection, seed: int | None) -> str:
+        """Model, weights, picture, its seed and the reference set of a state, in one line."""
+        means, uploaded = self._means_of(state.model)[0], state.image.startswith(UPLOAD)
+        seed, source = None if uploaded else seed, self.picture(state.image).source
+        return provenance(self.model(state.model), source, seed, means=means and means.name)
 
     def has_means(self, name: str) -> bool:
         """Whether this model has mean parts of a reference set."""
@@ -155,7 +127,7 @@ class Encoded:
             held = self._run(state.model, state.image)
             names = ", ".join(held.index["name"].iloc[rows])
             run_again = lambda: ablate(model, held, names, state.replace, "total", means).embedding  # noqa: E731
-            embedding = kept(self._totals, key, run_again)
+            embedding = self._totals.of(key, run_again)
             shift = scores.whole - _cosine(held.representation[0], dirs, held.norm[0])
             return _cosine(embedding[0], dirs, held.norm[0]) + shift
 
@@ -172,13 +144,3 @@ def _asked_rows(index, state: Selection) -> list[list[int]]:
 
 def _cosine(embedding, dirs, norm) -> np.ndarray:
     return array(dirs.to(embedding) @ embedding / norm)
-
-
-def kept(cache: OrderedDict, key, make, most: int = 64):
-    """The value of a key, made once; the oldest go."""
-    if key not in cache:
-        cache[key] = make()
-        while len(cache) > most:
-            cache.popitem(last=False)
-    cache.move_to_end(key)
-    return cache[key]

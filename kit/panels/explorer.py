@@ -13,13 +13,13 @@ from kit.figures.maps import painted
 from kit.figures.strip import data_url, small
 from kit.models import load
 from kit.models.model import Model
-from kit.panels.declared import DeclaredPanel, Shown
+from kit.panels.declared import Shown
 from kit.panels.encoded import Encoded
 from kit.panels.fields import Action, Menu, Parts, Radio, State, Texts, Toggle, Tokens, Upload
 from kit.panels.findings import Finding
-from kit.panels.saving import finding_table, pixels_line
+from kit.panels.pictures import PicturePanel
+from kit.panels.saving import finding_table
 from kit.panels.selection import checked_texts, split_tokens
-from kit.panels.truth import uploaded_picture
 
 TALL = 224  # pixels of the rows of the grid: it ends where the map does
 PINS, PIN = 4, 152  # findings that are kept below; pixels of their maps
@@ -30,7 +30,7 @@ INSTEAD = {"mean": "its mean is put in", "zero": "zero is put in"}
 CHANCE = " This model has random weights: nothing here is knowledge."
 
 
-class Explorer(DeclaredPanel):
+class Explorer(PicturePanel):
     """A picture, the layer × head grid, and a bar for each prompt; pick, type, switch off, and see.
 
     Args:
@@ -86,17 +86,17 @@ class Explorer(DeclaredPanel):
         means=None,
     ):
         model = load(model) if isinstance(model, str) else model
-        self.cases, self.begin = Encoded(model, images, means), tuple(texts or PROMPTS)
+        self.take(images)
+        self.given = means is not None
+        self.cases, self.begin = Encoded(model, self.picture, means), tuple(texts or PROMPTS)
         self.pins, self._pins = w.HTML(), []
         super().__init__(model, state)
         grid = self.views["grid"].widget
         grid.tall, grid.missing = TALL, "not split by token"
 
     def options(self, name: str) -> list:
-        if name == "image":
-            return [(_title(picture), picture.name) for picture in self.cases.all_pictures.values()]
         known = {"effect": ["direct", "total"], "replace": ["mean", "zero"], "directions": DIRECTIONS}
-        return self.cases.model_names if name == "model" else known.get(name, [])
+        return self.cases.model_names if name == "model" else known.get(name) or super().options(name)
 
     @property
     def label(self) -> str:
@@ -105,7 +105,7 @@ class Explorer(DeclaredPanel):
     def first(self) -> dict:
         """The head that adds most to the first prompt."""
         replace = "mean" if self.cases.has_means(self.model.label) else "zero"
-        fields = {"texts": checked_texts(self.begin), "replace": replace}
+        fields = {**super().first(), "texts": checked_texts(self.begin), "replace": replace}
         found = self.cases.find(SimpleNamespace(**{**self._plain, **fields}))
         heads = [i for i, kind in enumerate(found.kinds) if kind == "head"]
         loudest = max(heads, key=lambda i: found.cells[i], default=None)
@@ -114,7 +114,7 @@ class Explorer(DeclaredPanel):
     def also(self, fields: dict) -> dict:
         """Of fewer prompts the last is looked at, where the one before is gone."""
         if "image" in fields:
-            self.cases.picture(fields["image"])
+            self.picture(fields["image"])
         if "texts" not in fields or "text" in fields:
             return fields
         return {**fields, "text": max(0, min(self.selection.text, len(fields["texts"]) - 1))}
@@ -125,12 +125,6 @@ class Explorer(DeclaredPanel):
     def runs(self, state: State) -> bool:
         return not self.cases.is_ready(state)
 
-    def uploaded(self, content: bytes, name: str, note: str) -> dict:
-        picture = uploaded_picture(content, name, note)
-        self.keep_upload(picture.name, picture)
-        self.cases.uploads = self.uploads
-        return {"image": picture.name}
-
     @property
     def found(self) -> Finding:
         """What is shown, as arrays and sentences."""
@@ -139,7 +133,7 @@ class Explorer(DeclaredPanel):
     def show(self, s: State) -> Shown:
         if s.text >= len(s.texts):
             raise KitError(f"no prompt {s.text}: there are {len(s.texts)}, counted from 0.")
-        found, picture, model = self.cases.find(s), self.cases.picture(s.image), self.cases.model(s.model)
+        found, picture, model = self.cases.find(s), self.picture(s.image), self.cases.model(s.model)
         picked, off = ([found.names[i] for i in rows] for rows in (found.picked, found.off))
         names, size = found.names_of_picked, " × ".join(map(str, model.image_size))
         told = [picture.line or picture.note or picture.name]
@@ -159,10 +153,9 @@ class Explorer(DeclaredPanel):
             levels={} if found.marks is None else {"every part on": found.marks},
             title=f"How much: cosines. “It” is {names}; without it, {without}",
         )  # fmt: skip
-        truth = f"Truth: {picture.line}." if picture.line else picture.note
         return Shown(
             found.caption, {"face": face, "map": heat, "grid": grid, "bars": bars}, about=s.image,
-            truth=truth + CHANCE * (not model.trained),
+            truth=picture.told + CHANCE * (not model.trained),
             note=" ".join(note for text in s.texts if (note := model.unknown_note(text))),
         )  # fmt: skip
 
@@ -214,13 +207,17 @@ class Explorer(DeclaredPanel):
         return finding_table(self.found, self.selection)
 
     def provenance(self) -> str:
-        return self.cases.provenance(self.selection)
+        return self.cases.provenance(self.selection, self.seed)
+
+    def again(self, state: State) -> str:
+        return super().again(state) + ", means=means" * self.given
 
     def lines(self) -> str:
-        s = self.selection
+        s, means = self.selection, "means = ...  # mean parts, as the panel was given them\n" * self.given
         lines = f"""import kit
 model = kit.load({s.model!r})
-pixels = model.preprocess({pixels_line(s.image, self.cases.of_gallery)})
+{means}\
+pixels = model.preprocess({self.picture(s.image).code})
 vectors = model.encode_text({list(s.texts)!r})
 directions = kit.panels.prompt_directions(vectors, {s.directions!r})
 scores = kit.scores(model, pixels, directions)        # [batch, part, text]
@@ -228,9 +225,3 @@ run = kit.parts.run(model, pixels)
 heat = run.maps(directions, {s.selector!r})  # [batch, head, token, text]"""
         edit = f"kit.ablate(model, pixels, {s.off!r}, replace={s.replace!r}, effect={s.effect!r})"
         return lines + f"\nedited = {edit}" * bool(s.off)
-
-
-def _title(picture) -> str:
-    """A picture as a menu names it."""
-    words = picture.line.split(", ")[0] or picture.note.split(", ")[0]
-    return f"{picture.name}: {words}" if words else picture.name

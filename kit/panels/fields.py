@@ -295,6 +295,11 @@ class Action:
     ):  # fmt: skip
         self.label, self.does, self.tip, self.active, self.needed = label, does, tip, active, needed
 
+    @classmethod
+    def choosing(cls, label: str, tip: str, **fields: Anything) -> Action:
+        """A button that chooses these fields, and is marked where they are chosen."""
+        return cls(label, lambda: fields, tip, lambda state: fields.items() <= state.as_dict().items())
+
 
 class Upload:
     """A button that takes picture files; each goes to the panel's `uploaded(content, name)`.

@@ -6,15 +6,14 @@ from kit.edits import Answers, matched_draws
 from kit.errors import KitError
 from kit.figures import Bars, Grid, number
 from kit.measures import GroupBootstrap
-from kit.measures.groups import AVERAGE, WORST
 from kit.models.model import Model
-from kit.numbers import listed
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Action, Fixed, Parts, State
-from kit.parts.roles import role_shares
+from kit.parts.roles import role_shares, says_shares
 
 DRAWS, ALIKE, SEED = 1000, 64, 0  # of images, for intervals; of random sets; of both
 ATTRIBUTE = "background"  # of the truth
+NO_ROLES = "No truth is known of this model's heads: roles are measured for shipped models."
 
 
 class Groups(DeclaredPanel):
@@ -64,23 +63,14 @@ class Groups(DeclaredPanel):
             )
         self.answers, self.effects, self.roles = answers, effects, role_shares(model, ATTRIBUTE)
         self.choices = {name: self.named(selector) for name, selector in choices.items()}
-        self.bootstrap = GroupBootstrap(answers.labels["group"], SEED, shares, DRAWS)
+        self.shares, self.bootstrap = shares, GroupBootstrap(answers.labels["group"], SEED, shares, DRAWS)
         self.whole = answers.right()
         self.before = self.bootstrap.table(self.whole)
         self.like, self.drawn, self.number = "none", "none", 0  # of random sets
-        chosen = {
-            name: Action(
-                name, lambda off=off: {"off": off}, f"switch off {off}", lambda s, off=off: s.off == off
-            )
-            for name, off in self.choices.items()
-        }
+        chosen = {n: Action.choosing(n, f"switch off {off}", off=off) for n, off in self.choices.items()}
         self.buttons = {**chosen, **self.buttons}
         self.rows = (tuple(self.buttons), ("grid", "groups"))
         super().__init__(model, state)
-
-    @staticmethod
-    def _chosen(name: str, off: str) -> Action:
-        return Action(name, lambda: {"off": off}, f"switch off {off}", lambda state: state.off == off)
 
     def named(self, selector: str) -> str:
         """A selector as the names of its parts, which is how states and choices are compared."""
@@ -120,9 +110,8 @@ class Groups(DeclaredPanel):
         unit = "effect of the cue on the score"
         grid = Grid(index, self.effects["cue"], unit, picked=off, off=off, title=title, says=strongest)
         title = "What becomes of the groups: share answered right; whiskers: 95 % interval"
-        counts = after["images"].astype(int).to_dict()
-        counts[WORST] = counts[after.loc[self.bootstrap.groups, "before"].idxmin()]
-        labels = [f"{name} ({count:,})" for name, count in counts.items()]
+        labels = [f"{name} ({count:,})" for name, count in zip(after.index, after["images"].astype(int))]
+        told = says_shares(self.roles, ATTRIBUTE, off)
         ends = {"low": after[["before_low", "low"]], "high": after[["before_high", "high"]]}
         kinds = "every part on", "these off"
         groups = Bars(
@@ -131,41 +120,16 @@ class Groups(DeclaredPanel):
         effects = self.effects[["part", "cue", "error", "class"]].assign(view="part")
         effects["off"] = effects["part"].isin(off)
         table = pd.concat([after.rename_axis("group").reset_index().assign(view="group"), effects])
-        caption, truth = self._caption(off, after), self._truth(off)
         return Shown(
-            caption, {"grid": grid, "groups": groups}, truth=truth, about=s.image,
+            self.bootstrap.says(after, off), {"grid": grid, "groups": groups}, about=s.image,
+            truth=f"Truth: {told}." if told else NO_ROLES,
             note=f"Effect: direct. Off: replaced by the mean over {self.answers.means_id}.",
             images=f"{self.answers.name} ({len(self.answers):,})", facts={"means": self.answers.means_id},
             table=table.set_index("view").reset_index(),
         )  # fmt: skip
 
-    def _caption(self, off: list[str], after: pd.DataFrame) -> str:
-        row, mean, groups = after.loc[WORST], after.loc[AVERAGE], after.loc[self.bootstrap.groups]
-        was, now = groups["before"].idxmin(), groups["accuracy"].idxmin()
-        if not off:
-            worst = f"Every part on: {row['before']:.2f} of the worst group ({was}) is answered right"
-            return f"{worst}, {mean['before']:.2f} of all images."
-        change, *ends = (number(row[n], digits=2, sign=True) for n in ("change", "change_low", "change_high"))
-        worst = was if was == now else f"{was}, now {now}"
-        return (
-            f"{listed(off)} off: worst group ({worst}) {row['before']:.2f} → {row['accuracy']:.2f}, "
-            f"change {change} [{', '.join(ends)}]; "
-            f"all images {mean['before']:.2f} → {mean['accuracy']:.2f}."
-        )
-
-    def _truth(self, off: list[str]) -> str:
-        if self.roles is None:
-            return "No truth is known of this model's heads: roles are measured for shipped models."
-        top, heads = self.roles.index[: max(len(off), 3)], [n for n in off if n in self.roles.index]
-        if not heads:
-            told = ", ".join(f"{part} {self.roles[part]:.2f}" for part in top)
-            return f"Truth: share of a head's output that the background explains, largest first: {told}."
-        mine, rest, among = self.roles[heads].mean(), self.roles.mean(), sum(h in top for h in heads)
-        return (
-            f"Truth: the background explains {mine:.2f} of what these heads write, on average, "
-            f"and {rest:.2f} of what all write; {among} of {len(heads)} are among "
-            f"the {len(top)} of which it explains most."
-        )
+    def again(self, state: State) -> str:
+        return f"model, answers, effects, {self.choices!r}, {self.shares!r}"
 
     def lines(self) -> str:
         s, name = self.selection, self.answers.name
@@ -175,4 +139,5 @@ images, means = ..., ...  # {name}; {self.answers.means_id}
 texts = ...  # of the classes {", ".join(self.answers.classes)}
 answers = kit.edits.ask_classes(model, images, texts, {name!r}, means)
 groups = kit.measures.GroupBootstrap(answers.labels["group"], seed=0, draws=1000)
-groups.table(answers.right({s.off!r}), answers.right())"""
+groups.table(answers.right({s.off!r}), answers.right())
+effects = ...  # of the cue on other images, kit.edits.cue_effects"""

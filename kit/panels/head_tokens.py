@@ -1,6 +1,5 @@
 """Notebook 16's panel: which head sees what, where. Tokens, heads side by side, and a film of the layers."""
 
-import hashlib
 from functools import lru_cache, partial
 
 import ipywidgets as w
@@ -14,16 +13,16 @@ from kit.maps.reading import FILMS, Film, Reading, heads_of, shared_limit
 from kit.models import load
 from kit.models.model import Model
 from kit.numbers import largest
-from kit.panels.declared import DeclaredPanel, Shown
+from kit.panels.declared import Shown
 from kit.panels.fields import Action, Menu, Number, Parts, Radio, State, Texts, Toggle, Tokens, Upload
 from kit.panels.findings import find
+from kit.panels.latest import Latest
 from kit.panels.panel import Sentence
-from kit.panels.saving import pixels_line
+from kit.panels.pictures import PicturePanel
 from kit.panels.selection import Selection, split_tokens, token_numbers
-from kit.panels.truth import Picture, as_pictures, uploaded_picture
+from kit.panels.truth import Picture
 from kit.parts import run
 from kit.projections import own_texts, prompt_directions
-from kit.world import gallery
 
 PROMPTS = ("a cat", "a dog", "a red thing", "a blue thing", "a thing on grass", "a thing on snow")
 SHOWS = ("prompt", "own text", "attention")
@@ -42,7 +41,7 @@ class Beside(Parts):
         return ", ".join(now if now[0] in (first, *held) and [first] != held else [*now, *held])
 
 
-class HeadTokens(DeclaredPanel):
+class HeadTokens(PicturePanel):
     """Click a token: who reads it, for which prompt. Click a head: where it looks. And layer by layer.
 
     Args:
@@ -94,11 +93,11 @@ class HeadTokens(DeclaredPanel):
         bank=None, state: str | None = None,
     ):  # fmt: skip
         model = load(model) if isinstance(model, str) else model
-        self.begin, self.bank, self.of_gallery = tuple(texts or PROMPTS), bank, images is None
+        self.take(images)
+        self.begin, self.bank = tuple(texts or PROMPTS), bank
         self.own = {} if spans is None else own_texts(model, spans, bank)
-        self.pictures = {picture.name: picture for picture in as_pictures(images)}
-        self.seed = getattr(gallery() if images is None else images, "seed", None)
-        self.seen, self.run, self.read = map(lru_cache(RUNS), (self._seen, self._run, self._read))
+        self.seen, self.read = map(lru_cache(RUNS), (self._seen, self._read))
+        self.ran = Latest(RUNS)
         last = Number(0, "layer", 0, model.layers - 1, "the frame of the film", "190px")
         self.fields, cls = {**self.fields, "layer": last}, ("class_token",) * bool(model.prefix_tokens)
         self.buttons = {
@@ -120,15 +119,16 @@ class HeadTokens(DeclaredPanel):
 
     # --- pictures, their runs, and what was asked of them: each made once
 
-    def picture(self, name: str) -> Picture:
-        """A picture by its name."""
-        return self.uploads.get(name) or self.pictures[name]
-
     def _seen(self, name: str):
         return self.model.viewed([self.picture(name).image])[0]
 
-    def _run(self, name: str):
-        return run(self.model, self.model.preprocess([self.picture(name).image]), tokens=True)
+    def run(self, name: str):
+        """The one pass of a picture."""
+        pixels = lambda: self.model.preprocess([self.picture(name).image])  # noqa: E731
+        return self.ran.of(name, lambda: run(self.model, pixels(), tokens=True))
+
+    def runs(self, state: State) -> bool:
+        return state.image not in self.ran
 
     def _read(self, name: str, texts: tuple[str, ...], directions: str) -> Reading:
         model, bank = self.model, self.bank
@@ -144,17 +144,16 @@ class HeadTokens(DeclaredPanel):
         return Reading(self.run(name), prompt_directions(vectors, directions), texts)
 
     def options(self, name: str) -> list:
-        pictures = {**self.pictures, **self.uploads}.values()
         known = {
-            "image": [(f"{p.name}: {(p.line or p.note).split(', ')[0]}", p.name) for p in pictures],
             "directions": [("minus the others", "contrast"), ("as they are", "raw")],
             "shows": [show for show in SHOWS if show != "own text" or self.own], "film": list(FILMS),
         }  # fmt: skip
-        return known.get(name, [])
+        return known.get(name) or super().options(name)
 
     def first(self) -> dict:
-        held = self.read(next(iter(self.pictures)), self.begin, "contrast")
-        return {"texts": self.begin, "selector": held.loudest()}
+        begin = super().first()
+        held = self.read(begin["image"], self.begin, "contrast")
+        return {**begin, "texts": self.begin, "selector": held.loudest()}
 
     def also(self, fields: dict) -> dict:
         """Of fewer prompts the last is asked for."""
@@ -174,11 +173,6 @@ class HeadTokens(DeclaredPanel):
         tokens = split_tokens(self.selection.tokens)
         others = [token for token in tokens if token != "cls"]
         return {"tokens": ", ".join(others if "cls" in tokens else ["cls", *others])}
-
-    def uploaded(self, content: bytes, name: str, note: str) -> dict:
-        picture = uploaded_picture(content, name, note)
-        self.keep_upload(picture.name, picture)
-        return {"image": picture.name}
 
     def _reader_picked(self, names: list[str]) -> None:
         """A cell of the readers is a prompt and a head."""
@@ -207,12 +201,11 @@ class HeadTokens(DeclaredPanel):
             said = [find(held.run, held.scores(s.text), alone(s, head), picture).caption for head in heads]
         figures = {"maps": self._maps(held, s, heads, about, drawn), **self._readers(held, s, heads, readers)}
         tables = [*map(held.table, heads, about, drawn), readers.table(s.tokens), film.table(s.film)]
-        pixels = hashlib.sha256(picture.image.tobytes()).hexdigest()[:12]
         return Shown(
             " ".join(said), figures | {"frames": self._frame(held, s, film, picture)},
-            truth=f"Truth: {picture.line}." if picture.line else picture.note,
+            truth=picture.told,
             note=" ".join(filter(None, map(self.model.unknown_note, s.texts))), about=s.image,
-            images=f"{s.image}, pixels {pixels}", table=pd.concat(tables, ignore_index=True),
+            images=picture.source, table=pd.concat(tables, ignore_index=True),
         )  # fmt: skip
 
     def asked(self, s: State, head: str) -> str:
@@ -288,6 +281,10 @@ class HeadTokens(DeclaredPanel):
             title=f"Layer by layer: all heads of {which}, for ‘{film.prompt}’",
         )  # fmt: skip
 
+    def again(self, state: State) -> str:
+        own = state.shows == "own text" or not self.model.has_text
+        return super().again(state) + ", spans=spans, bank=bank" * own
+
     def finding(self) -> str:
         return f"{super().finding()} {self.shown.figures['readers'].says}"
 
@@ -300,6 +297,7 @@ class HeadTokens(DeclaredPanel):
         placed = super()._placed(name, *args)
         if name == "layer":
             play = w.Play(min=0, max=placed.max, interval=FRAME, show_repeat=False)
+            self.controls["play"] = play
             self.link, placed = w.jslink((play, "value"), (placed, "value")), w.HBox([play, placed])
         return placed
 
@@ -309,11 +307,13 @@ class HeadTokens(DeclaredPanel):
         super()._draw(shown)
 
     def lines(self) -> str:
+        given = "spans, bank = ..., ...  # texts of heads, and their bank, as the panel was given them\n"
         s, (first, *second) = self.selection, list(dict.fromkeys(self.selection.selector.split(", ")))
         mine = f"[0, 0, run.prefix:, {s.text}].reshape(run.grid)"
         code = f"""import kit
 model = kit.load({s.model!r})
-run = kit.parts.run(model, model.preprocess({pixels_line(s.image, self.of_gallery)}))
+{given * ("bank" in self.again(s))}\
+run = kit.parts.run(model, model.preprocess({self.picture(s.image).code}))
 vectors = model.encode_text({list(s.texts)!r})
 directions = kit.panels.prompt_directions(vectors, {s.directions!r})
 maps = run.maps(directions)                                # [1, head, token, text]

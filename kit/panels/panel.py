@@ -7,7 +7,6 @@ from pathlib import Path
 
 import anywidget
 import ipywidgets
-import pandas as pd
 import traitlets
 from IPython import get_ipython
 
@@ -45,7 +44,8 @@ class Panel:
 
     A change that cannot be (`KitError`) becomes a sentence in the panel, and what was there before
     stays; so it does when the kernel is interrupted. Any other error is a fault of ours: it is shown
-    below the panel and kept in `last_error`.
+    below the panel and kept in `last_error`. A subclass gives what is saved: `png`, `finding`, `table`,
+    `code` and `provenance`.
 
     Attributes:
         box: the widgets.
@@ -89,30 +89,6 @@ class Panel:
             return False
         self._say.text = self._trouble.text = self._lines.text = ""
         return True
-
-    def png(self, paper: bool = False) -> bytes:
-        """The panel as a still picture, from the same arrays.
-
-        Args:
-            paper: black on white, for a file.
-        """
-        raise NotImplementedError
-
-    def finding(self) -> str:
-        """What the panel shows, in one line."""
-        raise NotImplementedError
-
-    def table(self) -> pd.DataFrame:
-        """The numbers that the panel shows."""
-        raise NotImplementedError
-
-    def code(self) -> str:
-        """Lines that compute what the panel shows, without a panel."""
-        raise NotImplementedError
-
-    def provenance(self) -> str:
-        """Model, weights, images and seed of what is shown, in one line."""
-        raise NotImplementedError
 
     def save(self, path: str | Path) -> Path:
         """Write what the panel shows, first under a temporary name.

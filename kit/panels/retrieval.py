@@ -70,6 +70,7 @@ class Retrieval(DeclaredPanel):
     ):  # fmt: skip
         model, self.images, store, self.seed = stored(model, images, store, "L*", SEED)
         self.gallery, self.most = LabelledGallery(store, labels), min(SHOWN, len(store) - 1)
+        self.given = labels is not None
         self.gallery.prepare()
         self.small = lru_cache(THUMBS)(lambda n: small(self.picture(n), SIDE))
         super().__init__(model, state)
@@ -149,13 +150,18 @@ class Retrieval(DeclaredPanel):
             facts={"query": s.query, "compared": s.how}, table=found.table(),
         )  # fmt: skip
 
+    def again(self, state: State) -> str:
+        return "model, images, store" + ", labels" * self.given
+
     def lines(self) -> str:
         s, name = self.selection, self.gallery.store.name
         mine, asked = 'ask(model, model.preprocess(["my picture.png"]))', self.asked(s.query)
         spaces = list(self.gallery.beside(s.part, s.other).values())
+        labels = "labels = ...  # one row for each image\n" * self.given
         return f"""import kit
 model = kit.load({s.model!r})
 images = ...  # those of the store: {name}
+{labels}\
 store = kit.collect(model, images, 'store', {name!r}, selector='L*')
 gallery = kit.retrieval.Gallery(store)
 query = gallery.{mine if s.query in self.uploads else f"query({asked.number})"}

@@ -147,14 +147,6 @@ def save(panel, path: str | Path) -> Path:
     return path
 
 
-def pixels_line(image: str, of_gallery: bool) -> str:
-    """What `model.preprocess` is given for a picture of this name."""
-    number = image.split()[-1]
-    if of_gallery and image.startswith("scene"):
-        return f"kit.world.gallery().images[{number}]"
-    return f"images[{number}]" if image.startswith(("scene", "picture")) else '"my picture.png"'
-
-
 def finding_table(found, state) -> pd.DataFrame:
     """The numbers of a `Finding`: one row for each part, token and bar.
 

@@ -73,7 +73,10 @@ class Segmenter(DeclaredPanel):
         return {"image": pictures, "text": self.classes, "method": self.methods}[name]
 
     def also(self, fields: dict) -> dict:
-        """Another picture is first asked for its own object."""
+        """Another picture is first asked for its own object. Older strings count the pictures from 0."""
+        names, number = list(self.pictures), str(fields.get("image")).removeprefix("scene ")
+        if number.isdecimal() and f"scene {number}" not in names and int(number) < len(names):
+            fields = {**fields, "image": names[int(number)]}
         picture = self.pictures.get(fields.get("image"))
         own = [thing for thing in picture.things if thing in self.classes] if picture else []
         return {"text": own[0], **fields} if own else fields
@@ -113,6 +116,9 @@ class Segmenter(DeclaredPanel):
             facts={"class": s.text, "method": s.method}, table=table,
         )  # fmt: skip
 
+    def again(self, state: State) -> str:
+        return f"model, scenes, directions, {self.classes!r}"
+
     def lines(self) -> str:
         s, (objects, whose) = self.selection, self.truth_of(self.selection)
         return f"""import kit
@@ -120,7 +126,7 @@ from kit.maps.classes import fits, maps_of_classes
 
 # scenes and directions (all classes) as the panel was given them
 model = kit.load({self.model.name!r})
-k, objects = {int(s.image.split()[-1])}, {objects}  # {self.pictures[s.image].line}: {whose}
+k, objects = {list(self.pictures).index(s.image)}, {objects}  # {self.pictures[s.image].line}: {whose}
 pixels = model.preprocess(scenes.images[k : k + 1])
 maps, _ = maps_of_classes(model, pixels, directions, [{s.text!r}], [{s.method!r}])
 true = kit.maps.seen_mask(model, scenes.masks[k, objects].any(0))

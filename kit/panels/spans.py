@@ -57,6 +57,7 @@ class Spans(DeclaredPanel):
         banks: list[Bank] | None = None, state: str | None = None,
     ):  # fmt: skip
         model, self.pictures, self.store, self.seed = stored(model, images, store, "L*.H*", SEED)
+        self.given = banks is not None
         if banks is None:
             grammar = Bank.stickers(model)
             banks = [grammar, Bank.words(model), Bank.random(model, len(grammar.texts))]
@@ -117,6 +118,9 @@ class Spans(DeclaredPanel):
             images=f"{store.name} ({s.images}), digest {store.facts['data'][0][:12]}", facts={"bank": s.bank},
             table=spans.table.assign(true_role=spans.table["part"].map(dict(zip(heads.index, self.roles)))),
         )  # fmt: skip
+
+    def again(self, state: State) -> str:
+        return "model, images, store" + ", [bank]" * (self.given and state.bank != OWN)
 
     def lines(self) -> str:
         s, name, (column, _, value) = self.selection, self.store.name, self.selection.images.partition(": ")

@@ -29,6 +29,7 @@ GROUNDS = {g: f"on {g}" for g in ("grass", "sand", "snow", "brick", "wood", "pap
     "sky": "in the sky",
     "night": "at night",
 }
+UPLOAD = "upload "  # begins the name of an uploaded picture
 COVERED = 0.25  # a token is on an object where the object covers a quarter of its patch
 
 
@@ -44,6 +45,7 @@ class Picture:
         line: what is true of the picture in one line; empty where nobody knows.
         note: what was read, where it is an upload.
         fine: the same scene drawn finer than any model sees it; None where there is no such drawing.
+        code: what `model.preprocess` is given for it, as Python.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Picture:
     line: str = ""
     note: str = ""
     fine: Image.Image | None = None
+    code: str = '"my picture.png"'
 
     def with_image(self, image: Image.Image) -> "Picture":
         """The same picture as somebody else sees it."""
@@ -68,7 +71,8 @@ class Picture:
     @property
     def title(self) -> str:
         """Name and thing, for a menu."""
-        return f"{self.name}: {(self.line or self.note).split(', ')[0]}"
+        words = (self.line or self.note).split(", ")[0]
+        return f"{self.name}: {words}" if words else self.name
 
     @property
     def told(self) -> str:
@@ -106,7 +110,7 @@ def uploaded_picture(content: bytes, file: str, note: str = "") -> Picture:
     """
     image = read_image(content)
     told = ", ".join(filter(None, (file, f"{image.width} × {image.height} pixels", note)))
-    return Picture(f"upload {hashlib.sha256(content).hexdigest()[:10]}", image, note=told)
+    return Picture(f"{UPLOAD}{hashlib.sha256(content).hexdigest()[:10]}", image, note=told)
 
 
 def as_pictures(images: Images) -> list[Picture]:
@@ -123,16 +127,25 @@ def as_pictures(images: Images) -> list[Picture]:
         >>> [p.name for p in as_pictures([Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8))])]
         ['picture 0', 'picture 1']
     """
-    if images is None or hasattr(images, "labels"):
-        return scene_pictures(gallery() if images is None else images)
+    if images is None:
+        return scene_pictures(gallery(), "kit.world.gallery()")
+    if hasattr(images, "labels"):
+        return scene_pictures(images)
     images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
     if not images:
         raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")
-    return [Picture(f"picture {i}", read_image(image)) for i, image in enumerate(images)]
+    return [Picture(f"picture {i}", read_image(image), code=f"images[{i}]") for i, image in enumerate(images)]
 
 
-def scene_pictures(scenes, start: int = 0) -> list[Picture]:
-    """The pictures of drawn scenes, with their masks and the line that says what is in them."""
+def scene_pictures(scenes, code: str = "images") -> list[Picture]:
+    """The pictures of drawn scenes, with their masks and the line that says what is in them.
+
+    Each is called by its number in its seed, so that a few of the gallery are called as in the gallery.
+
+    Args:
+        scenes: of `kit.world`.
+        code: the scenes in lines of Python.
+    """
     pictures = []
     fine = scenes.finer().cpu().numpy() if len(scenes) <= 64 else [None] * len(scenes)
     for i in range(len(scenes.images)):
@@ -146,12 +159,13 @@ def scene_pictures(scenes, start: int = 0) -> list[Picture]:
         known = len(masks) and len(things) == len(masks)
         pictures.append(
             Picture(
-                name=f"scene {start + i}",
+                name=f"scene {int(scenes.index[i])}",
                 image=Image.fromarray(pixels),
                 masks=masks if known else None,
                 things=things if known else [],
                 line=truth_line(label),
                 fine=None if fine[i] is None else Image.fromarray(fine[i].transpose(1, 2, 0)),
+                code=f"{code}.images[{i}]",
             )
         )
     return pictures

@@ -100,6 +100,32 @@ def role_shares(model: Model, attribute: str) -> pd.Series | None:
     return some.set_index("part")["share"].sort_values(ascending=False)
 
 
+def says_shares(shares: pd.Series | None, attribute: str, chosen: list[str]) -> str:
+    """How much of what some heads write an attribute explains, beside all heads; "" where nothing is known.
+
+    Args:
+        shares: `role_shares` of the attribute.
+        attribute: its name.
+        chosen: names of parts; without a head among them, the largest shares are told.
+
+    Example:
+        >>> shares = pd.Series({"L5.H0": 0.5, "L5.H5": 0.4, "L1.H0": 0.3, "L0.H0": 0.0})
+        >>> says_shares(shares, "background", ["L5.H0", "L0.H0"])[:65]
+        'the background explains 0.25 of what these heads write, on averag'
+    """
+    if shares is None:
+        return ""
+    top, heads = shares.index[: max(len(chosen), 3)], [name for name in chosen if name in shares.index]
+    if not heads:
+        told = ", ".join(f"{part} {shares[part]:.2f}" for part in top)
+        return f"share of a head's output that the {attribute} explains, largest first: {told}"
+    mine, among = shares[heads].mean(), sum(head in top for head in heads)
+    return (
+        f"the {attribute} explains {mine:.2f} of what these heads write, on average, and {shares.mean():.2f} "
+        f"of what all write; {among} of {len(heads)} are among the {len(top)} of which it explains most"
+    )
+
+
 def heads_of_role(model: Model, attribute: str, least: float = 0.2, fewest: int = 3) -> pd.Series:
     """The heads of an attribute: those of whose variance it explains much, with its share, largest first.
 

@@ -108,8 +108,8 @@ MUTANTS = [
     ),
     Mutant(
         "nothing is kept: a tower runs at every click",
-        f"{PANELS}/encoded.py",
-        "if key not in cache:",
+        f"{PANELS}/latest.py",
+        "if key not in self:",
         "if True:",
         (f"{WIRE}::test_a_change_is_small_on_the_wire_and_calls_no_tower",),
     ),

@@ -22,9 +22,9 @@ MUTANTS = [
     ),
     Mutant(
         "lines are of the gallery, whatever pictures the panel has",
-        SAVING,
-        'if of_gallery and image.startswith("scene"):',
-        'if image.startswith("scene"):',
+        "kit/panels/truth.py",
+        "        return scene_pictures(images)\n",
+        '        return scene_pictures(images, "kit.world.gallery()")\n',
         (f"{TESTS}::test_lines_name_the_pictures_that_the_panel_was_given",),
     ),
     Mutant(

@@ -17,16 +17,17 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "a head click runs the tower again",
         PANEL,
-        "        if s.image not in runs:\n",
-        "        if True:\n",
+        "held = runs.of(s.image,",
+        "held = Latest(RUNS).of(s.image,",
         by("test_a_head_picked_changes_map_and_caption_and_runs_no_tower"),
     ),
     Mutant(
         "a tower that is refused takes the place of the last one",
         PANEL,
-        "            self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), {}",
+        "            self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), "
+        "Latest(RUNS)",
         "            self.towers.clear()\n"
-        "            self.towers[s.model] = untrained(s.model, say=self.say), {}",
+        "            self.towers[s.model] = untrained(s.model, say=self.say), Latest(RUNS)",
         by("test_a_refused_tower_is_a_sentence_and_the_last_one_stays"),
     ),
     Mutant(

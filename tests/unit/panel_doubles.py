@@ -104,7 +104,7 @@ class Scenes:
         self.masks = torch.zeros(n, 4, 32, 32, dtype=torch.bool)
         self.masks[:, 0, :16, :16] = True
         facts = {"kind": "single", "concept": "cat", "colour": "red", "background": "grass", "artist": "noto"}
-        self.labels = pd.DataFrame([facts] * n)
+        self.labels, self.index = pd.DataFrame([facts] * n), range(n)
 
     def __len__(self):
         return len(self.images)

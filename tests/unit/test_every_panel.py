@@ -12,8 +12,10 @@ from PIL import Image
 import kit
 from kit.panels.chart import _plotly
 from tests.golden.record import restore, string, typed
-from tests.golden.states import _NET, PANELS, STATES, model
+from tests.golden.states import _NET, PANELS, STATES, model, segmented
+from tests.wire import messages
 
+LIMIT = 60_000  # bytes of a click
 WRONG = {
     "Explorer": ("stickers-l8|scene 0|L9.H9|a cat;a dog", "layer 9 does not exist"),
     "HeadTokens": ("stickers-l8|scene 0|L4.MLP|a cat", "L4.MLP is no head; name one head, or two"),
@@ -109,6 +111,28 @@ def test_a_bad_beginning_is_an_error(panel):
         PANELS[name_of(panel)]("nonsense")
 
 
+def names_in(panel) -> dict:
+    """What the names in copied lines stand for: what the panel was given."""
+    held = {**vars(panel), "kit": kit, "images": getattr(panel, "images", getattr(panel, "pictures", None))}
+    if isinstance(panel, kit.panels.Retrieval):
+        held["store"] = panel.gallery.store
+    if isinstance(panel, kit.panels.Ablations):
+        held["reference"] = panel.references.get(panel.selection.image)
+    if isinstance(panel, kit.panels.Segmenter):
+        held |= {"scenes": kit.world.gallery()[[0, 9, 16, 18]], "directions": segmented()[0]}
+    return held
+
+
+def test_copied_lines_end_with_the_panel_as_it_stands(panel):
+    restore(panel, STATES[name_of(panel)][1])
+    if name_of(panel) == "HeadTokens":
+        panel.choose(shows="attention")  # texts of their own cannot be written as lines
+    again = eval(panel.code().splitlines()[-1], names_in(panel))
+    assert type(again) is type(panel) and again.state == panel.state
+    assert again.caption.split(":")[0] == panel.caption.split(":")[0]
+    again.close()
+
+
 def passes(panel) -> list[dict]:
     models = [
         model(),
@@ -119,11 +143,12 @@ def passes(panel) -> list[dict]:
     return [dict(each.passes) for each in models]
 
 
-def test_a_click_runs_no_tower(panel):
+def test_a_click_runs_no_tower_and_sends_little(panel):
     before, seen = passes(panel), {shown(panel)}
     for fields in CLICKS[name_of(panel)]:
-        panel.choose(**fields)
-        assert panel.message == "", panel.message
+        with messages() as sent:
+            panel.choose(**fields)
+        assert panel.message == "" and sum(sent) < LIMIT, (fields, panel.message, sum(sent))
         seen.add(shown(panel))
     assert len(seen) == 1 + len(CLICKS[name_of(panel)])  # every click shows something else
     assert passes(panel) == before

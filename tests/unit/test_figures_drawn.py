@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from kit.figures import Bars, Curves, look
+from kit.figures import Bars, Curves, Maps, cells, look
 from tests.unit.drawn import Drawn, close, colour
 from tests.unit.figure_samples import NAN, index, made, samples
 
@@ -313,3 +314,17 @@ def test_colours_go_from_end_to_end(signed):
     scale = [tuple(map(int, rgb[4:-1].split(","))) for _, rgb in look.plotly_scale(signed)]
     ramp = np.linspace(-1 if signed else 0, 1, 5)
     assert [tuple(c) for c in look.colours(ramp, 1.0, signed).tolist()] == scale
+
+
+@pytest.mark.parametrize("columns", [1, 3, 4])
+def test_a_long_unit_lies_within_a_narrow_picture(columns):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    unit = "change of the accuracy on scenes with one object, in points"
+    heads = cells(["a"], [f"L0.H{i}" for i in range(columns)], np.ones((1, columns)), unit)
+    narrow = Maps([np.ones((2, 2))], [Image.new("RGB", (8, 8))], unit)
+    for figure in (heads, narrow):
+        still = figure.still()
+        FigureCanvasAgg(still).draw()
+        (words,) = [text for text in still.texts if text.get_text() == unit]
+        assert words.get_window_extent().x1 < still.bbox.x1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kit.panels import encoded, truth
+from kit.panels import encoded
 from kit.panels.findings import find
 from kit.panels.selection import Selection
 from kit.panels.truth import scene_pictures
@@ -14,12 +14,11 @@ from tests.unit import panel_doubles as double
 @pytest.fixture
 def kept(monkeypatch):
     monkeypatch.setattr(encoded, "run", double.Run)
-    for module in (encoded, truth):
-        monkeypatch.setattr(module, "gallery", double.Scenes)
     monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
     monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))
-    return encoded.Encoded(double.Model())
+    pictures = {picture.name: picture for picture in scene_pictures(double.Scenes())}
+    return encoded.Encoded(double.Model(), pictures.__getitem__)
 
 
 def test_each_model_runs_once_on_each_picture(kept):

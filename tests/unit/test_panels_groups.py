@@ -203,3 +203,11 @@ def test_answers_without_groups_and_effects_of_others_are_refused(answers, effec
         Groups(Model(), answers, effects.iloc[1:], {})
     with pytest.raises(KitError, match="layer 9 does not exist"):
         Groups(Model(), answers, effects, {"wrong": "L9.H0"})
+
+
+def test_the_row_of_the_worst_group_counts_its_images(answers, make):
+    panel = make()
+    right, groups = answers.right(), answers.labels["group"].to_numpy()
+    worst = min(sorted(set(groups)), key=lambda group: right[groups == group].mean())
+    labels = panel.shown.figures["groups"].labels
+    assert f"worst group ({(groups == worst).sum()})" in labels and f"average ({len(groups)})" in labels

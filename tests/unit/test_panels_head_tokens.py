@@ -6,7 +6,7 @@ import torch
 
 import kit
 from kit.errors import KitError
-from kit.panels import HeadTokens, prompt_directions
+from kit.panels import HeadTokens, head_tokens, prompt_directions
 from kit.projections import Bank, own_texts
 from tests.unit.panel_doubles import picture_bytes
 
@@ -292,3 +292,21 @@ def test_what_answers_a_click_is_said_below_the_figure(panel):
     assert panel.told["readers"].text in panel.finding() and panel.told["readers"].live
     assert "L2.H3 looks most at " in panel.told["maps"].text
     assert "L2.H3 minus L5.H0: largest at " in panel.told["maps"].text
+
+
+def test_no_hand_changes_anything_while_a_picture_is_encoded(panel, monkeypatch):
+    locked, encode = [], head_tokens.run
+    controls = [*panel.controls.values(), panel.line]
+
+    def looked(*given, **more):
+        locked.append(all(each.disabled for each in controls) and panel._busy.text == "computing…")
+        return encode(*given, **more)
+
+    monkeypatch.setattr(head_tokens, "run", looked)
+    assert any(type(each).__name__ == "Play" for each in controls)
+    panel.choose(image="scene 7")
+    assert locked == [True] and panel.state["image"] == "scene 7" and panel._busy.text == ""
+    assert not panel.controls["play"].disabled and not canvas(panel, "grid").busy
+    panel.choose(text=2, selector="L3.H1")  # nothing runs, nothing is locked
+    panel.choose(image="scene 0")
+    assert locked == [True]

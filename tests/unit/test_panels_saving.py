@@ -79,7 +79,7 @@ def test_the_lines_of_notebook_12_compute_its_texts(panels, scenes):
     panel.choose(images="size: large")
     lines = re.sub(r"images = \.\.\..*", "images = scenes", panel.code()).splitlines()
     *lines, last, again = lines
-    assert again == f"# the panel as it stands: kit.panels.Spans(..., state={panel.string!r})"
+    assert again == f"kit.panels.Spans(model, images, store, state={panel.string!r})"
     held = {"scenes": scenes}
     exec("\n".join([*lines, f"table = {last}"]), held)
     expected = panel.table()
@@ -94,7 +94,7 @@ def test_the_lines_of_notebook_11_compute_its_accuracy(panels, scenes, stickers)
     lines = re.sub(r"reference = \.\.\..*", "reference = kit.edits.Means.shipped(model)", lines)
     held = {"scenes": scenes}
     *lines, last, again = lines.splitlines()
-    assert again == f"# the panel as it stands: kit.panels.Ablations(..., state={panel.string!r})"
+    assert again == f"kit.panels.Ablations(model, images, store, [reference], state={panel.string!r})"
     exec("\n".join([*lines, f"found = {last}"]), held)
     table = panel.table()
     rows = (table["question"] == panel.selection.texts) & (table["condition"] == "replaced")

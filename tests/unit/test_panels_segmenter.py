@@ -49,7 +49,7 @@ def fits(panel) -> dict[str, float]:
 
 def test_map_mask_and_iou_are_those_of_the_method(panel, stickers, scenes, directions):
     for text, objects in (("dog", [1]), ("cat", [0])):
-        panel.choose(image="scene 1", text=text, method="GradCAM")
+        panel.choose(image="scene 16", text=text, method="GradCAM")
         own = directions.vectors[directions.names.index(text)] - directions.vectors.mean(0)
         maps = METHODS["GradCAM"](stickers, stickers.preprocess(scenes.images[1:]), own[None])
         heat, found = spread(maps, (64, 64))
@@ -81,15 +81,24 @@ def test_a_class_is_set_apart_from_all_classes_whichever_are_asked(stickers, sce
 def test_a_picture_from_the_menu_is_asked_for_its_own_object(panel):
     panel.choose(text="dog")
     assert "with what is there, the cat. Best" in panel.caption
-    panel.controls["image"].value = "scene 1"
-    assert panel.controls["text"].value == "cat" and panel.state["image"] == "scene 1"
+    panel.controls["image"].value = "scene 16"
+    assert panel.controls["text"].value == "cat" and panel.state["image"] == "scene 16"
+
+
+def test_a_picture_has_its_own_number_and_older_states_count_from_0(panel):
+    assert [name for _, name in panel.controls["image"].options] == ["scene 0", "scene 16"]
+    panel.choose(image="scene 16", text="dog")
+    after = panel.string, panel.shown
+    panel.choose(image="scene 0")
+    panel._restore("stickers-l8|scene 1|dog|token heatmap")
+    assert (panel.string, panel.caption) == (after[0], after[1].caption) and "scene 16" in panel.finding()
 
 
 def test_what_cannot_be_is_a_sentence_and_all_stays(panel):
     before = panel.string
     for fields, message in (
         ({"text": "blorb"}, 'no class "blorb" here'),
-        ({"image": "scene 9"}, 'no picture "scene 9" here; there are scene 0, scene 1.'),
+        ({"image": "scene 9"}, 'no picture "scene 9" here; there are scene 0, scene 16.'),
         ({"method": "rolout"}, 'no method "rolout" here'),
     ):
         panel.choose(**fields)
@@ -117,10 +126,12 @@ def test_the_drawing_tells_right_wrong_and_missed_pixels_apart():
 
 
 def test_the_table_holds_every_method_here_and_over_all_images(panel):
-    panel.choose(image="scene 1", text="dog", method="rollout")
+    panel.choose(image="scene 16", text="dog", method="rollout")
     table, seen = panel.table().set_index("method"), panel.shown.figures["methods"]
     over = panel.overall.table()
-    assert list(table.index) == SOME and set(table["class"]) == {"dog"} and set(table["image"]) == {"scene 1"}
+    assert (
+        list(table.index) == SOME and set(table["class"]) == {"dog"} and set(table["image"]) == {"scene 16"}
+    )
     assert list(table["mIoU"]) == list(over.loc[SOME, "mIoU"])
     assert list(seen.frame["IoU here"]) == list(table["IoU"]) and seen.picked == "rollout"
     assert list(seen.frame["mIoU"]) == list(table["mIoU"]) and "over 6 images" in seen.title
@@ -128,7 +139,7 @@ def test_the_table_holds_every_method_here_and_over_all_images(panel):
 
 def test_the_lines_compute_the_iou_that_is_shown(panel, scenes, directions):
     for text, method in (("dog", "rollout"), ("cat", "GradCAM")):
-        panel.choose(image="scene 1", text=text, method=method)
+        panel.choose(image="scene 16", text=text, method=method)
         printed: list = []
         names = {"scenes": scenes, "directions": directions, "print": printed.append}
         exec(panel.code(), names)

@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -10,7 +11,16 @@ import kit
 from kit.errors import KitError
 from kit.measures import family_bound, variance_share
 from kit.models.names import SHIPPED
-from kit.parts.roles import FIGURES, FORMAT, fits_role, heads_of_role, role_shares, strongest_roles, table
+from kit.parts.roles import (
+    FIGURES,
+    FORMAT,
+    fits_role,
+    heads_of_role,
+    role_shares,
+    says_shares,
+    strongest_roles,
+    table,
+)
 from kit.workshop.cards import role_page
 from kit.workshop.cards.role_map import colour, draw_roles
 from kit.workshop.cards.roles import save
@@ -272,3 +282,17 @@ def test_the_heads_of_a_role_are_those_of_much_share_or_the_first_few(stickers):
     assert len(heads_of_role(stickers, "concept", fewest=5)) == 5
     with pytest.raises(KitError, match='no role "smell" was measured; there are category, concept'):
         heads_of_role(stickers, "smell")
+
+
+def test_shares_of_an_attribute_are_told_beside_those_of_all_heads():
+    shares = pd.Series({"L5.H0": 0.5, "L5.H5": 0.4, "L1.H0": 0.3, "L0.H0": 0.0})
+    told = says_shares(shares, "background", ["L5.H0", "L0.H0", "L2.MLP"])
+    expected = (
+        "the background explains 0.25 of what these heads write, on average, and 0.30 of what all write; "
+    )
+    assert told == f"{expected}1 of 2 are among the 3 of which it explains most"
+    none = (
+        "share of a head's output that the size explains, largest first: L5.H0 0.50, L5.H5 0.40, L1.H0 0.30"
+    )
+    assert says_shares(shares, "size", ["L2.MLP"]) == says_shares(shares, "size", []) == none
+    assert says_shares(None, "size", ["L5.H0"]) == ""

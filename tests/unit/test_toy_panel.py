@@ -98,7 +98,7 @@ def test_all_files_are_saved_and_say_the_same(panel, tmp_path):
     assert image.width > 300 and "model toy" in image.info["Source"]
     page = (tmp_path / "toy.html").read_text("utf-8")
     assert panel.caption in page and page.startswith("<!doctype html>")
-    held: dict = {}
+    held: dict = {"Toy": Toy, "model": MODEL}
     exec((tmp_path / "toy.py").read_text("utf-8").replace("np.random", "all = np.random"), held)
     bars = panel.shown.figures["bars"].values[:, 0]
     assert held["all"][3] == pytest.approx(bars)
