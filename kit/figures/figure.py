@@ -241,7 +241,8 @@ def plotly_figure(traces: list[dict], title: str, layout: dict):
     axis = {"gridcolor": "rgba(128,128,128,.3)", "zerolinecolor": "rgba(128,128,128,.8)", "automargin": True}
     base = {
         "template": "none",
-        "title": {"text": marked(title), "font": {"size": 14}, "x": 0, "xref": "paper"},
+        "title": {"text": marked(title), "font": {"size": 14}, "x": 0, "xref": "paper"}
+        | {"y": 1, "yanchor": "top", "pad": {"t": 10}},
         "font": {"color": SCREEN["ink"], "size": 12},
         "paper_bgcolor": clear,
         "plot_bgcolor": clear,

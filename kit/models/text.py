@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kit.errors import KitError
 
 _WORD = re.compile(r"[^\W\d_]+")
+_SIGN = re.compile(r"[^\W\d_]+|[\u2190-\u2bff\U0001f000-\U0001faff]")  # words, and pictures such as emoji
 
 
 class TextTower:
@@ -77,8 +78,8 @@ class TextTower:
 
     @staticmethod
     def split(text: str) -> list[str]:
-        """Words of a text, lower case, in order, each once."""
-        return list(dict.fromkeys(_WORD.findall(text.lower())))
+        """Words and emoji of a text, lower case, in order, each once."""
+        return list(dict.fromkeys(_SIGN.findall(text.lower())))
 
 
 def shorten(text: str, limit: int = 40) -> str:

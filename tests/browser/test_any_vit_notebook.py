@@ -15,7 +15,8 @@ def start_page(browser, tmp_path_factory):
 
     The other cells run under nbval, and nothing of them is looked at here.
     """
-    notebook = lab.cut(NAME, ("import kit", "kit.panels.AnyModel("))
+    first = "timm/vit_small_patch14_reg4_dinov2"  # a tower whose heads the tests below name
+    notebook = lab.cut(NAME, ("import kit", "kit.panels.AnyModel("), (("stickers-swin", first),))
     with lab.opened(browser, tmp_path_factory.mktemp("lab20"), notebook) as found:
         yield found
 

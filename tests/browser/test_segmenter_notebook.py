@@ -8,7 +8,10 @@ from tests.browser import lab
 from tests.browser.test_start_notebook import caption, fill, picture_of, says, wait_for
 
 NAME = "15_a_segmenter_from_a_classifier.ipynb"
-WANTED = ("import kit", "directions = Directions(", "result = segment(", "kit.panels.Segmenter(")
+WANTED = (
+    "import kit", "directions = Directions(", "scenes = kit.world.draw(", "result = segment(",
+    "kit.panels.Segmenter(",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

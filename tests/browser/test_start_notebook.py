@@ -67,6 +67,38 @@ def press(page, name: str) -> None:
     page.locator(PANEL).get_by_role("button", name=name, exact=True).click()
 
 
+def test_the_guide_sets_the_panel_by_mouse_and_by_keys(page):
+    guide = page.locator(f"{PANEL} .loupe-guide")
+    stops, sentence = guide.get_by_role("button"), page.locator(f"{PANEL} .loupe-guide + .loupe-note")
+    assert guide.get_attribute("role") == "group" and guide.get_attribute("aria-label") == "guided start"
+    assert stops.count() == 6 and sentence.get_attribute("aria-live") == "polite"
+    heat, _ = canvases(page)
+    for number in range(6):
+        before, opened = sentence.inner_text(), picture_of(heat)
+        if number % 2:
+            stops.nth(number).press("Enter")
+        else:
+            stops.nth(number).click()
+        wait_for(lambda before=before: sentence.inner_text() != before)
+        wait_for(lambda opened=opened, number=number: number == 4 or picture_of(heat) != opened)
+        assert sentence.inner_text() == lab.ask(page, f"print(panel.guide.sentences[{number}])")
+        assert caption(page) == lab.ask(page, "print(panel.caption)") and not says(page)
+        pressed = [stop.get_attribute("aria-pressed") for stop in stops.all()]
+        assert pressed == ["true" if n == number else "false" for n in range(6)]
+    lab.ask(page, "panel.choose(selector='L1.H0')")
+    wait_for(lambda: "New here?" in sentence.inner_text())
+    assert "true" not in [stop.get_attribute("aria-pressed") for stop in stops.all()]
+
+
+def test_toggles_say_what_is_pressed(page):
+    toggles = page.locator(f"{PANEL} .widget-toggle-buttons").first
+    assert (toggles.get_attribute("role"), toggles.get_attribute("aria-label")) == ("group", "effect")
+    total = toggles.get_by_role("button", name="total")
+    assert total.get_attribute("aria-pressed") == "false"
+    press(page, "total")
+    wait_for(lambda: total.get_attribute("aria-pressed") == "true")
+
+
 def test_a_click_on_a_head_changes_map_and_caption(page):
     heat, grid = canvases(page)
     before = picture_of(heat)

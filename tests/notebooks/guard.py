@@ -8,7 +8,7 @@ from statistics import median
 from kit.notebook_tools import absolute_path, output_texts
 
 MAX_BYTES = 2**20
-MEDIAN_LINES, MAX_LINES, DEFINED_LINES = 5, 6, 12  # of a cell; of one that defines the function of a formula
+MEDIAN_LINES, MAX_LINES, DEFINED_LINES = 4, 6, 12  # of a cell; of one that defines the function of a formula
 IGNORED_CELLS = 2
 FORBIDDEN_TAGS = ("nbval-skip", "raises-exception")
 MARKER = re.compile(r"^\s*#+\s*NBVAL_", re.MULTILINE)

@@ -63,6 +63,8 @@ def test_non_latin_prompts_are_encoded_and_their_words_named(model):
     vectors = model.encode_text(["кот", "狗", "a dog"])
     assert torch.isfinite(vectors).all()
     assert model.unknown_words("кот") == ["кот"]
+    assert model.unknown_words("a 🐱 & a ♥!") == ["🐱", "♥"]
+    assert model.unknown_note("🐱") == f'"🐱" is a word that {model.name} never saw.'
 
 
 def test_unknown_words_are_named_with_the_nearest_known_one(model):
