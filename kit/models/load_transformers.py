@@ -70,7 +70,12 @@ def wrap(name, pretrained, model: nn.Module, settings: dict, preprocess, notes: 
 
 
 def expect_recordable(name: str, model: nn.Module) -> None:
-    """Raise where attention is computed by a kernel that cannot be recorded."""
+    """Raise where no pictures are read, or attention is computed by a kernel that cannot be recorded."""
+    reads = (
+        hasattr(model, "get_image_features") or "pixel_values" in inspect.signature(model.forward).parameters
+    )
+    if not reads:
+        raise KitError(f"{name} reads {model.main_input_name}, not pictures as pixel_values.")
     for part in model.modules():
         kernel = getattr(getattr(part, "config", None), "_attn_implementation", None)
         if kernel not in WRITTEN_OUT:
@@ -112,8 +117,6 @@ class Reading:
 
     def _of_pictures(self, name: str, model: nn.Module, size: tuple[int, int]):
         """The module that reads pictures alone, and what is read from it."""
-        if "pixel_values" not in inspect.signature(model.forward).parameters:
-            raise KitError(f"{name} reads {model.main_input_name}, not pictures as pixel_values.")
         whole = Everything()
         self.seen = passed(name, model, whole, size)
         heads = _heads(self.seen, name, model, size)
