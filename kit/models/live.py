@@ -11,6 +11,7 @@ from kit.models.build import free_memory, open_clip_facts
 from kit.models.load_open_clip import image_tower
 from kit.models.load_open_clip import wrap as wrap_open_clip
 from kit.models.load_timm import wrap as wrap_timm
+from kit.models.load_transformers import wrap as wrap_transformers
 from kit.models.model import NO_TEXT, Model
 from kit.models.module_facts import passed, places, sized
 from kit.models.output import expect_representation
@@ -44,9 +45,7 @@ def load_live(module: nn.Module, *, config=None, preprocess=None, device=None) -
     name = type(module).__name__
     module, notes = as_it_computes(module, name, device)
     if is_of(module, "transformers", "PreTrainedModel"):
-        from kit.models.load_transformers import wrap
-
-        return wrap(name, None, module, settings, preprocess, notes)
+        return wrap_transformers(name, None, module, settings, preprocess, notes)
     if is_of(module, "open_clip"):
         return _open_clip(name, module, settings, preprocess, notes)
     if all(hasattr(module, part) for part in ("forward_features", "forward_head", "pretrained_cfg")):

@@ -13,10 +13,10 @@ Size = tuple[int, int]  # height and width, in pixels
 PICTURES = ((48, 40), (40, 64))  # sizes on which a transform is tried
 
 
-def passed(name: str, module: nn.Module, run: Callable, size: Size) -> Walk:
+def passed(name: str, module: nn.Module, run: Callable, size: Size, values: bool = False) -> Walk:
     """`walk`, or a sentence on why the module cannot be run on pictures of this size."""
     try:
-        return walk(module, run, size)
+        return walk(module, run, size, values)
     except Exception as error:  # whatever a module makes of pictures that it was not built for
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise KitError(
@@ -84,7 +84,7 @@ def sized(
     return size, make_transform({}, size, preprocess, name)
 
 
-def size_made(transform, name: str) -> tuple[int, int]:
+def size_made(transform: Callable, name: str, what: str = "preprocess=") -> Size:
     """Height and width of what a transform gives, whatever the picture.
 
     Raises:
@@ -97,17 +97,17 @@ def size_made(transform, name: str) -> tuple[int, int]:
         except KitError:
             raise
         except Exception as error:  # whatever a transform of the caller's makes of a picture
-            raise KitError(f"preprocess= for {name} stops at a picture: {error}.") from None
+            raise KitError(f"{what} for {name} stops at a picture: {error}.") from None
         if not isinstance(pixels, Tensor) or pixels.ndim != 3 or pixels.shape[0] != 3:
-            what = list(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
+            given = list(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
             raise KitError(
-                f"preprocess= for {name} gives {what}; it should turn a PIL image into a tensor "
+                f"{what} for {name} gives {given}; it should turn a PIL image into a tensor "
                 "[3, height, width]."
             )
         shapes.append(tuple(pixels.shape[1:]))
     if shapes[0] != shapes[1]:
         raise KitError(
-            f"preprocess= for {name} gives pictures of differing size ({shapes[0]} and {shapes[1]}); let it "
+            f"{what} for {name} gives pictures of differing size ({shapes[0]} and {shapes[1]}); let it "
             "crop or resize them to one."
         )
     return shapes[0]

@@ -214,19 +214,33 @@ _library_attention = nn.MultiheadAttention.forward
 
 
 def _batch_first_attention(self, query, key, value, *args, **kwargs) -> tuple[Tensor, Tensor | None]:
-    """`nn.MultiheadAttention` for plain self-attention, recorded without its detour.
+    """`nn.MultiheadAttention` for attention without masks, recorded without its detour.
 
     The module's Python path, the one that can be recorded, puts tokens first and copies queries,
-    keys and values; its fused path does not. Any other use is left to the module itself.
+    keys and values; its fused path does not. Where patterns are asked for, as they are unless the caller
+    says otherwise, it writes attention out: here they are written beside it, and fall away where nobody
+    reads them. Any other use is left to the module itself.
     """
-    asked = {name: value for name, value in kwargs.items() if value is not None}
-    plain = query is key is value and query.ndim == 3 and not args and asked == {"need_weights": False}
-    if not (plain and self.batch_first and self.bias_k is None and not self.add_zero_attn):
+    asked = {name for name, value in kwargs.items() if value is not None} - {"need_weights"}
+    plain = key is value and query.ndim == key.ndim == 3 and not args and not asked
+    known = self.batch_first and self._qkv_same_embed_dim and self.bias_k is None and not self.add_zero_attn
+    if not (plain and known):
         return _library_attention(self, query, key, value, *args, **kwargs)
-    packed = F.linear(query, self.in_proj_weight, self.in_proj_bias)  # [batch, token, 3 * dim]
-    qkv = packed.unflatten(-1, (3, self.num_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
-    out = F.scaled_dot_product_attention(*qkv.unbind(0))  # [batch, head, token, head_dim]
-    return self.out_proj(out.transpose(1, 2).flatten(2)), None
+    if query is key:
+        packed = F.linear(query, self.in_proj_weight, self.in_proj_bias)  # [batch, token, 3 * dim]
+        q, k, v = packed.unflatten(-1, (3, self.num_heads, self.head_dim)).permute(2, 0, 3, 1, 4).unbind(0)
+    else:
+        weights, dim = self.in_proj_weight, self.embed_dim
+        biases = (None, None) if self.in_proj_bias is None else self.in_proj_bias.split((dim, 2 * dim))
+        q = F.linear(query, weights[:dim], biases[0]).unflatten(-1, (self.num_heads, self.head_dim))
+        packed = F.linear(key, weights[dim:], biases[1])  # [batch, token, 2 * dim]
+        k, v = packed.unflatten(-1, (2, self.num_heads, self.head_dim)).permute(2, 0, 3, 1, 4).unbind(0)
+        q = q.transpose(1, 2)  # [batch, head, query, head_dim]
+    out = F.scaled_dot_product_attention(q, k, v)  # [batch, head, query, head_dim]
+    pattern = None
+    if kwargs.get("need_weights", True):
+        pattern = (q @ k.transpose(-2, -1) / self.head_dim**0.5).softmax(-1).mean(1)  # [batch, query, key]
+    return self.out_proj(out.transpose(1, 2).flatten(2)), pattern
 
 
 def _in_place(node: fx.Node) -> bool:

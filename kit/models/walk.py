@@ -1,6 +1,7 @@
 """One pass of a module on a picture without content: what each of its modules was handed and what it gave."""
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isqrt
 
@@ -38,7 +39,7 @@ class Walk:
     out: object
 
 
-def walk(module: nn.Module, run, size: tuple[int, int]) -> Walk:
+def walk(module: nn.Module, run, size: tuple[int, int], values: bool = False) -> Walk:
     """What happens in a module when `run(module, pixels)` is called.
 
     A twin without values is run, so that it costs neither memory nor time, and that no hook of the caller is
@@ -48,11 +49,12 @@ def walk(module: nn.Module, run, size: tuple[int, int]) -> Walk:
         module: is not changed.
         run: what to do with the twin and pixels [BATCH, 3, height, width].
         size: height and width.
+        values: run a copy, on a picture of noise.
     """
-    try:
-        return _walked(_twin(module, "meta"), module, run, size)
-    except Exception:  # whatever a library makes of tensors without values
-        return _walked(_twin(module, None), module, run, size)
+    if not values:
+        with suppress(Exception):  # whatever a library makes of tensors without values
+            return _walked(_twin(module, "meta"), module, run, size)
+    return _walked(_twin(module, None), module, run, size)
 
 
 def _twin(module: nn.Module, device: str | None) -> nn.Module:
@@ -84,7 +86,8 @@ def _walked(twin: nn.Module, module: nn.Module, run, size: tuple[int, int]) -> W
         part.register_forward_hook(watch(path), with_kwargs=True)
     weight = next(twin.parameters())
     with torch.no_grad():
-        pixels = torch.zeros(BATCH, 3, *size, dtype=weight.dtype, device=weight.device)
+        noise = torch.rand(BATCH, 3, *size, generator=torch.Generator().manual_seed(0))
+        pixels = noise.to(weight.device, weight.dtype)
         return Walk(calls, run(twin, pixels))
 
 
