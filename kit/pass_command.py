@@ -76,7 +76,7 @@ def run(arguments: list[str]) -> int:
             f"{f', {processes} processes' if processes > 1 else ''}: "
             f"about {pass_memory(model, given.batch) / 2**20:,.0f} MiB for each batch."
         )
-        for note in [*model.notes, *getattr(images, "notes", [])]:
+        for note in [*(model.notes if given.pretrained else ()), *getattr(images, "notes", ())]:
             say(note)
     images = as_set(images)
     name = given.name or getattr(images, "name", shown(given.images, 150))

@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
     names = ("candidates", "limit", "last", "draws", "seed", "words", "batch", "workers")
     settings = Settings(**{name: getattr(given, name) for name in names})
     model = load(given.model, given.pretrained, like=given.like, key=given.key, device=given.device)
-    for note in model.notes:
+    for note in model.notes if given.pretrained else ():
         say(note)
     folders = {kind: getattr(given, kind) for kind in PAPERS}
     done = sweep(model, given.out, **folders, settings=settings, say=say)
