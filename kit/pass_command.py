@@ -21,7 +21,8 @@ A pass that was killed goes on when the same command is given again. Several pro
 EXAMPLES = """examples:
   loupe pass stickers-l8 stickers:2000 --keep moments --out runs/l8.moments
   loupe pass ViT-B-16 imagenet:data/ILSVRC2012 --pretrained laion2b_s34b_b88k --keep store --out runs/imagenet
-  loupe pass ViT-B-16 waterbirds:data/waterbirds:val --pretrained clip.pt --keep store --out runs/val
+  loupe pass ViT-B-16 waterbirds:data/waterbirds:val --pretrained clip.pt --like openai \\
+      --keep store --out runs/val
   loupe pass timm/vit_small_patch16_224.augreg_in1k holiday/photographs --keep means --out runs/holiday.means
 """
 
@@ -41,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--keep", choices=KEEPERS, default="moments")
     made.add_argument("--out", required=True, type=Path, help="file, or folder of a store")
     made.add_argument("--pretrained", help='tag, file, or "random"')
+    made.add_argument("--like", help="the tag whose QuickGELU, mean and std a file follows")
+    made.add_argument("--key", help='which of several sets of weights in a file, such as "teacher"')
     made.add_argument("--name", help="the set in words (default: that of the data set, or IMAGES)")
     made.add_argument("--selector", help='parts, such as "L-4:.H*"')
     made.add_argument("--batch", type=int, default=64, help="images at once (default: 64)")
@@ -65,7 +68,7 @@ def run(arguments: list[str]) -> int:
     if given.limit is not None:
         expect_count("--limit", given.limit)
     rank, processes = place()
-    model = load(given.model, given.pretrained, device=given.device)
+    model = load(given.model, given.pretrained, like=given.like, key=given.key, device=given.device)
     images = read_set(given.images, given.limit)
     if rank == 0:
         say(
@@ -73,7 +76,7 @@ def run(arguments: list[str]) -> int:
             f"{f', {processes} processes' if processes > 1 else ''}: "
             f"about {pass_memory(model, given.batch) / 2**20:,.0f} MiB for each batch."
         )
-        for note in getattr(images, "notes", []):
+        for note in [*(model.notes if given.pretrained else ()), *getattr(images, "notes", ())]:
             say(note)
     images = as_set(images)
     name = given.name or getattr(images, "name", shown(given.images, 150))

@@ -21,6 +21,7 @@ WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_fpw_module", "_checkpoint_wra
 # buffers that older versions saved and that are no weights
 IGNORED = ("attn_mask", "position_ids", "input_resolution", "context_length", "vocab_size")
 COUNTER = "num_batches_tracked"  # of batch norms; read in training alone
+PLACES = 4  # in which one dict of a file is looked at
 ADAPTERS = ("base_layer", "modules_to_save", "original_module")
 
 
@@ -104,9 +105,13 @@ def _described(raw) -> str:
     return f"a dict of {some(map(str, raw))}" if raw else "an empty dict"
 
 
-def _leaves(tree, path: str = "", met: set | None = None) -> Iterator[tuple[str, object, str]]:
-    """Full name, value and dict of tensors, and of what lies in one dict with them."""
-    met = {id(tree)} if met is None else met
+def _leaves(tree, path: str = "", met: Counter | None = None, within=()) -> Iterator[tuple[str, object, str]]:
+    """Full name, value and dict of tensors, and of what lies in one dict with them.
+
+    A dict may contain itself, which ends there, and lie in several places, of which the first few count.
+    """
+    met = Counter() if met is None else met
+    within = (*within, id(tree))
     pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
     pairs = [(f"{path}{key}", value) for key, value in pairs]
     flat = any(isinstance(value, Tensor) for _, value in pairs) and isinstance(tree, dict)
@@ -114,9 +119,9 @@ def _leaves(tree, path: str = "", met: set | None = None) -> Iterator[tuple[str,
         if isinstance(value, Tensor):
             yield name, value, path
         elif isinstance(value, dict | list | tuple):
-            if id(value) not in met:  # a dict may contain itself, and may lie in two places
-                met.add(id(value))
-                yield from _leaves(value, f"{name}.", met)
+            met[id(value)] += 1
+            if id(value) not in within and met[id(value)] <= PLACES:
+                yield from _leaves(value, f"{name}.", met, within)
         elif flat:
             yield name, value, path
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.models.values import some
-from kit.models.weights_file import SUFFIXES, names_in
+from kit.models.weights_file import AGAIN, PART, SUFFIXES, UNFINISHED, names_in
 
 # in the order in which open_clip and timm themselves look
 OPEN_CLIP_FILES = (
@@ -99,17 +99,23 @@ def expect_label_names(names, folder: Path) -> list[str] | None:
 
 
 def weights_in(folder: Path, files: tuple[str, ...]) -> Path:
-    """The weights file of a folder: the first of these names, else the only one that is there.
+    """The weights file of a folder: the first of these names, else the only one (or its first part).
 
     Raises:
         KitError: there is none, or several under other names.
     """
     there = [name for name in names_in(folder) if name.endswith(SUFFIXES)]
-    found = [name for name in files if name in there] or (there if len(there) == 1 else [])
+    first = [name for name in there if not PART.search(name) or "-00001-of-" in name]
+    found = [name for name in files if name in there] or (first if len(first) == 1 else [])
     if not found:
-        held = f"holds {some(there)}" if there else "holds no weights file"
+        unfinished = [name for name in names_in(folder) if name.endswith(UNFINISHED)]
+        if unfinished and not there:
+            raise KitError(
+                f'the folder "{folder}" is incomplete: the download of {unfinished[0]} did not end; {AGAIN}.'
+            )
+        held = f"holds {some(there)}, but none of" if there else "holds no weights file, none of"
         raise KitError(
-            f'the folder "{folder}" {held}, but none of {some(files)}; name the file: '
+            f'the folder "{folder}" {held} {some(files)}; name the file: '
             f'load("{folder}", pretrained="path/to/file").'
         )
     return folder / found[0]

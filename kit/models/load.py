@@ -60,8 +60,8 @@ def load(
         >>> kit.load("timm/vit_tiny_patch16_224", pretrained="random", config={"img_size": 64}).grid
         (4, 4)
     """
-    if isinstance(name, nn.Module) and (pretrained is not None or like is not None):
-        raise KitError("a live module has its weights and settings; leave out pretrained= and like=.")
+    if isinstance(name, nn.Module) and any(one is not None for one in (pretrained, like, key)):
+        raise KitError("a live module has its weights and settings; leave out pretrained=, like= and key=.")
     name = os.fspath(name) if isinstance(name, str | os.PathLike) else name
     if not isinstance(name, str | nn.Module) or name == "":
         raise KitError(f'a model name was asked of {name!r}; give a name such as "stickers-l8".')

@@ -1,5 +1,6 @@
 """Which models there are: shipped ones, open_clip's architectures and tags, timm's."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -103,8 +104,15 @@ def unknown_name(name: str) -> KitError:
     hint = nearest(name, known)
     if name in timm.list_models() or name.partition(".")[0] in timm.list_models():
         hint = f' timm models are written "timm/{name}".'
+    if os.path.isfile(name):
+        return KitError(
+            f'"{name}" is a file, and a weights file is given with its architecture: '
+            f'load("ViT-B-32", pretrained="{name}").'
+        )
+    kinds = "model and no folder" if "/" in name and not name.startswith("timm/") else "model"
     return KitError(
-        f"there is no model \"{name}\"; kit.available() lists the shipped ones, open_clip's and timm's.{hint}"
+        f"there is no {kinds} \"{name}\"; kit.available() lists the shipped ones, open_clip's and timm's."
+        f"{hint}"
     )
 
 

@@ -14,6 +14,8 @@ from kit.errors import KitError, nearest
 from kit.models.stand_ins import stand_ins
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
+PART = re.compile(r"-(\d{5})-of-(\d{5})(?=\.)")  # of a name
+UNFINISHED = (".incomplete", ".part", ".crdownload", ".download", ".aria2")
 AGAIN = "copy or download it again"
 
 
@@ -36,16 +38,41 @@ def names_in(folder: Path) -> list[str]:
 
 
 def expect_there(path: Path) -> None:
-    """Raise where there is nothing under this path."""
+    """Raise where there is nothing under this path, or a folder."""
     if not os.path.exists(path):
         shown = path if len(str(path)) < 300 else f"{str(path)[:300]}..."
         link = " It is a link to a file that is gone." if os.path.islink(path) else ""
         more = link or nearest(path.name[:300], names_in(path.parent))
         raise KitError(f'there is no weights file "{shown}".{more}')
+    if path.is_dir():
+        inside = [name for name in names_in(path) if name.endswith(SUFFIXES)]
+        shown = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
+        listed = f"it holds {shown}; name one of them" if inside else "it holds no weights file"
+        raise KitError(f'pretrained="{path}" is a folder: {listed}.')
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files over which the hub cuts one large file, of which `path` is one; else `path` alone.
+
+    Raises:
+        KitError: some of them are not there.
+    """
+    number = PART.search(path.name)
+    if number is None or int(number[2]) > 10_000:
+        return [path]
+    start, end = path.name[: number.start()], path.name[number.end() :]
+    parts = [f"{start}-{n:05d}-of-{number[2]}{end}" for n in range(1, int(number[2]) + 1)]
+    missing = sorted({*parts} - {*names_in(path.parent)})
+    if missing:
+        raise KitError(
+            f'"{path.name}" is incomplete: {len(missing)} of its {len(parts)} parts are not in the folder '
+            f"({missing[0]}); {AGAIN}."
+        )
+    return [path.parent / part for part in parts]
 
 
 def read_file(path: Path):
-    """The object that a weights file holds.
+    """The object that a weights file holds; of a file that was cut into parts, what all of them hold.
 
     Reads safetensors, and torch files by `torch.load(weights_only=True)`; which of the two it is,
     the first bytes say. Where a torch archive has checksums they are compared, which torch does not do.
@@ -55,11 +82,15 @@ def read_file(path: Path):
             TorchScript archive; a pickle that asks for code.
     """
     expect_there(path)
-    if path.is_dir():
-        inside = [name for name in names_in(path) if name.endswith(SUFFIXES)]
-        shown = ", ".join(inside[:3]) + (", ..." if len(inside) > 3 else "")
-        listed = f"it holds {shown}; name one of them" if inside else "it holds no weights file"
-        raise KitError(f'pretrained="{path}" is a folder: {listed}.')
+    parts = parts_of(path)
+    if len(parts) == 1:
+        return _read_one(path)
+    found = [_read_one(part) for part in parts]
+    return {name: value for one in found if isinstance(one, dict) for name, value in one.items()}
+
+
+def _read_one(path: Path):
+    """The object that one file holds."""
     if not path.is_file():
         raise KitError(f'"{path.name}" is no ordinary file but a pipe or a device; give a file on disk.')
     try:

@@ -30,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("model", help="a name of kit.load, with a text tower")
     made.add_argument("--pretrained", help='tag, file, or "random"')
+    made.add_argument("--like", help="the tag whose QuickGELU, mean and std a file follows")
+    made.add_argument("--key", help='which of several sets of weights in a file, such as "teacher"')
     for kind, one in PAPERS.items():
         splits = " and ".join(one.asked)
         made.add_argument(f"--{kind}", type=Path, metavar=one.place, help=f"{one.title} ({splits})")
@@ -56,7 +58,9 @@ def run(arguments: list[str]) -> int:
     given = parser().parse_args(arguments)
     names = ("candidates", "limit", "last", "draws", "seed", "words", "batch", "workers")
     settings = Settings(**{name: getattr(given, name) for name in names})
-    model = load(given.model, given.pretrained, device=given.device)
+    model = load(given.model, given.pretrained, like=given.like, key=given.key, device=given.device)
+    for note in model.notes if given.pretrained else ():
+        say(note)
     folders = {kind: getattr(given, kind) for kind in PAPERS}
     done = sweep(model, given.out, **folders, settings=settings, say=say)
     say(f"Report: {given.out / 'report.html'}, {given.out / 'report.json'}.")

@@ -8,6 +8,7 @@ the library's own module, or the regular expression of the `KitError`. No row ru
 import argparse
 import collections
 import datetime
+import json
 import os
 import pathlib
 import random
@@ -350,6 +351,7 @@ TRAINERS = [
     Row("dates, types, devices", beside(now=lambda: datetime.datetime.now(datetime.UTC), took=lambda: datetime.timedelta(3), kind=torch.float16, device=lambda: torch.device("cuda:0"), version=torch.__version__, free=lambda: types.SimpleNamespace(a=1)), Right()),
     Row("weights in a defaultdict", lambda: {"state_dict": as_defaultdict(vit())}, Right()),
     Row("the older format of torch, with a Namespace", beside(args=argparse.Namespace(lr=1)), Right(), write=old_format),
+    Row("one dict in two places", lambda: (lambda state: {"state_dict": state, "model": state})(vit()), Right(note='"model" of'), options=keyed("model")),
     Row("a tree of 2**60 leaves", nested_laughs, Right(note='"model" of')),
     Row("a Namespace among the weights", lambda: {**vit(), "args": argparse.Namespace(lr=1)}, Right(note=r"1 entry \(args\)")),
     Row("a .bin", vit, Right(), file="pytorch_model.bin"),
@@ -406,7 +408,61 @@ REFUSED = [
     clip_row("two CLIPs without a key", lambda: {"model": clip().state_dict(), "ema": {k: v + 1 for k, v in clip().state_dict().items()}}, 'holds 2 sets of weights that fit "mine": "model", "ema"'),
 ]  # fmt: skip
 
-ROWS = [*PREFIXES, *TRAINERS, *LAYOUTS, *REFUSED]
+
+def parts(content: State, file: Path) -> None:
+    """A file that was cut in three, as the hub cuts large ones."""
+    for n in range(3):
+        part = {name: value for k, (name, value) in enumerate(content.items()) if k % 3 == n}
+        save_file(part, file.parent / file.name.replace("-00001-", f"-{n + 1:05d}-"))
+
+
+def two_of_three(content: State, file: Path) -> None:
+    parts(content, file)
+    (file.parent / file.name.replace("-00001-", "-00003-")).unlink()
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder as the hub has it, without a vocabulary of its own."""
+
+    what: str
+    file: str
+    write: Callable[[State, Path], None]
+    expected: Right | str
+    state: Callable[[], State] = lambda: tiny.clip().state_dict()
+    options: dict = field(default_factory=dict)
+
+    def load(self, folder: Path):
+        place = folder / "CLIP-tiny"
+        place.mkdir()
+        settings = {"model_cfg": tiny.config(), "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}}
+        (place / "open_clip_config.json").write_text(json.dumps(settings))
+        self.write(self.state(), place / self.file)
+        model = kit.load(place, **self.options)
+        assert model.encode_text("a dog").shape == (1, 24)
+        return model
+
+
+def nothing(content: State, file: Path) -> None:
+    file.write_bytes(b"PK")
+
+
+HUB = Right(lambda: tiny.clip().state_dict())
+CUT = "open_clip_model-00001-of-00003.safetensors"
+FOLDERS = [
+    Folder("a folder of the hub, safetensors", "open_clip_model.safetensors", save_file, HUB),
+    Folder("a folder of the hub, .bin", "open_clip_pytorch_model.bin", torch.save, HUB),
+    Folder("a folder of the hub, a file in three parts", CUT, parts, HUB),
+    Folder("a folder of the hub, one part of three missing", CUT, two_of_three, r"is incomplete: 1 of its 3 parts are not in the folder \(\S+-00003-of-00003\.safetensors\); copy"),
+    Folder("a folder of the hub, a trainer's file", "epoch_3.pt", lambda s, f: torch.save({"state_dict": under("module.", s), "args": argparse.Namespace()}, f), HUB),
+    Folder("a folder of the hub, two sets of weights", "epoch_3.pt", lambda s, f: torch.save({"model": s, "ema": vit()}, f), HUB),
+    Folder("a folder of the hub, two sets of weights that fit", "epoch_3.pt", lambda s, f: torch.save({"model": s, "ema": {k: v + 1 for k, v in s.items()}}, f), "holds 2 sets of weights that fit"),
+    Folder("a folder of the hub, one of two sets by key", "epoch_3.pt", lambda s, f: torch.save({"model": s, "ema": {k: v + 1 for k, v in s.items()}}, f), HUB, options={"key": "model"}),
+    Folder("a folder of the hub, half a file", "open_clip_model.safetensors", cut_safetensors, '"open_clip_model.safetensors" is incomplete'),
+    Folder("a folder of the hub, a download that did not end", "open_clip_model.safetensors.incomplete", nothing, "is incomplete: the download of open_clip_model.safetensors.incomplete did not end; copy"),
+]  # fmt: skip
+
+ROWS = [*PREFIXES, *TRAINERS, *LAYOUTS, *REFUSED, *FOLDERS]
 
 
 @pytest.fixture
@@ -447,6 +503,27 @@ def test_the_canary_sings_where_a_file_is_run(watched):
     torch.load(watched / "a.pth", weights_only=False)
     assert (watched / "canary").exists()
     (watched / "canary").unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "pretrained", "sentence"),
+    [
+        ("ViT-B-16", "gone/file.pt", 'there is no weights file "gone/file.pt"'),
+        ("ViT-B-16", "file.safetensors", 'there is no weights file "file.safetensors"'),
+        ("nobody-knows-this", "gone/file.pt", 'there is no weights file "gone/file.pt"'),
+        ("ViT-B-16", ".", r'pretrained="\." is a folder'),
+        ("weights/CLIP-tiny", None, 'there is no model and no folder "weights/CLIP-tiny"'),
+        (__file__, None, "is a file, and a weights file is given with its architecture"),
+    ],
+)
+def test_a_missing_file_is_said_before_anything_else(name, pretrained, sentence):
+    with pytest.raises(KitError, match=f'^{sentence}|^"[^"]*" {sentence}'):
+        kit.load(name, pretrained)
+
+
+def test_a_key_needs_a_file():
+    with pytest.raises(KitError, match="key= chooses among the weights of a file"):
+        kit.load(tiny.TIMM, "random", config=tiny.TIMM_CONFIG, key="teacher")
 
 
 def test_there_are_enough_rows_and_they_differ():

@@ -144,3 +144,28 @@ def test_a_pass_that_is_stopped_says_that_it_goes_on(stickers, tmp_path, capsys,
         assert main(words) == 130
     assert "Stopped. The same command goes on where it was." in capsys.readouterr().out
     assert main(words) == 0
+
+
+@pytest.mark.parametrize("command", ["pass", "sweep"])
+def test_like_and_key_reach_the_model(command, tmp_path, monkeypatch, capsys):
+    """A file of two sets of weights under an architecture whose tags differ: refused without, taken with."""
+    import open_clip
+    import torch
+
+    from kit import sweep as sweeps
+    from tests.unit import tiny_models as tiny
+
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-B-16", tiny.config())
+    state = tiny.clip().state_dict()
+    torch.save({"model": state, "ema": {k: v + 1 for k, v in state.items()}}, tmp_path / "a.pt")
+    words = [command, "ViT-B-16", "--pretrained", str(tmp_path / "a.pt"), "--out", str(tmp_path / "kept")]
+    words[2:2] = ["stickers:2"] if command == "pass" else []
+    seen = []
+    done = type("Done", (), {"failed": []})
+    monkeypatch.setattr(sweeps, "sweep", lambda model, *_, **__: seen.append(model) or done)
+    assert main(words) == 2 and "differ in quick_gelu" in capsys.readouterr().err
+    assert main([*words, "--like", "laion2b_s34b_b88k"]) == 2
+    assert 'holds 2 sets of weights that fit "ViT-B-16": "model", "ema"' in capsys.readouterr().err
+    assert main([*words, "--like", "laion2b_s34b_b88k", "--key", "ema"]) == 0
+    assert 'Weights taken from "ema" of a.pt; it also holds "model".' in capsys.readouterr().out
+    assert all(torch.equal(model.tower.proj, state["visual.proj"] + 1) for model in seen)
