@@ -41,8 +41,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "the sign of the parts is flipped",
         RUNS,
-        "piece = (written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)).sum(1)",
-        "piece = -(written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)).sum(1)",
+        "piece = written.permute(2, 1, 0, 3) @ gain.transpose(0, 1)",
+        "piece = -(written.permute(2, 1, 0, 3) @ gain.transpose(0, 1))",
         LOOP,
     ),
     Mutant(
@@ -105,8 +105,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "the map shows the tokens in reverse",
         RUNS,
-        "pieces.append(share[:, 0, ..., None] * (value @ gain[0]))",
-        "pieces.append((share[:, 0, ..., None] * (value @ gain[0])).flip(2))",
+        "share[:, p, ..., None] * (value @ along)",
+        "(share[:, p, ..., None] * (value @ along)).flip(2)",
         on("test_zeroing_the_value_of_a_token_changes_the_score_by_its_cell_of_the_map"),
     ),
     Mutant(

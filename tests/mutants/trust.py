@@ -14,6 +14,7 @@ STORE_FILES, STORE_PASS = "kit/parts/store_files.py", "kit/parts/store_pass.py"
 DIGEST, KEPT = "kit/models/digest.py", "kit/models/kept.py"
 RECORDS, CACHE = "kit/models/records.py", "kit/cache.py"
 CHANGED = "tests/exact/test_changed_towers.py"
+CHECKPOINT = "kit/models/checkpoint.py"
 GIVEN = "tests/unit/test_weights_right_or_refused.py::test_what_is_given_is_right_or_refused"
 LOST = "tests/unit/test_nothing_lost.py"
 SPLIT = "tests/exact/test_splits.py"
@@ -79,10 +80,10 @@ MUTANTS = [
     ),
     # which weights and which settings are taken
     Mutant(
-        "of plain and averaged weights in one file the averaged ones are taken",
-        WEIGHTS,
-        "raw = raw[inner[0]]",
-        "raw = raw[inner[-1]]",
+        "of several sets of weights in one file the first is taken",
+        CHECKPOINT,
+        "if all(_equal(fitting[first], fitting[other]) for other in found[1:]):",
+        "if True:",
         (f"{GIVEN}[student, teacher and averaged weights]",),
     ),
     Mutant(
@@ -102,8 +103,8 @@ MUTANTS = [
     Mutant(
         "of several weights files in a folder the first by name is taken",
         FOLDERS,
-        "found = [name for name in files if name in there] or (there if len(there) == 1 else [])",
-        "found = [name for name in files if name in there] or there",
+        "found = [name for name in files if name in there] or (first if len(first) == 1 else [])",
+        "found = [name for name in files if name in there] or first",
         (f"{GIVEN}[a folder with two weights files of other names]",),
     ),
     Mutant(

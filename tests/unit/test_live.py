@@ -156,7 +156,7 @@ def test_what_cannot_be_taken_apart_gets_a_sentence(make, said):
 
 def test_weights_settings_and_unknown_words_are_refused():
     module = vit()
-    with pytest.raises(KitError, match="leave out pretrained= and like="):
+    with pytest.raises(KitError, match="leave out pretrained=, like= and key="):
         load(module, "random")
     with pytest.raises(KitError, match=r'no setting "grit"; .* Nearest: grid'):
         load(module, config={"grit": (4, 4)})
