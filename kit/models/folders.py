@@ -62,19 +62,13 @@ def expect_timm_settings(folder: Path) -> None:
     """Raise unless config.json of a folder names an architecture of timm, and settings where they belong.
 
     Raises:
-        KitError: it is no JSON, of a model of transformers, or names no architecture of timm.
+        KitError: it is no JSON, or names no architecture of timm.
     """
     import timm
 
     found = read_settings(folder / "config.json")
     architecture = found.get("architecture")
     known = isinstance(architecture, str) and timm.is_model(architecture.partition(".")[0])
-    if not known and ("model_type" in found or "architectures" in found):
-        raise KitError(
-            f'the folder "{folder}" holds a model of transformers ({found.get("model_type", "of no type")}), '
-            "and only folders of open_clip and timm are read; load its weights file under the name of its "
-            'architecture: load("ViT-B-32", pretrained="path/to/file").'
-        )
     if not known:
         raise KitError(
             f'"{folder / "config.json"}" names no architecture of timm: "architecture" is {architecture!r}; '

@@ -17,6 +17,7 @@ from kit.models.module_facts import passed, places, sized
 from kit.models.output import expect_representation
 from kit.models.text import TextTower
 from kit.models.walk import grid_of
+from kit.models.wrapped import unwrapped
 
 SETTINGS = ("class_names", "grid", "image_size", "prefix_tokens", "tokenizer")
 TYPES = (torch.float32, torch.float64)
@@ -41,9 +42,11 @@ def load_live(module: nn.Module, *, config=None, preprocess=None, device=None) -
         KitError: train mode, weights that are no floats or lie on several devices, an output that is no one
             representation, or something that could not be read and was not given.
     """
-    settings = _settings(config)
+    settings = live_settings(config)
+    module, taken_out = unwrapped(module)
     name = type(module).__name__
     module, notes = as_it_computes(module, name, device)
+    notes = [taken_out, *notes] if taken_out else notes
     if is_of(module, "transformers", "PreTrainedModel"):
         return wrap_transformers(name, None, module, settings, preprocess, notes)
     if is_of(module, "open_clip"):
@@ -62,11 +65,12 @@ def is_of(module: nn.Module, package: str, kind: str = "") -> bool:
     return any(not kind or k.__name__ == kind for k in kinds)
 
 
-def _settings(config: dict | None) -> dict:
+def live_settings(config: dict | None) -> dict:
+    """The settings of `config=` that a live module takes, without those that are None."""
     for key in config or {}:
         if key not in SETTINGS:
             raise KitError(
-                f'config= of a live module has no setting "{key}"; there are {", ".join(SETTINGS)}.'
+                f'config= of such a model has no setting "{key}"; there are {", ".join(SETTINGS)}.'
                 f"{nearest(key, SETTINGS)}"
             )
     return {key: value for key, value in (config or {}).items() if value is not None}

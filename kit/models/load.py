@@ -13,6 +13,7 @@ from kit.models.live import load_live
 from kit.models.load_open_clip import load_open_clip, load_open_clip_folder
 from kit.models.load_timm import load_timm, load_timm_folder
 from kit.models.model import Model
+from kit.models.transformers_folders import HF, load_transformers_folder, load_transformers_name
 from kit.models.transforms import expect_preprocess
 from kit.models.weights_file import expect_there, looks_like_file
 
@@ -31,9 +32,10 @@ def load(
     Args:
         name: a shipped name ("stickers-l8"), an open_clip architecture ("ViT-B-16"), a timm name
             ("timm/vit_small_patch14_reg4_dinov2"), or a folder with a model in the layout of open_clip or
-            timm, which brings its own preparation of images. "local-dir:FOLDER" is the same, and with a
-            folder of open_clip it takes config= and like= as well. A live module of these libraries, of
-            transformers, or one of your own that gives [batch, embed] is taken as it is and never changed.
+            timm or transformers, which brings its own preparation of images. "local-dir:FOLDER" is the same,
+            and with a folder of open_clip it takes config= and like= as well. "hf/OWNER/NAME" is such a
+            folder of transformers in the cache of the hub, or fetched from it. A live module of these
+            libraries, or one of your own that gives [batch, embed], is taken as it is and never changed.
         pretrained: a tag of the architecture, a local weights file, or "random".
         config: settings over the architecture's own: for open_clip `embed_dim`, `vision_cfg`, `text_cfg`,
             `quick_gelu` (a full one makes a new architecture under any name; without `text_cfg` it has
@@ -99,21 +101,25 @@ def _load(name: str, pretrained: str | None, options: dict) -> Model:
     if name.startswith(HUB):
         raise KitError(
             f'"{name}" lies on the hub, and only tags are fetched; download its folder, and load that: '
-            'load("path/to/folder").'
+            'load("path/to/folder"). A model of transformers is fetched as "hf/OWNER/NAME".'
         )
+    if name.startswith(HF):
+        return load_transformers_name(name, pretrained, options)
     place = name.removeprefix(LOCAL)
     folder = names.SHIPPED / name if name in names.shipped_names() else Path(place)
     is_folder = os.path.isdir(folder)
     if place != name and not is_folder:
         raise KitError(f'there is no folder "{place}", of which "{name}" was asked.')
     kind = names.folder_kind(folder) if is_folder else ""
-    fixed = kind == "timm" or place == name
+    fixed = kind == "timm" or (place == name and kind != "transformers")
     if kind and fixed and (options["config"] is not None or options["like"] is not None):
         raise KitError(f'"{name}" brings its own configuration; leave out config= and like=.')
     if options["key"] is not None and not is_folder and not looks_like_file(pretrained or ""):
         raise KitError(f'key= chooses among the weights of a file, but "{name}" was asked without one.')
     if kind == "open_clip":
         return load_open_clip_folder(name, folder, pretrained, **options)
+    if kind == "transformers":
+        return load_transformers_folder(name, folder, pretrained, **options)
     if kind == "timm":
         own = {name: options[name] for name in ("preprocess", "device", "seed", "key")}
         return load_timm_folder(name, folder, pretrained, **own)

@@ -1,5 +1,6 @@
 """Which models there are: shipped ones, open_clip's architectures and tags, timm's."""
 
+import json
 import os
 from functools import cache
 from pathlib import Path
@@ -12,10 +13,17 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 
 def folder_kind(folder: Path) -> str:
-    """ "open_clip" or "timm" where the folder holds a model in that library's layout, else ""."""
+    """ "open_clip", "timm" or "transformers": in whose layout the folder holds a model; "" for none."""
     if (folder / "open_clip_config.json").is_file():
         return "open_clip"
-    return "timm" if (folder / "config.json").is_file() else ""
+    if not (folder / "config.json").is_file():
+        return ""
+    try:
+        found = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return "timm"  # whose reader says what is amiss
+    of_transformers = isinstance(found, dict) and ("model_type" in found or "architectures" in found)
+    return "transformers" if of_transformers and not found.get("architecture") else "timm"
 
 
 def shipped_names(texts: bool = False) -> list[str]:
