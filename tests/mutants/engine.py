@@ -16,7 +16,36 @@ def on(test: str, tower: str = "timm/vit_tiny_patch16_224") -> tuple[str, ...]:
     return (f"{PARTS}::{test}[{tower}]",)
 
 
+SIGLIP = "timm/vit_base_patch16_siglip_224"
 MUTANTS: list[Mutant] = [
+    Mutant(
+        "a pooling head reads the features of its neighbour",
+        RULES,
+        "wide[range(heads), range(heads)] = ",
+        "wide[range(heads), [*range(1, heads), 0]] = ",
+        on("test_parts_sum_to_the_library_in_single_precision", SIGLIP),
+    ),
+    Mutant(
+        "pooling heads go on by their neighbours' matrices",
+        RUNS,
+        "piece = piece @ source.tail",
+        "piece = piece @ source.tail.roll(1, 0)",
+        on("test_parts_sum_to_the_library_in_single_precision", SIGLIP),
+    ),
+    Mutant(
+        "prompts read pooling heads in reverse order",
+        FROZEN,
+        "directions.T if self.tail is None else self.tail[:, None] @ directions.T",
+        "directions.T if self.tail is None else self.tail.flip(0)[:, None] @ directions.T",
+        on("test_scores_are_vectors_times_directions", SIGLIP),
+    ),
+    Mutant(
+        "a map by source token counts the first slot alone",
+        RUNS,
+        "for p, along in enumerate(gain)))",
+        "for p, along in enumerate(gain[:1])))",
+        on("test_source_tokens_sum_to_their_head", SIGLIP),
+    ),
     Mutant(
         "a narrowed tower computes a neighbour of the token that is read",
         NARROW,
