@@ -12,7 +12,8 @@ from kit.measures import GroupBootstrap, accuracy
 from kit.models.names import SHIPPED
 from kit.workshop.cards import evaluate, members, places, words
 from kit.workshop.cards.bars import Bar, asked_by, bars_of, training_of
-from kit.workshop.cards.family import cards, said_of
+from kit.workshop.cards.family import PAGE, cards, said_of
+from kit.workshop.cards.marked import CARDS, MEASURED
 from kit.workshop.cards.members import Member, Pixels, fit_probe
 from kit.workshop.cards.table import Table
 from kit.workshop.training.recipes import RECIPES
@@ -189,3 +190,8 @@ def test_an_evaluation_asks_every_question(monkeypatch, tmp_path):
     card = json.loads((SHIPPED / "stickers-l8" / "card.json").read_text(encoding="utf-8"))
     assert set(rows) == {(r["what"], r["artists"]) for r in card["measured"]}
     assert rows["concept, full", "seen"] < 0.1 and abs(rows["typographic attack: drop", "seen"]) < 0.3
+
+
+def test_commands_write_the_pages_that_are_there():
+    assert {f"{name}.md" for name in cards()} <= {page.name for page in CARDS.glob("*.md")}
+    assert PAGE.read_text(encoding="utf-8").count(MEASURED[0]) == 1

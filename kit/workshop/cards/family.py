@@ -12,7 +12,7 @@ from kit.workshop.cards.bars import asked_by, training_of
 from kit.workshop.cards.marked import MEASURED, write_between
 from kit.workshop.cards.table import figure
 
-PAGE = Path(__file__).parents[2] / "docs" / "family.md"
+PAGE = Path(__file__).parents[3] / "docs" / "family.md"
 SHOWN = {  # heading -> rows of the cards, the first one that a member has
     "concept": ("concept, clean",),
     "hard concept": ("concept, full",),

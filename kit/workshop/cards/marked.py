@@ -5,7 +5,7 @@ from pathlib import Path
 from kit.errors import KitError
 from kit.writing import write_file
 
-CARDS = Path(__file__).parents[2] / "data_cards"
+CARDS = Path(__file__).parents[3] / "data_cards"
 MEASURED = ("<!-- measured -->", "<!-- end of measured -->")
 ROLES = ("<!-- roles -->", "<!-- end of roles -->")
 
