@@ -177,8 +177,8 @@ CHANGES = [
     (
         "plotly's layers go up",
         "grid.py",
-        '"ticktext": places.row_names, "autorange": "reversed"',
-        '"ticktext": places.row_names, "autorange": True',
+        '"ticktext": of_rows, "autorange": "reversed"',
+        '"ticktext": of_rows, "autorange": True',
         DRAWN,
         "test_the_grid_of_plotly_holds_the_numbers",
     ),

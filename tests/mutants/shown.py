@@ -147,7 +147,7 @@ CHANGES = [
     ),
     (
         "without the selection, what is off is on again",
-        "panels/findings.py",
+        "maps/findings.py",
         "total(sorted({*off, *picked}))",
         "total(sorted(picked))",
         FINDINGS,
@@ -155,7 +155,7 @@ CHANGES = [
     ),
     (
         "the second of two prompts is held against itself",
-        "panels/words.py",
+        "maps/words.py",
         "minus ‘{state.texts[1 - state.text]}’",
         "minus ‘{state.texts[1]}’",
         FINDINGS,
@@ -171,7 +171,7 @@ CHANGES = [
     ),
     (
         "a saved table has the bars without and only exchanged",
-        "panels/saving.py",
+        "maps/findings.py",
         '("whole", "without it", "only it")',
         '("whole", "only it", "without it")',
         EXPLORER,
