@@ -13,7 +13,7 @@ from kit.figures import Bars, Curves, Grid, Strip
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Action, Menu, Parts, State, Toggle
-from kit.panels.stored import stored
+from kit.parts.stored import stored
 from kit.world import draw
 
 IMAGES, SEED, HELD, HELD_SEED = 300, 11_101, 200, 11_102  # scenes where no images, or no means, are given

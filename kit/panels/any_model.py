@@ -4,14 +4,13 @@ from functools import partial
 
 from kit.data.sets import Images
 from kit.figures import Grid, Maps, Strip
+from kit.maps.findings import find, finding_table
+from kit.maps.selection import Selection
 from kit.models import Model, available, untrained
 from kit.panels.declared import Shown
 from kit.panels.fields import Action, Menu, Name, Parts, State, Tokens, Upload
-from kit.panels.findings import find
 from kit.panels.latest import Latest
 from kit.panels.pictures import PicturePanel
-from kit.panels.saving import finding_table
-from kit.panels.selection import Selection
 from kit.parts import run
 from kit.parts.examine import verdict
 from kit.parts.part_scores import loudest, part_scores

@@ -6,14 +6,14 @@ import numpy as np
 
 from kit.edits import ablate
 from kit.errors import KitError, nearest
+from kit.maps.findings import Finding, find
+from kit.maps.pictures import UPLOAD, Picture
+from kit.maps.selection import Selection
 from kit.models import load
 from kit.models.model import Model
 from kit.models.names import shipped_names
-from kit.panels.findings import Finding, find
 from kit.panels.latest import Latest
 from kit.panels.saving import provenance
-from kit.panels.selection import Selection
-from kit.panels.truth import UPLOAD, Picture
 from kit.parts import load_means, run, select
 from kit.parts.part_scores import PartScores, array, part_scores
 from kit.projections.prompts import prompt_directions

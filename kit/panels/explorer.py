@@ -11,15 +11,14 @@ from kit.errors import KitError
 from kit.figures import Bars, Grid, Maps, Strip
 from kit.figures.maps import painted
 from kit.figures.strip import data_url, small
+from kit.maps.findings import Finding, finding_table
+from kit.maps.selection import checked_texts, split_tokens
 from kit.models import load
 from kit.models.model import Model
 from kit.panels.declared import Shown
 from kit.panels.encoded import Encoded
 from kit.panels.fields import Action, Menu, Parts, Radio, State, Texts, Toggle, Tokens, Upload
-from kit.panels.findings import Finding
 from kit.panels.pictures import PicturePanel
-from kit.panels.saving import finding_table
-from kit.panels.selection import checked_texts, split_tokens
 
 TALL = 224  # pixels of the rows of the grid: it ends where the map does
 PINS, PIN = 4, 152  # findings that are kept below; pixels of their maps

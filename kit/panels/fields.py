@@ -10,7 +10,7 @@ import ipywidgets as w
 from traitlets import Any, HasTraits, Unicode
 
 from kit.errors import KitError, nearest
-from kit.panels.selection import checked_texts, checked_tokens, split_tokens
+from kit.maps.selection import checked_texts, checked_tokens, split_tokens
 
 MANY = 12  # names that an error lists
 # These stay readable in a state string; `|` separates fields, so it never does.

@@ -9,18 +9,18 @@ import pandas as pd
 from kit.data.sets import Images
 from kit.errors import KitError, nearest
 from kit.figures import Bars, Figure, Grid, Maps, cells
+from kit.maps.findings import find
+from kit.maps.pictures import Picture
 from kit.maps.reading import FILMS, Film, Reading, heads_of, shared_limit
+from kit.maps.selection import Selection, split_tokens, token_numbers
 from kit.models import load
 from kit.models.model import Model
 from kit.numbers import largest
 from kit.panels.declared import Shown
 from kit.panels.fields import Action, Menu, Number, Parts, Radio, State, Texts, Toggle, Tokens, Upload
-from kit.panels.findings import find
 from kit.panels.latest import Latest
 from kit.panels.panel import Sentence
 from kit.panels.pictures import PicturePanel
-from kit.panels.selection import Selection, split_tokens, token_numbers
-from kit.panels.truth import Picture
 from kit.parts import run
 from kit.projections import own_texts, prompt_directions
 

@@ -12,6 +12,7 @@ from IPython import get_ipython
 
 from kit.errors import KitError
 from kit.panels import saving
+from kit.writing import write_file
 
 _HERE = Path(__file__).parent
 _of_cell: dict[str, tuple] = {}  # the panel that each cell of the notebook has made
@@ -105,7 +106,9 @@ class Panel:
         Raises:
             KitError: another ending, or a place that cannot be written.
         """
-        return saving.save(self, path)
+        path = Path(path)
+        write_file(path, saving.content(self, path.suffix.lower()))
+        return path
 
     def _leave(self, message: dict) -> None:
         """A button of the save bar was pressed."""

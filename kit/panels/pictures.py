@@ -2,9 +2,9 @@
 
 from kit.data.sets import Images
 from kit.errors import KitError, nearest
+from kit.maps.pictures import UPLOAD, Picture, as_pictures, uploaded_picture
 from kit.panels.declared import DeclaredPanel
 from kit.panels.fields import State
-from kit.panels.truth import UPLOAD, Picture, as_pictures, uploaded_picture
 from kit.world import gallery
 
 

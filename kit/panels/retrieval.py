@@ -10,13 +10,13 @@ from kit.data.sets import Images
 from kit.errors import KitError
 from kit.figures import Bars, Grid, Strip
 from kit.figures.strip import small
+from kit.maps.pictures import known_line, uploaded_picture
 from kit.models.images import read_image
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Action, Count, Menu, Pick, State, Upload, Words
-from kit.panels.stored import stored
-from kit.panels.truth import known_line, uploaded_picture
 from kit.parts.galleries import FULL, Query
+from kit.parts.stored import stored
 from kit.parts.stores import Store
 from kit.retrieval import LabelledGallery
 

@@ -8,14 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import anywidget
-import pandas as pd
 import traitlets
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from kit.errors import KitError
 from kit.models.model import Model
-from kit.writing import write_file
 
 _HERE = Path(__file__).parent
 TYPES = {".csv": "text/csv", ".png": "image/png", ".html": "text/html", ".py": "text/x-python"}
@@ -138,31 +136,3 @@ def file_name(panel, suffix: str) -> str:
     ]
     words = [re.sub(r"[^A-Za-z0-9.]+", "-", word).strip("-.") for word in said if word != "none"]
     return "-".join(word for word in words if word)[:80] + suffix
-
-
-def save(panel, path: str | Path) -> Path:
-    """Write a file of a panel, first under a temporary name."""
-    path = Path(path)
-    write_file(path, content(panel, path.suffix.lower()))
-    return path
-
-
-def finding_table(found, state) -> pd.DataFrame:
-    """The numbers of a `Finding`: one row for each part, token and bar.
-
-    Returns:
-        `view` ("part", "token" or "bar"), `name`, `prompt`, `measure`, `value` (a share of a cosine), and
-        for parts whether they are `selected` and `off`.
-    """
-    prompt, rows = state.texts[state.text], []
-    for number, (name, value) in enumerate(zip(found.names, found.cells)):
-        flags = {"selected": number in found.picked, "off": number in found.off}
-        rows.append(("part", name, prompt, "adds", value, flags))
-    rows += [("token", f"prefix {n}", prompt, "adds", v, {}) for n, v in enumerate(found.prefix)]
-    for row, values in enumerate(found.heat):
-        rows += [("token", f"r{row}c{col}", prompt, "adds", v, {}) for col, v in enumerate(values)]
-    for text, values in zip(state.texts, found.bars):
-        measures = ("whole", "without it", "only it")
-        rows += [("bar", found.names_of_picked, text, m, v, {}) for m, v in zip(measures, values)]
-    columns = ("view", "name", "prompt", "measure", "value")
-    return pd.DataFrame([dict(zip(columns, row)) | row[-1] for row in rows])

@@ -7,11 +7,11 @@ from kit.figures import Maps, Strip, Table
 from kit.figures.maps import KEY, masked
 from kit.maps import METHODS, Segmented, seen_mask
 from kit.maps.classes import fits, maps_of_classes
+from kit.maps.pictures import scene_pictures
 from kit.models.directions import Directions
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Menu, State
-from kit.panels.truth import scene_pictures
 from kit.world import Scenes
 
 MOST = 12  # pictures, and classes: every one is asked of every other

@@ -10,8 +10,8 @@ from kit.measures import agreement
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Menu, Number, Pick, State, Toggle, Words
-from kit.panels.stored import stored
 from kit.parts.roles import ALSO, fits_role, strongest_roles
+from kit.parts.stored import stored
 from kit.parts.stores import Store
 from kit.projections import Bank, TextSpan, textspan
 from kit.projections.banks import OWN

@@ -2,7 +2,7 @@
 
 from tests.mutants import Mutant
 
-PANELS = "kit/panels"
+PANELS, MAPS = "kit/panels", "kit/maps"
 STATE, CASES = "tests/unit/test_panels_selection.py", "tests/unit/test_panels_encoded.py"
 WIRE = "tests/unit/test_panels_wire.py"
 FINDINGS, EXPLORER = "tests/unit/test_panels_findings.py", "tests/unit/test_panels_explorer.py"
@@ -17,7 +17,7 @@ MUTANTS = [
     ),
     Mutant(
         "an empty prompt is taken",
-        f"{PANELS}/selection.py",
+        f"{MAPS}/selection.py",
         "if not texts or not all(texts):",
         "if not texts:",
         (f"{STATE}::test_a_refused_value_leaves_all_as_it_was",),
@@ -45,28 +45,28 @@ MUTANTS = [
     ),
     Mutant(
         "the map is transposed",
-        f"{PANELS}/findings.py",
+        f"{MAPS}/findings.py",
         "heat=heat[n:].reshape(run.grid)",
         "heat=heat[n:].reshape(run.grid).T",
         (f"{CASES}::test_the_map_is_in_rows_and_columns_and_without_the_class_token",),
     ),
     Mutant(
         "the class token is kept in the map, the last patch dropped",
-        f"{PANELS}/findings.py",
+        f"{MAPS}/findings.py",
         "heat=heat[n:].reshape(run.grid)",
         "heat=heat[: len(heat) - n].reshape(run.grid)",
         (f"{CASES}::test_the_map_is_in_rows_and_columns_and_without_the_class_token",),
     ),
     Mutant(
         "the map is of all heads, whichever is picked",
-        f"{PANELS}/findings.py",
+        f"{MAPS}/findings.py",
         "scores.maps[chosen].sum(0)",
         "scores.maps.sum(0)",
         (f"{FINDINGS}::test_map_and_prefix_add_up_to_the_score",),
     ),
     Mutant(
         "the bar of the selection switched off has the wrong sign",
-        f"{PANELS}/findings.py",
+        f"{MAPS}/findings.py",
         "replaced(whole, mine, instead)",
         "replaced(whole, instead, mine)",
         (f"{FINDINGS}::test_bars_off_and_only_are_the_sums_by_hand",),
@@ -80,7 +80,7 @@ MUTANTS = [
     ),
     Mutant(
         "a picked token is counted column by column",
-        f"{PANELS}/selection.py",
+        f"{MAPS}/selection.py",
         "prefix + row * shape[1] + col",
         "prefix + col * shape[0] + row",
         (f"{FINDINGS}::test_picked_tokens_split_the_heads_only",),
@@ -122,14 +122,14 @@ MUTANTS = [
     ),
     Mutant(
         "a map of many heads runs over its colour scale",
-        f"{PANELS}/findings.py",
+        f"{MAPS}/findings.py",
         "if heads > 1 else limit",
         "if heads > 99 else limit",
         (f"{FINDINGS}::test_the_sum_of_several_heads_does_not_run_over_the_scale",),
     ),
     Mutant(
         "what lies on the dog is said of the cat",
-        f"{PANELS}/words.py",
+        f"{MAPS}/words.py",
         "zip(on, picture.things)",
         "zip(on[::-1], picture.things)",
         (f"{FINDINGS}::test_two_objects_are_told_apart_in_the_caption",),

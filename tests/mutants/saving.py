@@ -22,7 +22,7 @@ MUTANTS = [
     ),
     Mutant(
         "lines are of the gallery, whatever pictures the panel has",
-        "kit/panels/truth.py",
+        "kit/maps/pictures.py",
         "        return scene_pictures(images)\n",
         '        return scene_pictures(images, "kit.world.gallery()")\n',
         (f"{TESTS}::test_lines_name_the_pictures_that_the_panel_was_given",),

@@ -147,7 +147,7 @@ CHANGES = [
     ),
     (
         "without the selection, what is off is on again",
-        "panels/findings.py",
+        "maps/findings.py",
         "total(sorted({*off, *picked}))",
         "total(sorted(picked))",
         FINDINGS,
@@ -187,7 +187,7 @@ CHANGES = [
     ),
     (
         "the second of two prompts is held against itself",
-        "panels/words.py",
+        "maps/words.py",
         "minus ‘{state.texts[1 - state.text]}’",
         "minus ‘{state.texts[1]}’",
         FINDINGS,
@@ -203,7 +203,7 @@ CHANGES = [
     ),
     (
         "a saved table has the bars without and only exchanged",
-        "panels/saving.py",
+        "maps/findings.py",
         '("whole", "without it", "only it")',
         '("whole", "only it", "without it")',
         EXPLORER,

@@ -71,7 +71,7 @@ MUTANTS = [
     ),
     Mutant(
         "pictures of another set stand beside the heads",
-        "kit/panels/stored.py",
+        "kit/parts/stored.py",
         'if [shown.digest] != store.facts["data"]:',
         "if False:",
         (

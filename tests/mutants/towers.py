@@ -75,7 +75,7 @@ MUTANTS: list[Mutant] = [
     ),
     Mutant(
         "masks are not cut where the tower cuts the picture",
-        "kit/panels/truth.py",
+        "kit/maps/pictures.py",
         "            masks = np.stack([seen_mask(model, mask).numpy() for mask in masks])\n",
         "            pass\n",
         by("test_masks_are_cut_as_the_tower_cuts_the_picture"),

@@ -11,8 +11,8 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
+from kit.maps.pictures import scene_pictures
 from kit.panels import AnyModel, any_model, declared, examine, untrained
-from kit.panels.truth import scene_pictures
 from kit.projections.prompts import APART, CHANCE, DIRECTIONS, OWN
 from tests.unit.panel_doubles import picture_bytes
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from kit.maps.findings import find
+from kit.maps.pictures import scene_pictures
+from kit.maps.selection import Selection
 from kit.panels import encoded
-from kit.panels.findings import find
-from kit.panels.selection import Selection
-from kit.panels.truth import scene_pictures
 from kit.parts.part_scores import part_scores
 from tests.unit import panel_doubles as double
 

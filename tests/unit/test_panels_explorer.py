@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kit.errors import KitError
-from kit.panels import Explorer, declared, encoded, pictures, truth
+from kit.maps import pictures as held
+from kit.panels import Explorer, declared, encoded, pictures
 from tests.unit import panel_doubles as double
 
 
@@ -17,7 +18,7 @@ def model():
 def panel(model, monkeypatch):
     monkeypatch.setattr(encoded, "run", double.Run)
     monkeypatch.setattr(encoded, "ablate", double.ablate)
-    for module in (pictures, truth):
+    for module in (pictures, held):
         monkeypatch.setattr(module, "gallery", double.Scenes)
     monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
     monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
@@ -313,7 +314,7 @@ def test_one_selection_can_be_changed_at_once(panel):
 
 
 def test_wrong_beginnings_are_refused(model, monkeypatch):
-    for module in (pictures, truth):
+    for module in (pictures, held):
         monkeypatch.setattr(module, "gallery", double.Scenes)
     with pytest.raises(KitError, match="a prompt is empty"):
         Explorer(model, texts=[""])

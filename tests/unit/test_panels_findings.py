@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from kit.errors import KitError
+from kit.maps.findings import find
+from kit.maps.pictures import scene_pictures, truth_line
+from kit.maps.selection import Selection, token_numbers
+from kit.maps.words import holding_tokens
 from kit.numbers import nice, signed
-from kit.panels.findings import find
-from kit.panels.selection import Selection, token_numbers
-from kit.panels.truth import scene_pictures, truth_line
-from kit.panels.words import holding_tokens
 from kit.parts.layout import grid_layout
 from kit.parts.part_scores import part_scores
 from kit.projections import prompt_directions

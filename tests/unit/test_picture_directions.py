@@ -8,7 +8,7 @@ from PIL import Image
 
 import kit
 from kit.errors import KitError
-from kit.panels.truth import Picture, as_pictures
+from kit.maps.pictures import Picture, as_pictures
 from kit.parts.part_scores import loudest
 from kit.projections.prompts import DIRECTIONS, LINES, mean_representation, picture_direction
 

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from kit.errors import KitError
+from kit.maps import words
+from kit.maps.pictures import Picture
+from kit.maps.selection import Selection, token_numbers
 from kit.numbers import nice
-from kit.panels import words
-from kit.panels.selection import Selection, token_numbers
-from kit.panels.truth import Picture
 from kit.parts import select
 from kit.parts.layout import GridLayout, grid_layout
 from kit.parts.means import replaced
@@ -142,3 +143,24 @@ def _heat_limit(maps: np.ndarray, heat: np.ndarray, heads: int) -> float:
         return 0.0
     limit = np.quantile(np.abs(known), 0.995)
     return nice(max(limit, np.quantile(np.abs(np.nan_to_num(heat)), 0.97)) if heads > 1 else limit)
+
+
+def finding_table(found, state) -> pd.DataFrame:
+    """The numbers of a `Finding`: one row for each part, token and bar.
+
+    Returns:
+        `view` ("part", "token" or "bar"), `name`, `prompt`, `measure`, `value` (a share of a cosine), and
+        for parts whether they are `selected` and `off`.
+    """
+    prompt, rows = state.texts[state.text], []
+    for number, (name, value) in enumerate(zip(found.names, found.cells)):
+        flags = {"selected": number in found.picked, "off": number in found.off}
+        rows.append(("part", name, prompt, "adds", value, flags))
+    rows += [("token", f"prefix {n}", prompt, "adds", v, {}) for n, v in enumerate(found.prefix)]
+    for row, values in enumerate(found.heat):
+        rows += [("token", f"r{row}c{col}", prompt, "adds", v, {}) for col, v in enumerate(values)]
+    for text, values in zip(state.texts, found.bars):
+        measures = ("whole", "without it", "only it")
+        rows += [("bar", found.names_of_picked, text, m, v, {}) for m, v in zip(measures, values)]
+    columns = ("view", "name", "prompt", "measure", "value")
+    return pd.DataFrame([dict(zip(columns, row)) | row[-1] for row in rows])

@@ -9,7 +9,7 @@ from PIL import Image
 
 from kit.data.sets import Images
 from kit.errors import KitError
-from kit.maps import seen_mask
+from kit.maps.masks import seen_mask
 from kit.models.images import read_image
 from kit.models.model import Model
 from kit.world import gallery

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from kit.maps.pictures import Picture
+from kit.maps.selection import Selection
 from kit.numbers import signed
-from kit.panels.selection import Selection
-from kit.panels.truth import Picture
 from kit.parts.part_scores import PartScores
 
 SHOWN = 5e-4  # the least that three digits show

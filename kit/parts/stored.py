@@ -5,7 +5,8 @@ from typing import NamedTuple
 from kit.data.sets import Images, as_set
 from kit.errors import KitError
 from kit.models import Model, load
-from kit.parts import Store, collect
+from kit.parts.collect import collect
+from kit.parts.stores import Store
 from kit.world import draw
 
 SCENES = 1000  # where no images are given
