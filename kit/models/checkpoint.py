@@ -176,12 +176,12 @@ def pick(checkpoint: Checkpoint, fitting: dict[str, dict[str, Tensor]], key: str
     Sets of weights that are equal to the bit are one.
 
     Args:
-        fitting: prefix -> the tensors that the model takes from there; at least one.
+        fitting: prefix of the key -> the tensors that the model takes from there; at least one.
 
     Raises:
         KitError: several fit and differ, and `key` does not tell which.
     """
-    found = [prefix for prefix in fitting if chosen(prefix, key)]
+    found = list(fitting)
     exact = [prefix for prefix in found if key is not None and prefix == (f"{key}." if key else "")]
     found = exact or found
     first = found[0]

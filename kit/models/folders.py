@@ -93,14 +93,14 @@ def expect_label_names(names, folder: Path) -> list[str] | None:
 
 
 def weights_in(folder: Path, files: tuple[str, ...]) -> Path:
-    """The weights file of a folder: the first of these names, else the only one (or its first part).
+    """The weights file of a folder: the first of these names, else the only one (or a part of it).
 
     Raises:
         KitError: there is none, or several under other names.
     """
     there = [name for name in names_in(folder) if name.endswith(SUFFIXES)]
-    first = [name for name in there if not PART.search(name) or "-00001-of-" in name]
-    found = [name for name in files if name in there] or (first if len(first) == 1 else [])
+    whole = {PART.sub("", name): name for name in there}  # the parts of a file are one
+    found = [name for name in files if name in there] or (list(whole.values()) if len(whole) == 1 else [])
     if not found:
         unfinished = [name for name in names_in(folder) if name.endswith(UNFINISHED)]
         if unfinished and not there:

@@ -103,8 +103,8 @@ MUTANTS = [
     Mutant(
         "of several weights files in a folder the first by name is taken",
         FOLDERS,
-        "found = [name for name in files if name in there] or (first if len(first) == 1 else [])",
-        "found = [name for name in files if name in there] or first",
+        "(list(whole.values()) if len(whole) == 1 else [])",
+        "list(whole.values())",
         (f"{GIVEN}[a folder with two weights files of other names]",),
     ),
     Mutant(
