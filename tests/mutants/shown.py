@@ -155,7 +155,7 @@ CHANGES = [
     ),
     (
         "what is off falls where it rises",
-        "panels/words.py",
+        "maps/words.py",
         "'falls' if after < before",
         "'falls' if after > before",
         FINDINGS,
@@ -163,7 +163,7 @@ CHANGES = [
     ),
     (
         "the background is what lies on the objects",
-        "panels/words.py",
+        "maps/words.py",
         "where.append((~on.any(0)",
         "where.append((on.any(0)",
         FINDINGS,
@@ -171,7 +171,7 @@ CHANGES = [
     ),
     (
         "the heads that write least from a place are named",
-        "panels/words.py",
+        "maps/words.py",
         "key=lambda i: -abs(found.cells[i])",
         "key=lambda i: abs(found.cells[i])",
         FINDINGS,
