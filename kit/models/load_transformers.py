@@ -41,7 +41,7 @@ def wrap(name, pretrained, model: nn.Module, settings: dict, preprocess, notes: 
     expect_recordable(name, model)
     source = more.get("source") or model.config.name_or_path
     processor, tokenizer = _beside(source, preprocess, settings)
-    own = _size_of(model.config)
+    own = size_of(model.config)
     if processor is not None:
         transform = Processed(processor, {} if callable(preprocess) else preprocess or {}, name)
         size = settings.get("image_size") or size_made(transform, name, "the processor")
@@ -294,7 +294,15 @@ def _masking(model: nn.Module) -> nn.Module | None:
     """The part of a masked autoencoder that cuts patches and leaves most of them out."""
     if not hasattr(model.config, "mask_ratio"):
         return None
-    return next((part for part in model.modules() if hasattr(part, "random_masking")), None)
+    found = next((part for part in model.modules() if hasattr(part, "random_masking")), None)
+    if found is None or not getattr(found, "is_mae", True):
+        return None
+    if not hasattr(found, "patch_embeddings"):
+        raise KitError(
+            f"{type(model).__name__} leaves patches out at random; load it without its decoder, such as "
+            f"{type(model.base_model).__name__}."
+        )
+    return found
 
 
 def _in_order(masks: nn.Module, pixels: Tensor) -> Tensor:
@@ -317,7 +325,7 @@ def _unmasked(model: nn.Module) -> Iterator[None]:
             config.mask_ratio = ratio
 
 
-def _size_of(config) -> tuple[int, int] | None:
+def size_of(config) -> tuple[int, int] | None:
     """The size of pictures that a configuration names."""
     for own in (config, getattr(config, "vision_config", None)):
         size = getattr(own, "image_size", None)

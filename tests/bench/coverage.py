@@ -292,6 +292,9 @@ class Bench:
     A tower that comes with a verdict is a line that is there; it is checked once more.
     """
 
+    serve = staticmethod(_serve)
+    seconds = SECONDS  # for one tower
+
     def __init__(self):
         self.process = None
 
@@ -299,18 +302,18 @@ class Bench:
         """The line of a tower, whatever happens to the process."""
         if self.process is None:
             self.pipe, theirs = mp.get_context("spawn").Pipe()
-            self.process = mp.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+            self.process = mp.get_context("spawn").Process(target=self.serve, args=(theirs,), daemon=True)
             self.process.start()
             theirs.close()
         self.pipe.send(tower)
         try:
-            if self.pipe.poll(SECONDS):
+            if self.pipe.poll(self.seconds):
                 return self.pipe.recv()
-            reason = f"no result after {SECONDS} s"
+            reason = f"no result after {self.seconds} s"
         except EOFError:
             reason = "the process ended, most likely for want of memory"
         self.close()
-        return tower | {"verdict": "failed", "reason": reason, "seconds": SECONDS}
+        return tower | {"verdict": "failed", "reason": reason, "seconds": self.seconds}
 
     def close(self) -> None:
         """End the process."""

@@ -1,0 +1,225 @@
+"""Which vision models of transformers can be taken apart: `python -m tests.bench.coverage_transformers`.
+
+Every key of transformers' table of image classifiers, and the vision towers that stand beside a text tower
+or come bare, are built from tiny configurations with random weights that sit at no neutral value, given to
+`kit.load` as live modules and taken apart. Every row is printed on the page. A model that takes too long or
+ends the process it runs in counts as failed.
+"""
+
+import argparse
+import inspect
+import json
+import time
+import warnings
+from pathlib import Path
+
+import torch
+import transformers
+from torch import nn
+from transformers.models.auto import modeling_auto
+
+import kit
+from kit.errors import KitError, Refused
+from kit.models.build import seeded
+from kit.models.load_transformers import size_of
+from kit.models.untrained import unsettle
+from kit.parts.checked import checked_run
+from tests.bench.coverage import Bench, _counts, _given, _in_double
+
+PAGE = Path(__file__).parents[2] / "docs" / "coverage_transformers.md"
+KEPT = PAGE.with_suffix(".jsonl")
+SECONDS = 300
+MIXES = ("ALL_ATTENTION_FUNCTIONS", "softmax(", "scaled_dot_product_attention(")
+# weighted means of tokens without queries times keys
+LINEAR = ("SwiftFormerEfficientAdditiveAttention", "MobileViTV2LinearSelfAttention")
+
+PLAIN = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+    "image_size": 32, "patch_size": 8,
+}  # fmt: skip
+WORDS = {
+    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24,
+    "max_position_embeddings": 8, "vocab_size": 99,
+}  # fmt: skip
+DUAL = {"vision_config": PLAIN, "text_config": WORDS}
+WINDOWS = {
+    "image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [2, 1], "num_heads": [1, 2],
+    "window_size": 4,
+}  # fmt: skip
+STAGES = {"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1], "image_size": 64}
+HEADS = {"num_attention_heads": [1, 1, 2, 2]}
+# key of the table of image classifiers -> settings of a tiny one; a key that is missing is plain
+SETTINGS: dict[str, dict] = {
+    "bit": {"embedding_size": 32, "hidden_sizes": [32, 64], "depths": [1, 1], "num_groups": 4},
+    "clip": DUAL,
+    "convnext": STAGES,
+    "convnextv2": STAGES,
+    "cvt": {"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 2, 3], "image_size": 64},
+    "dinat": {"embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2]},
+    "donut-swin": WINDOWS,
+    "efficientnet": {"image_size": 64, "width_coefficient": 0.25, "hidden_dim": 320},
+    "focalnet": {"image_size": 32, "embed_dim": 16, "depths": [1, 1], "hidden_sizes": [16, 32],
+                 "focal_levels": [1, 1], "focal_windows": [3, 3]},
+    "hgnet_v2": {"image_size": 64},
+    "hiera": {"image_size": [64, 64], "embed_dim": 16, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8]},
+    "imagegpt": {},
+    "levit": {"image_size": 64, "hidden_sizes": [16, 32, 48], "num_attention_heads": [2, 2, 2],
+              "key_dim": [8, 8, 8], "depths": [1, 1, 1]},
+    "metaclip_2": DUAL,
+    "mobilenet_v1": {"image_size": 64},
+    "mobilenet_v2": {"image_size": 64},
+    "mobilevit": {"image_size": 64, "hidden_sizes": [16, 24, 32], "num_attention_heads": 2,
+                  "neck_hidden_sizes": [8, 8, 16, 16, 16, 24, 32]},
+    "mobilevitv2": {"image_size": 64},
+    "perceiver": {},
+    "poolformer": {"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
+    "pp_lcnet": {},
+    "pvt": {**STAGES, **HEADS},
+    "pvt_v2": {**STAGES, **HEADS},
+    "regnet": {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "groups_width": 8},
+    "resnet": {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1]},
+    "segformer": {**STAGES, **HEADS},
+    "shieldgemma2": {},
+    "siglip": DUAL,
+    "siglip2": DUAL,
+    "swiftformer": {"image_size": 64, "depths": [1, 1, 1, 1], "embed_dims": [16, 16, 32, 32]},
+    "swin": WINDOWS,
+    "swinv2": WINDOWS,
+    "textnet": {"image_size": 64},
+    "timm_wrapper": {"architecture": "test_vit"},
+}  # fmt: skip
+# towers that come bare or beside a text tower: name of the class -> settings
+TOWERS: dict[str, dict] = {
+    "Aimv2VisionModel": PLAIN, "AlignVisionModel": {"image_size": 64},
+    "AltCLIPVisionModel": PLAIN, "BeitModel": PLAIN, "BlipVisionModel": PLAIN, "Blip2VisionModel": PLAIN,
+    "CLIPModel": {**DUAL, "projection_dim": 24}, "CLIPSegVisionModel": PLAIN, "CLIPVisionModel": PLAIN,
+    "CLIPVisionModelWithProjection": {**PLAIN, "projection_dim": 24}, "ChineseCLIPVisionModel": PLAIN,
+    "DINOv3ViTModel": {**PLAIN, "num_register_tokens": 2}, "Data2VecVisionModel": PLAIN, "DeiTModel": PLAIN,
+    "Dinov2Model": PLAIN, "Dinov2WithRegistersModel": PLAIN, "GroupViTVisionModel": {
+        "hidden_size": 32, "depths": [1, 1, 1], "num_group_tokens": [8, 4, 0], "num_output_groups": [8, 4, 4],
+        "num_attention_heads": 2, "intermediate_size": 48, "image_size": 32, "patch_size": 8},
+    "HieraModel": SETTINGS["hiera"],
+    "InternVLVisionModel": {**PLAIN, "image_size": [32, 32], "patch_size": [8, 8]},
+    "MLCDVisionModel": {**PLAIN, "num_key_value_groups": 1}, "MetaClip2VisionModelWithProjection": PLAIN,
+    "Owlv2VisionModel": PLAIN, "OwlViTVisionModel": PLAIN, "PvtV2Model": SETTINGS["pvt_v2"],
+    "Siglip2VisionModel": {**PLAIN, "num_patches": 16}, "SiglipModel": DUAL, "SiglipVisionModel": PLAIN,
+    "SwinModel": WINDOWS, "Swinv2Model": WINDOWS, "ViTMAEForPreTraining": {
+        **PLAIN, "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
+        "decoder_intermediate_size": 16},
+    "ViTMAEModel": PLAIN, "ViTMSNModel": PLAIN, "ViTModel": PLAIN, "XCLIPVisionModel": PLAIN,
+}  # fmt: skip
+
+
+def towers() -> list[dict]:
+    """What is to be examined: name of the class, key of the table, settings."""
+    found = []
+    for key, names in modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.items():
+        for name in names if isinstance(names, tuple) else (names,):
+            found.append({"name": name, "key": key, "settings": SETTINGS.get(key, PLAIN)})
+    there = [name for name in TOWERS if hasattr(transformers, name)]
+    return found + [{"name": name, "key": "", "settings": TOWERS[name]} for name in there]
+
+
+def attends(module: nn.Module) -> bool:
+    """Whether a module's own code, or that of one in it, calls attention or a softmax over tokens."""
+    for kind in {type(m) for m in module.modules()}:
+        try:
+            code = inspect.getsource(kind)
+        except (OSError, TypeError):
+            continue
+        if kind.__name__ in LINEAR or kind is nn.MultiheadAttention or any(call in code for call in MIXES):
+            return True
+    return False
+
+
+def build(tower: dict) -> nn.Module:
+    """The model, with attention by one call where it knows how, and nothing at a neutral value."""
+    kind = getattr(transformers, tower["name"])
+    settings = dict(tower["settings"])
+    if tower["key"]:
+        settings["num_labels"] = 3
+    config = kind.config_class(**settings)
+    with seeded(0):
+        module = kind._from_config(config)
+    unsettle(module)
+    return module.eval()
+
+
+def examine(tower: dict) -> dict:
+    """One line of the table."""
+    start = time.perf_counter()
+    row = {"name": tower["name"], "key": tower["key"]}
+    try:
+        module = build(tower)
+    except Exception as error:
+        return row | {"verdict": "outside", "reason": f"cannot be built: {_first(error)}"}
+    row |= {"parameters": sum(p.numel() for p in module.parameters())}
+    reads = "pixel_values" in inspect.signature(module.forward).parameters
+    if not reads and not hasattr(module, "get_image_features"):
+        return row | {"verdict": "outside", "reason": f"reads {module.main_input_name}, not pictures"}
+    if not attends(module):
+        return row | {"verdict": "outside", "reason": "no attention"}
+    try:
+        model = kit.load(module, config=None if size_of(module.config) else {"image_size": 64})
+        pixels, direction = _given(model)
+        run = checked_run(model, pixels)
+        row |= _counts(run) | {"error32": run.frozen.check.error, "layers": run.frozen.check.layers}
+        row |= _in_double(model.double(), pixels.double(), direction.double())
+    except Refused as refusal:
+        row |= {"verdict": "refused", "reason": str(refusal)}
+    except KitError as error:
+        said = str(error)
+        known = any(part in said for part in ("no one representation", "cannot be run on pictures", "pooled"))
+        row |= {"verdict": "refused" if known else "failed", "reason": said}
+    except Exception as error:
+        row |= {"verdict": "failed", "reason": f"{type(error).__name__}: {_first(error)}"}
+    return row | {"seconds": round(time.perf_counter() - start, 1)}
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def _serve(pipe) -> None:
+    """A process of its own: towers come in, lines go out."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    while (tower := pipe.recv()) is not None:
+        pipe.send(examine(tower))
+
+
+class Separate(Bench):
+    """The process in which models are examined."""
+
+    serve = staticmethod(_serve)
+    seconds = SECONDS
+
+
+def main() -> None:
+    """Examine what is not yet in the file, or those that are named, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="only these, anew")
+    parser.add_argument("--kept", type=Path, default=KEPT, help="file of the lines that are there")
+    parser.add_argument("--again", nargs="+", default=[], help="verdicts to be examined anew")
+    chosen = parser.parse_args()
+    lines = chosen.kept.read_text(encoding="utf-8").splitlines() if chosen.kept.is_file() else []
+    rows = {row["name"]: row for row in map(json.loads, lines)}
+    bench, everything = Separate(), towers()
+    for tower in everything:
+        known = rows.get(tower["name"], {"verdict": ""})["verdict"]
+        asked = tower["name"] in chosen.names if chosen.names else not known or known in chosen.again
+        if asked:
+            row = bench.examine(tower)
+            rows[tower["name"]] = {key: value for key, value in row.items() if key != "settings"}
+            print(row["name"], row["verdict"], row.get("reason", ""), flush=True)
+            text = "".join(json.dumps(rows[t["name"]]) + "\n" for t in everything if t["name"] in rows)
+            chosen.kept.write_text(text, encoding="utf-8", newline="\n")
+    bench.close()
+    from tests.bench.coverage_transformers_page import write
+
+    print(write([rows[t["name"]] for t in everything if t["name"] in rows], PAGE))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The page of `tests.bench.coverage_transformers`: every row, and the shares of those with attention."""
+
+from pathlib import Path
+
+import pandas as pd
+
+_HEAD = """# Which vision models of transformers can be taken apart
+
+{count} models of transformers {version} were built from tiny configurations with random weights, given to
+`kit.load` as live modules, and taken apart by the engine that reads the recorded graph: every key of the
+library's table of image classifiers, and vision towers that come bare or beside a text tower. Of {inside}
+that have attention and read pictures, {exact} are exact ({share}), {partial} partial, {refused} refused and
+{failed} failed; in {silent} some layers write nothing themselves.
+
+What the verdicts mean stands in [coverage.md](coverage.md). *Error* is the largest distance of the sum of
+parts from the representation, relative to its length; *maps* the largest distance of token maps from the
+scores of their parts, in float64. Which tensor is the representation is said in `model.notes`.
+
+Made with `python -m tests.bench.coverage_transformers`: torch {torch}, no norm, bias or scale at a neutral
+value, two pictures of noise.
+
+"""
+
+
+def write(rows: list[dict], page: Path) -> str:
+    """Write the page; the shares in one line.
+
+    Raises:
+        SystemExit: a line says more than was found.
+    """
+    import torch
+    import transformers
+
+    table = pd.DataFrame(rows)
+    _expect_true(table)
+    inside = table[table["verdict"] != "outside"]
+    count = inside["verdict"].value_counts()
+    exact, failed = int(count.get("exact", 0)), int(count.get("failed", 0))
+    silent = int((inside["silent"].fillna(0) > 0).sum())
+    head = _HEAD.format(
+        count=len(table), version=transformers.__version__, inside=len(inside), exact=exact,
+        share=f"{100 * exact / len(inside):.0f} %", partial=int(count.get("partial", 0)),
+        refused=int(count.get("refused", 0)), failed=failed, silent=silent,
+        torch=torch.__version__.split("+")[0],
+    )  # fmt: skip
+    text = head + _lines(inside) + "\n## Left out\n\n" + _left_out(table[table["verdict"] == "outside"])
+    page.write_text(text, encoding="utf-8", newline="\n")
+    return f"exact {exact}/{len(inside)}, failed {failed}, silent {silent}"
+
+
+def _expect_true(table: pd.DataFrame) -> None:
+    exact = table[table["verdict"] == "exact"]
+    wrong = exact[(exact["error64"] > 1e-10) | (exact.get("maps_error64", 0) > 1e-10)]
+    if len(wrong):
+        raise SystemExit(f"not exact: {', '.join(wrong['name'])}")
+
+
+def _lines(rows: pd.DataFrame) -> str:
+    lines = [
+        "| model | verdict | layers | parts | error, float32 | error, float64 | maps, float64 | why not |"
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for row in rows.sort_values(["verdict", "name"]).to_dict("records"):
+        known = row["verdict"] in ("exact", "partial")
+        layers = f"{row['reached']:.0f}/{row['layers']:.0f}" if known else ""
+        parts = f"{row['parts']:.0f}" if known else ""
+        errors = [_small(row.get(name)) for name in ("error32", "error64", "maps_error64")]
+        lines.append(
+            "| " + " | ".join([f"`{row['name']}`", row["verdict"], layers, parts, *errors, _why(row)]) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _why(row: dict) -> str:
+    if isinstance(row.get("hiding"), dict) and row["hiding"] and row["verdict"] == "partial":
+        return "; ".join(f"`{part}` behind `{wall}`" for part, wall in list(row["hiding"].items())[:2])
+    reason = row.get("reason")
+    return reason.replace("|", "\\|") if isinstance(reason, str) else ""
+
+
+def _left_out(rows: pd.DataFrame) -> str:
+    lines = ["| model | why |", "|---|---|"]
+    for row in rows.sort_values("name").to_dict("records"):
+        lines.append(f"| `{row['name']}` | {_why(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _small(value: object) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.0e}"
