@@ -373,6 +373,13 @@ PREPARED = [
 ]  # fmt: skip
 
 CHANNELS = "should be three numbers"
+SMALL_VIT = {
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "image_size": 32,
+}
 FOLDERS = [
     Row("a folder with like=", in_folder(SQUASHED, lambda p: kit.load(p, like="ViT-B-32/openai")), "brings its own configuration; leave out config= and like="),
     Row("local-dir: of a timm folder with like=", in_timm_folder({}, lambda p: kit.load(f"local-dir:{p}", like="mae")), "leave out config= and like="),
@@ -415,7 +422,7 @@ FOLDERS = [
     Row("numbers as words.json", in_folder({}, shipped=True, prepare=written("words.json", b"[1, 2]")), "should be a list of words"),
     Row("null as vision_cfg", in_folder({"model_cfg": {**small(), "vision_cfg": None}}), "the vision_cfg of a config should be a dict"),
     Row("{} as config.json", in_timm_folder({"architecture": None}), 'names no architecture of timm: "architecture" is None'),
-    Row("a folder of transformers", in_timm_folder({"architecture": None, "model_type": "vit", "architectures": ["ViTForImageClassification"]}), r"tensors are missing \(classifier\.bias"),
+    Row("a folder of transformers", in_timm_folder({"architecture": None, "model_type": "vit", "architectures": ["ViTForImageClassification"], **SMALL_VIT}), r"tensors are missing \(classifier\.bias"),
     Row("an unknown architecture of timm", in_timm_folder({"architecture": "vit_tiny_patch16_22"}), "names no architecture of timm"),
     Row("an unknown argument of a timm model", in_timm_folder({"model_args": {"deep": 3}}), "timm cannot build"),
     Row("a list as pretrained_cfg", in_timm_folder({"pretrained_cfg": [1]}), "the pretrained_cfg of .* is a list"),
