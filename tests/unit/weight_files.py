@@ -377,10 +377,15 @@ def pipe(folder: Path):
 
 def unreadable(folder: Path):
     torch.save(clip().state_dict(), folder / "mine.pt")
+    opened = Path.open
+
+    def refusing(path: Path, *how, **more):
+        if path.name == "mine.pt":
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *how, **more)
+
     with pytest.MonkeyPatch.context() as patch:  # the user who runs tests may read everything
-        patch.setattr(
-            Path, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
-        )
+        patch.setattr(Path, "open", refusing)
         return kit.load("mine", folder / "mine.pt", config=small())
 
 
