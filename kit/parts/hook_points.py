@@ -116,7 +116,7 @@ def hooked(frozen: FrozenGraph, variant: str = "whole") -> Callable[[Tensor, Hoo
 def _insert(frozen: FrozenGraph, variant: str) -> fx.GraphModule:
     trace = frozen.trace
     graph, twin = fx.Graph(), {}
-    output = graph.graph_copy(trace.module.graph, twin)
+    graph.graph_copy(trace.module.graph, twin)
     if variant == "read":
         read_one_token(graph)
     with graph.inserting_after(next(n for n in graph.nodes if n.op == "placeholder")):
@@ -145,7 +145,7 @@ def _insert(frozen: FrozenGraph, variant: str) -> fx.GraphModule:
     # a hook point hands out what the graph goes on with, so the output must be read after all of them
     last = next(n for n in trace.module.graph.nodes if n.op == "output").args[0]
     users = [u for u in twin[last].users if u.op == "call_method"]
-    graph.output(users[-1] if users else output)
+    graph.output(users[-1] if users else twin[last])
     return fx.GraphModule(trace.module, graph)
 
 

@@ -202,6 +202,25 @@ def test_a_module_of_ones_own_shows_where_its_patches_lie():
     assert model.preprocess(torch.zeros(3, 9, 9, dtype=torch.uint8)).shape == (1, 3, 32, 48)
 
 
+class PooledAndNormed(nn.Module):
+    """As LeViT ends: the mean of the tokens, then a batch norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = tiny.filled(nn.BatchNorm1d(32))
+
+    def forward(self, tokens):
+        return self.norm(tokens.mean(1))
+
+
+def test_a_representation_behind_a_batch_norm_is_taken_apart():
+    model = load(mine(PooledAndNormed()), preprocess=TRANSFORM)
+    pixels = torch.randn(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
+    parts = kit.decompose(model, pixels)
+    assert parts.error.max() < 1e-5
+    assert torch.allclose(parts.total, model.encode_image(pixels), atol=1e-5)
+
+
 class Counts(nn.Module):
     """A tower that reads how many pictures there are as a plain number."""
 
