@@ -101,7 +101,7 @@ def test_lines_are_kept_and_only_missing_ones_are_examined(tmp_path, monkeypatch
 
 
 def test_a_tower_that_takes_too_long_has_failed(monkeypatch):
-    monkeypatch.setattr(coverage, "SECONDS", 0)
+    monkeypatch.setattr(coverage.Bench, "seconds", 0)
     bench = coverage.Bench()
     row = bench.examine(TOWER | {"name": "timm/test_vit"})
     assert (row["verdict"], row["reason"]) == ("failed", "no result after 0 s") and bench.process is None
