@@ -108,9 +108,10 @@ def test_another_direction_and_picture_change_the_map(page):
 
 def test_a_state_string_brings_the_same_panel_back(page):
     _, grid = canvases(page)
-    shown = caption(page)
     field = page.locator(".loupe").get_by_label("state", exact=True)
-    state = field.input_value()
+    lab.click_cell(page, grid, cell_of(page, "L11.H1"))
+    wait_for(lambda: caption(page).startswith("L11.H1") and "L11.H1" in field.input_value())
+    shown, state = caption(page), field.input_value()
     lab.click_cell(page, grid, cell_of(page, "L0.H0"))
     wait_for(lambda: caption(page).startswith("L0.H0") and "L0.H0" in field.input_value())
     fill(page, "state", state)
