@@ -25,6 +25,7 @@ from kit.models.load_transformers import size_of
 from kit.models.untrained import unsettle
 from kit.parts.checked import checked_run
 from tests.bench.coverage import Bench, _counts, _given, _in_double
+from tests.unit.tiny_transformers import SWIN, TEXT, VISION
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage_transformers.md"
 KEPT = PAGE.with_suffix(".jsonl")
@@ -33,19 +34,7 @@ MIXES = ("ALL_ATTENTION_FUNCTIONS", "softmax(", "scaled_dot_product_attention(")
 # weighted means of tokens without queries times keys
 LINEAR = ("SwiftFormerEfficientAdditiveAttention", "MobileViTV2LinearSelfAttention")
 
-PLAIN = {
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
-    "image_size": 32, "patch_size": 8,
-}  # fmt: skip
-WORDS = {
-    "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24,
-    "max_position_embeddings": 8, "vocab_size": 99,
-}  # fmt: skip
-DUAL = {"vision_config": PLAIN, "text_config": WORDS}
-WINDOWS = {
-    "image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [2, 1], "num_heads": [1, 2],
-    "window_size": 4,
-}  # fmt: skip
+DUAL = {"vision_config": VISION, "text_config": TEXT}
 STAGES = {"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1], "image_size": 64}
 HEADS = {"num_attention_heads": [1, 1, 2, 2]}
 # key of the table of image classifiers -> settings of a tiny one; a key that is missing is plain
@@ -56,7 +45,7 @@ SETTINGS: dict[str, dict] = {
     "convnextv2": STAGES,
     "cvt": {"embed_dim": [16, 32, 64], "num_heads": [1, 2, 4], "depth": [1, 2, 3], "image_size": 64},
     "dinat": {"embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2]},
-    "donut-swin": WINDOWS,
+    "donut-swin": SWIN,
     "efficientnet": {"image_size": 64, "width_coefficient": 0.25, "hidden_dim": 320},
     "focalnet": {"image_size": 32, "embed_dim": 16, "depths": [1, 1], "hidden_sizes": [16, 32],
                  "focal_levels": [1, 1], "focal_windows": [3, 3]},
@@ -83,30 +72,31 @@ SETTINGS: dict[str, dict] = {
     "siglip": DUAL,
     "siglip2": DUAL,
     "swiftformer": {"image_size": 64, "depths": [1, 1, 1, 1], "embed_dims": [16, 16, 32, 32]},
-    "swin": WINDOWS,
-    "swinv2": WINDOWS,
+    "swin": SWIN,
+    "swinv2": SWIN,
     "textnet": {"image_size": 64},
     "timm_wrapper": {"architecture": "test_vit"},
 }  # fmt: skip
 # towers that come bare or beside a text tower: name of the class -> settings
 TOWERS: dict[str, dict] = {
-    "Aimv2VisionModel": PLAIN, "AlignVisionModel": {"image_size": 64},
-    "AltCLIPVisionModel": PLAIN, "BeitModel": PLAIN, "BlipVisionModel": PLAIN, "Blip2VisionModel": PLAIN,
-    "CLIPModel": {**DUAL, "projection_dim": 24}, "CLIPSegVisionModel": PLAIN, "CLIPVisionModel": PLAIN,
-    "CLIPVisionModelWithProjection": {**PLAIN, "projection_dim": 24}, "ChineseCLIPVisionModel": PLAIN,
-    "DINOv3ViTModel": {**PLAIN, "num_register_tokens": 2}, "Data2VecVisionModel": PLAIN, "DeiTModel": PLAIN,
-    "Dinov2Model": PLAIN, "Dinov2WithRegistersModel": PLAIN, "GroupViTVisionModel": {
+    "Aimv2VisionModel": VISION, "AlignVisionModel": {"image_size": 64},
+    "AltCLIPVisionModel": VISION, "BeitModel": VISION, "BlipVisionModel": VISION, "Blip2VisionModel": VISION,
+    "CLIPModel": {**DUAL, "projection_dim": 24}, "CLIPSegVisionModel": VISION, "CLIPVisionModel": VISION,
+    "CLIPVisionModelWithProjection": {**VISION, "projection_dim": 24}, "ChineseCLIPVisionModel": VISION,
+    "DINOv3ViTModel": {**VISION, "num_register_tokens": 2}, "Data2VecVisionModel": VISION,
+    "DeiTModel": VISION,
+    "Dinov2Model": VISION, "Dinov2WithRegistersModel": VISION, "GroupViTVisionModel": {
         "hidden_size": 32, "depths": [1, 1, 1], "num_group_tokens": [8, 4, 0], "num_output_groups": [8, 4, 4],
         "num_attention_heads": 2, "intermediate_size": 48, "image_size": 32, "patch_size": 8},
     "HieraModel": SETTINGS["hiera"],
-    "InternVLVisionModel": {**PLAIN, "image_size": [32, 32], "patch_size": [8, 8]},
-    "MLCDVisionModel": {**PLAIN, "num_key_value_groups": 1}, "MetaClip2VisionModelWithProjection": PLAIN,
-    "Owlv2VisionModel": PLAIN, "OwlViTVisionModel": PLAIN, "PvtV2Model": SETTINGS["pvt_v2"],
-    "Siglip2VisionModel": {**PLAIN, "num_patches": 16}, "SiglipModel": DUAL, "SiglipVisionModel": PLAIN,
-    "SwinModel": WINDOWS, "Swinv2Model": WINDOWS, "ViTMAEForPreTraining": {
-        **PLAIN, "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
+    "InternVLVisionModel": {**VISION, "image_size": [32, 32], "patch_size": [8, 8]},
+    "MLCDVisionModel": {**VISION, "num_key_value_groups": 1}, "MetaClip2VisionModelWithProjection": VISION,
+    "Owlv2VisionModel": VISION, "OwlViTVisionModel": VISION, "PvtV2Model": SETTINGS["pvt_v2"],
+    "Siglip2VisionModel": {**VISION, "num_patches": 16}, "SiglipModel": DUAL, "SiglipVisionModel": VISION,
+    "SwinModel": SWIN, "Swinv2Model": SWIN, "ViTMAEForPreTraining": {
+        **VISION, "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
         "decoder_intermediate_size": 16},
-    "ViTMAEModel": PLAIN, "ViTMSNModel": PLAIN, "ViTModel": PLAIN, "XCLIPVisionModel": PLAIN,
+    "ViTMAEModel": VISION, "ViTMSNModel": VISION, "ViTModel": VISION, "XCLIPVisionModel": VISION,
 }  # fmt: skip
 
 
@@ -115,7 +105,7 @@ def towers() -> list[dict]:
     found = []
     for key, names in modeling_auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES.items():
         for name in names if isinstance(names, tuple) else (names,):
-            found.append({"name": name, "key": key, "settings": SETTINGS.get(key, PLAIN)})
+            found.append({"name": name, "key": key, "settings": SETTINGS.get(key, VISION)})
     there = [name for name in TOWERS if hasattr(transformers, name)]
     return found + [{"name": name, "key": "", "settings": TOWERS[name]} for name in there]
 
