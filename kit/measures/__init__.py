@@ -13,6 +13,7 @@ from kit.measures.maps import (
     points_apart,
     token_shares,
 )
+from kit.measures.pairs import PairEffects, pair_effects
 from kit.measures.retrieval import chance_precision, precision_at_k, shuffled_precision
 from kit.measures.roles import Shares, family_bound, variance_share
 from kit.measures.segmentation import Segmentation, segmentation_table

@@ -4,6 +4,7 @@ from kit.world.attributes import attributes
 from kit.world.captions import captions_for, truth, words
 from kit.world.elsewhere import elsewhere
 from kit.world.gallery import gallery
+from kit.world.pairs import Pairs, pairs
 from kit.world.phrases import order_texts, prompts
 from kit.world.printed import with_words, word_boxes
 from kit.world.scenes import Scenes, draw

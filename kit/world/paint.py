@@ -149,7 +149,7 @@ def _warped(
     return F.grid_sample(drawing, torch.stack([gx, gy], -1), align_corners=False)
 
 
-def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int, scale: int) -> None:
+def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int, scale: int, edge: float) -> None:
     """Paint the objects of one slot over canvas [n, 3, row, col], and set their masks."""
     codes = plan.codes
     side = plan.side[:, slot]
@@ -172,7 +172,7 @@ def _paste(plan: Plan, canvas: Tensor, masks: Tensor, slot: int, scale: int) -> 
             at = scene, top * scale, left * scale
             below = _windows(canvas, window * scale)
             below[at] = below[at] * (1 - ink[:, 3:]) + ink[:, :3]
-            _windows(masks[:, slot : slot + 1], window * scale)[at] = ink[:, 3:] > 0.5
+            _windows(masks[:, slot : slot + 1], window * scale)[at] = ink[:, 3:] > edge
 
 
 def _grounds(chance: Chance, background: Tensor) -> Tensor:
@@ -229,8 +229,10 @@ def _print_words(plan: Plan, canvas: Tensor, masks: Tensor, scale: int) -> None:
     masks[scene] = masks[scene] & ~box
 
 
-def paint(plan: Plan, chance: Chance, scale: int = 1) -> tuple[Tensor, Tensor]:
+def paint(plan: Plan, chance: Chance, scale: int = 1, edge: float = 0.5) -> tuple[Tensor, Tensor]:
     """Pictures, uint8 [n, 3, row, col], and what is seen of each object, bool [n, slot, row, col].
+
+    A mask holds the pixels that an object covers by more than `edge`, 0-1.
 
     With a `scale` above 1 there are so many times SIZE rows and columns: drawings and words come from the
     atlas at their full resolution, backgrounds are enlarged, and there is no grain.
@@ -240,7 +242,7 @@ def paint(plan: Plan, chance: Chance, scale: int = 1) -> tuple[Tensor, Tensor]:
         canvas = F.interpolate(canvas, scale_factor=scale, mode="bicubic")
     masks = torch.zeros(len(canvas), SLOTS, *canvas.shape[2:], dtype=torch.bool, device=canvas.device)
     for slot in range(SLOTS):
-        _paste(plan, canvas, masks, slot, scale)
+        _paste(plan, canvas, masks, slot, scale, edge)
     covered = masks[:, SLOTS - 1]
     for slot in range(SLOTS - 2, -1, -1):
         masks[:, slot] &= ~covered

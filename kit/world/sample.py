@@ -28,6 +28,7 @@ MIXES = {  # shares of the kinds, and how strongly backgrounds fit
     "clean": ({"single": 0.58, "count": 0.18, "pair": 0.20, "word": 0.04, "single_word": 0.0}, 0.9),
     "web": ({"single": 0.40, "count": 0.14, "pair": 0.16, "word": 0.06, "single_word": 0.24}, 0.97),
 }
+LINE = 0.4  # share of up to three equal objects that stand in a line, and not on the grid
 MATCHING = 0.35  # share of single_word scenes whose word names their object
 KIND = {name: code for code, name in enumerate(VALUES["kind"])}
 SIDE = ((16, 20), (26, 31), (40, 46))  # small, medium, large
@@ -110,7 +111,7 @@ def background_habitat(background: Tensor) -> Tensor:
     return _lookup(table, background)
 
 
-def _object(chance: Chance, recipe: Recipe, suffix: str, codes: dict[str, Tensor], present: Tensor) -> None:
+def dress(chance: Chance, recipe: Recipe, suffix: str, codes: dict[str, Tensor], present: Tensor) -> None:
     """Category, artist, colour and texture of the object whose concept is in `codes` already."""
     concept = codes["concept" + suffix].clamp(min=0)
     table, counts = (t.to(concept.device) for t in _tables(recipe.artists))
@@ -147,9 +148,9 @@ def labels(chance: Chance, recipe: Recipe) -> dict[str, Tensor]:
     concept = torch.where(matching, _lookup(TABLE["word"], word), concept)
     second = (concept + 1 + chance.below("concept_2", concepts - 1)) % concepts
     codes = {"kind": kind, "concept": torch.where(word_only, -1, concept)}
-    _object(chance, recipe, "", codes, ~word_only)
+    dress(chance, recipe, "", codes, ~word_only)
     codes["concept_2"] = torch.where(pair, second, -1)
-    _object(chance, recipe, "_2", codes, pair)
+    dress(chance, recipe, "_2", codes, pair)
 
     allowed = torch.tensor([VALUES["size"].index(s) for s in recipe.sizes], device=kind.device)
     size = allowed[chance.below("size", len(allowed))]
@@ -209,7 +210,7 @@ def _pair(chance: Chance, codes: dict[str, Tensor]) -> tuple[Tensor, Tensor, Ten
 def _count(chance: Chance, codes: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Up to four equal objects on a jittered grid or in a line, [n, slot] each; the side is [n]."""
     number = codes["count"].clamp(min=0)
-    line = chance.happens("line", 0.4) & (number < 3)
+    line = chance.happens("line", LINE) & (number < 3)
     upright = chance.below("upright", 2) == 1
     cell = _lookup(list(permutations(range(4))), chance.below("cells", 24))  # [n, slot]
     steps = [(0, 0, 0, 0), (-12, 12, 0, 0), (-20, 0, 20, 0), (0, 0, 0, 0)]
