@@ -78,9 +78,7 @@ class Pairs:
         if self.attribute == "word":
             return (word_boxes(self.first) | word_boxes(self.second))[:, 0]
         if self.attribute == "background":
-            opaque = _touched(self.first, BELOW_ONE) & ~_touched(
-                self.first, 1.0
-            )  # exactly 1
+            opaque = _touched(self.first, BELOW_ONE) & ~_touched(self.first, 1.0)  # exactly 1
             return ~opaque
         return _touched(self.first, 0.0) | _touched(self.second, 0.0)
 
