@@ -126,6 +126,7 @@ class _Writer:
 
     def _constant(self, name: str, tensor: Tensor) -> dict:
         """A tensor that the tower's own code made, such as `torch.tensor([0.5, 2.0])` in its forward."""
+        _need(isinstance(tensor, Tensor), name)  # a graph within the graph, of a block under autocast
         _need(name not in self.own and tensor.numel() <= SMALL and tensor.device == self.device, name)
         _need(not tensor.is_complex(), name)
         numbers = tensor.detach().flatten().tolist()

@@ -117,6 +117,25 @@ def test_a_constant_that_the_towers_own_code_makes_is_kept_as_numbers(folder):
         assert torch.equal(found(pixels(size=16)), tower(pixels(size=16)))
 
 
+class UnderAutocast(nn.Module):
+    """A tower of which a block switches autocast off, which is recorded as a graph within the graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.line = nn.Linear(3 * 16 * 16, 5)
+
+    def forward(self, pixels):
+        with torch.autocast("cpu", enabled=False):
+            return self.line(pixels.flatten(1)).relu()
+
+
+def test_a_graph_within_the_graph_is_no_record():
+    tower = UnderAutocast().eval()
+    module = trace._exported("under autocast", tower, (16, 16), pixels())
+    assert any(isinstance(inner, torch.fx.GraphModule) for inner in module.children())
+    assert written(module, tower, torch.device("cpu")) is None
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations_that_a_record_may_name_change_nothing(name):
     if schema := getattr(OPERATIONS[name], "_schema", None):
