@@ -61,6 +61,8 @@ def run(arguments: list[str]) -> int:
     from kit.models import load
     from kit.models.memory import pass_memory
     from kit.parts import collect
+    from kit.parts.files import listed_at
+    from kit.parts.store_files import FILES
 
     given = parser().parse_args(arguments)
     expect_count("--batch", given.batch)
@@ -93,15 +95,16 @@ def run(arguments: list[str]) -> int:
     if rank == 0:
         count = len(kept) if given.keep == "store" else kept.count
         say(f"{given.keep} of {count:,} images in {given.out}.")
-        _say_damaged(images, len(images) - count)
+        listed = given.out / FILES if given.keep == "store" else listed_at(given.out)
+        _say_damaged(images, len(images) - count, listed)
     return 0
 
 
-def _say_damaged(images: "ImageSet", missing: int) -> None:
-    """Name images that could not be read, and why."""
+def _say_damaged(images: "ImageSet", missing: int, listed: Path) -> None:
+    """Name images that could not be read, and why; all of them are in the file `listed`."""
     if not missing:
         return
-    say(f"{missing:,} could not be read; they are listed beside it.")
+    say(f"{missing:,} could not be read; {'it is' if missing == 1 else 'they are'} listed in {listed}:")
     for number in sorted(images.damaged or {})[:NAMED]:
         say(f"  {shown(images.names[number])}: {images.damaged[number]}")
     if missing > NAMED:

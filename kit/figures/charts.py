@@ -230,6 +230,7 @@ class Bars(Chart):
         unit: what the numbers are.
         kinds: of the bars of a group.
         low, high: ends of the 95 % intervals, of the same shape; None or NaN = not known.
+        unknown: labels with a word that the model never saw: they are marked with a question mark.
 
     Raises:
         KitError: shapes that do not fit, one end of an interval without the other, a label that is not there.
@@ -245,11 +246,12 @@ class Bars(Chart):
     kinds: tuple[str, ...] = ("",)
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    unknown: tuple[str, ...] = ()
 
     kind = "bars"
 
     def __post_init__(self):
-        for name in ("labels", "kinds"):
+        for name in ("labels", "kinds", "unknown"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         shape = len(self.labels), len(self.kinds)
         for name in ("values", "low", "high"):
@@ -261,6 +263,10 @@ class Bars(Chart):
 
     def _axes(self) -> tuple[str, str]:
         return "label", self.unit
+
+    def _seen(self) -> str:
+        doubt = f"; with a word that the model never saw: {', '.join(self.unknown)}" if self.unknown else ""
+        return super()._seen() + doubt
 
     @property
     def series(self) -> list[Series]:
@@ -299,7 +305,8 @@ class Bars(Chart):
     def _finish(self, axes, look: dict) -> None:
         axes.axvline(0, color=look["ink"], linewidth=1)
         axes.set_ylim(max(1, len(self.labels)) - 0.5, -0.5)
-        axes.set_yticks(range(len(self.labels)), map(plain, self.labels))
+        marked = ["? " * (label in self.unknown) + plain(label) for label in self.labels]
+        axes.set_yticks(range(len(self.labels)), marked)
         for label, text in zip(self.labels, axes.get_yticklabels()):
             text.set(color=look["ink"], weight="bold" if label == self.picked else "normal")
 

@@ -68,11 +68,27 @@ class Picture:
             masks = np.stack([seen_mask(model, mask).numpy() for mask in masks])
         return replace(self, image=model.viewed([self.image])[0], masks=masks)
 
+    def meant(self, text: str) -> tuple[list[int], str]:
+        """Which objects are meant by a text, by number, and what they are: those called so, or all.
+
+        Example:
+            >>> pair = Picture("scene 16", Image.new("RGB", (8, 8)), things=["cat", "dog"])
+            >>> pair.meant("dog"), pair.meant("boat")
+            (([1], 'the dog'), ([0, 1], 'the cat and dog'))
+        """
+        own, every = [n for n, thing in enumerate(self.things) if thing == text], range(len(self.things))
+        return (own, f"the {text}") if own else (list(every), f"the {' and '.join(self.things)}")
+
     @property
     def title(self) -> str:
         """Name and thing, for a menu."""
         words = (self.line or self.note).split(", ")[0]
         return f"{self.name}: {words}" if words else self.name
+
+    @property
+    def file(self) -> str:
+        """Name of the file that was uploaded."""
+        return self.note.split(", ")[0]
 
     @property
     def told(self) -> str:

@@ -8,6 +8,9 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.measures.intervals import Interval, bootstrap_interval
+from kit.parts.roles import ALSO, fits_role
+
+ROLE_DRAWS = 500  # of `against_roles`, which is asked at every click
 
 
 class Agreement(NamedTuple):
@@ -111,3 +114,26 @@ def agreement_table(said, true, groups, seed: int, *, also: Mapping[str, Sequenc
             "labels": len(found.right), "agree": found.share.told(), "chance": found.chance.told()
         }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def against_roles(said: Sequence[str], roles: Sequence[str], seed: int = 0) -> tuple[list[str], str]:
+    """What is said of each head beside its true role.
+
+    Args:
+        said: what a method says that each head is about; "" where nothing is said.
+        roles: the true roles, such as of `kit.parts.roles.strongest_roles`; "" where none is known.
+        seed: as of `agreement`.
+
+    Returns:
+        For each head "✓" where both agree, "✗" with the role where not, "" where one is not known; and how
+        many agree, in words, or "" where nothing can be compared.
+
+    Example:
+        >>> against_roles(["colour", "size", ""], ["colour", "arrangement", "word"])
+        (['✓', '✗ arrangement', ''], '1 of 2 heads (50%, chance 0% to 50%)')
+    """
+    right = [fits_role(*pair) for pair in zip(said, roles, strict=True)]
+    marks = ["" if r is None else "✓" if r else f"✗ {role}" for r, role in zip(right, roles)]
+    known = [pair for pair, r in zip(zip(said, roles), right) if r is not None]
+    told = agreement(*zip(*known), seed=seed, also=ALSO, draws=ROLE_DRAWS).says("heads") if known else ""
+    return marks, told

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import sys
 import threading
@@ -116,9 +117,13 @@ def _surroundings() -> list[str]:
 
 @contextmanager
 def said_if_slow(what: str) -> Iterator[None]:
-    """Say `what` in a line on stderr while a block runs, if that takes more than two seconds."""
-    shown: list[tqdm] = []
-    timer = threading.Timer(SLOW, lambda: shown.append(tqdm(desc=what, bar_format="{desc}", leave=False)))
+    """Say `what` in a line on stderr, above any bar, if a block takes more than two seconds."""
+
+    def say() -> None:
+        if "TQDM_DISABLE" not in os.environ:
+            tqdm.write(what, file=sys.stderr)
+
+    timer = threading.Timer(SLOW, say)
     timer.daemon = True
     timer.start()
     try:
@@ -126,5 +131,3 @@ def said_if_slow(what: str) -> Iterator[None]:
     finally:
         timer.cancel()
         timer.join()
-        for line in shown:
-            line.close()

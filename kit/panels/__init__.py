@@ -7,7 +7,7 @@ from kit.panels.explorer import Explorer
 from kit.panels.groups import Groups
 from kit.panels.guide import Guide, first_stops
 from kit.panels.head_tokens import HeadTokens
-from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
+from kit.panels.heat_panel import BarPanel, HeatPanel
 from kit.panels.panel import Panel
 from kit.panels.retrieval import Retrieval
 from kit.panels.segmenter import Segmenter
@@ -24,7 +24,6 @@ __all__ = [
     "Explorer",
     "Groups",
     "Guide",
-    "HeadGrid",
     "HeadTokens",
     "HeatPanel",
     "Panel",

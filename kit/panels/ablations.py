@@ -158,8 +158,7 @@ class Ablations(DeclaredPanel):
         tokens = ", tokens='cls'" * ("cls" in self.store.arrays)
         means = "reference" if s.replace == "mean" else None
         reference = f"reference = ...  # kit.edits.Means of {s.image}\n" * (s.image != "none")
-        return f"""import kit
-model = kit.load({s.model!r})
+        return f"""\
 images = ...  # those of the store: {name}
 store = kit.collect(model, images, 'store', {name!r}{tokens})
 {reference}\

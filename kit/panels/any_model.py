@@ -41,7 +41,7 @@ class AnyModel(PicturePanel):
     selector = Parts("grid")
     texts = Menu(OWN, "direction", "what the parts are asked for")
     tokens = Tokens("map")
-    open = Action("take apart", "model", "build this tower, untrained, and check the sum of its parts")
+    open = Action("take apart", "take_apart", "build this tower, untrained, and check the sum of its parts")
     file = Upload("upload")
     positional = ("image", "selector", "texts")
     rows = (("model", "open"), ("image", "file", "texts"), ("seen", "map", "grid"))
@@ -112,11 +112,17 @@ class AnyModel(PicturePanel):
             table=finding_table(found, asked),
         )  # fmt: skip
 
+    def take_apart(self) -> dict:
+        """The tower whose name was typed."""
+        return {"model": self.controls["model"].value}
+
+    def loaded(self) -> str:
+        named = f"kit.panels.untrained({self.selection.model!r})"
+        return f"import kit\nimport torch\nmodel = {named}  # a shipped one as it is"
+
     def lines(self) -> str:
         s, images = self.selection, "images = kit.world.gallery().images\n"
-        return f"""import kit
-import torch
-model = kit.panels.untrained({s.model!r})  # a shipped one as it is
+        return f"""\
 {images * (self.of_gallery and s.texts == APART)}\
 run = kit.parts.run(model, model.preprocess({self.picture(s.image).code}))
 direction = torch.nn.functional.normalize({LINES[s.texts]}, dim=-1)

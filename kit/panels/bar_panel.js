@@ -57,8 +57,11 @@ function render({ model, el }) {
       item.setAttribute("role", "radio");
       item.setAttribute("aria-checked", String(chosen));
       item.tabIndex = chosen ? 0 : -1;
-      item.setAttribute("aria-label", `${text}: ${kinds.map((k, i) => `${k.name} ${signed(values[t * kinds.length + i])}`).join(", ")}`);
-      make(item, "div", "loupe-prompt-name", text);
+      const doubt = model.get("unknown").includes(text) ? ", with a word that the model never saw" : "";
+      item.classList.toggle("loupe-unknown", doubt !== "");
+      if (doubt) item.title = `‘${text}’${doubt}: its bars say little`;
+      item.setAttribute("aria-label", `${text}${doubt}: ${kinds.map((k, i) => `${k.name} ${signed(values[t * kinds.length + i])}`).join(", ")}`);
+      make(item, "div", "loupe-prompt-name", doubt ? `? ${text}` : text);
       kinds.forEach((kind, k) => {
         const row = make(item, "div", "loupe-bar");
         bar(row, values[t * kinds.length + k], k, limit, kind, k === 0 && marks.length ? marks[t] : null);
@@ -81,7 +84,7 @@ function render({ model, el }) {
     make(scale, "span", "loupe-bar-value", model.get("unit"));
   }
 
-  for (const name of ["texts", "text", "kinds", "values", "limit", "marks", "alt"]) model.on(`change:${name}`, draw);
+  for (const name of ["texts", "text", "unknown", "kinds", "values", "limit", "marks", "alt"]) model.on(`change:${name}`, draw);
   draw();
 }
 

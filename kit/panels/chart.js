@@ -43,7 +43,7 @@ function themed(el, layout) {
   const font = { color: ink, family: style.getPropertyValue("--jp-ui-font-family").trim() || "system-ui, sans-serif" };
   const axis = { gridcolor: grid, zerolinecolor: line, linecolor: line, tickcolor: line };
   const look = {
-    font: { ...font, size: 12 }, paper_bgcolor: clear, plot_bgcolor: clear, xaxis: axis, yaxis: axis,
+    font: { ...font, size: 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize) }, paper_bgcolor: clear, plot_bgcolor: clear, xaxis: axis, yaxis: axis,
     hoverlabel: { bgcolor: colour("--jp-layout-color1", "#ffffff"), bordercolor: line, font },
     coloraxis: { colorbar: { outlinecolor: line } }, legend: { bgcolor: clear },
     shapedefaults: { line: { color: ink } }, annotationdefaults: { arrowcolor: ink },

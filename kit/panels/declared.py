@@ -27,8 +27,8 @@ from kit.panels.fields import (
     Name,
     Radio,
     State,
-    Toggle,
     Upload,
+    Words,
     names_of,
 )
 from kit.panels.latest import Latest
@@ -40,6 +40,7 @@ from kit.panels.views import RadioView, view_of
 WAIT_SECONDS = 0.05  # a slow state waits for the next change: a held arrow key repeats faster than this
 BUSY = "computing…"
 KEPT, UPLOADS = 64, 8  # results, and uploads, that a panel keeps
+LINE = Words("", "state", "what is looked at, as a string: copy it, or paste one", "100%")
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,12 @@ class DeclaredPanel(Panel):
         raise NotImplementedError
 
     def lines(self) -> str:
-        """Lines of Python that compute what is shown, without a panel."""
+        """Lines of Python that compute what is shown, without a panel; they stand behind `loaded`."""
         raise NotImplementedError
+
+    def loaded(self) -> str:
+        """Lines of Python that load the model, before those of `lines`."""
+        return f"import kit\nmodel = kit.load({self.selection.model!r})"
 
     def again(self, state: State) -> str:
         """What the panel is made of again, as arguments in the names of `lines`."""
@@ -205,8 +210,7 @@ class DeclaredPanel(Panel):
         if self._writing:
             return
         fields = {**self._stop_waiting(), **fields}
-        takes: list[bool] = []
-        if not self.guarded(lambda: takes.extend(self._takes(fields)), self._undo):
+        if (takes := self.guarded(partial(self._takes, fields))) is None:
             return self._sync()
         slow, runs = takes
         if slow and (loop := _running_loop()):
@@ -218,9 +222,7 @@ class DeclaredPanel(Panel):
 
     def _takes(self, fields: dict) -> tuple[bool, bool]:
         """Whether the state that a change comes to is slow, and runs a tower; nothing is shown of it yet."""
-        asked = self.State()
-        asked.change(model=self.selection.model)
-        asked.change(**self.checked(fields))
+        asked = self.State(**{"model": self.selection.model, **self.checked(fields)})
         return self.slow(asked), self.runs(asked)
 
     def _choose_later(self, fields: dict) -> None:
@@ -239,7 +241,7 @@ class DeclaredPanel(Panel):
             if runs:
                 self._busy.text = BUSY
                 self._lock(True)
-            self.guarded(partial(self._change, fields), self._undo)
+            self.guarded(partial(self._change, fields))
         finally:
             self._busy.text = ""
             if runs:
@@ -287,9 +289,8 @@ class DeclaredPanel(Panel):
         self.shown, self._good = shown, self._values()
 
     def _set(self, values: dict) -> None:
-        with self._quietly(), self.selection.hold_trait_notifications():
-            for name, value in values.items():
-                setattr(self.selection, name, value)
+        with self._quietly():
+            self.selection.change(**values)
 
     def _undo(self) -> None:
         """Back to the last state that could be shown, figures included."""
@@ -363,18 +364,12 @@ class DeclaredPanel(Panel):
         self.controls = {}
         for name, each in self.fields.items():
             if (control := each.control(self.options(name))) is not None:
-                control.description = each.label
-                control.layout.width = "auto" if isinstance(each, Toggle) else each.width
-                control.tooltip = each.tip or each.label
-                control.style.description_width = "initial"
+                self.controls[name] = control
                 if not isinstance(each, Name):
                     control.observe(partial(self._moved, name), names="value")
-                self.controls[name] = control
-        for name, each in self.buttons.items():
-            self.controls[name] = self._button(each)
-        self.line = w.Text(description="state", continuous_update=False, layout=w.Layout(width="100%"))
-        self.line.tooltip = "what is looked at, as a string: copy it, or paste one"
-        self.line.style.description_width = "initial"
+        self.controls |= {name: self._button(each) for name, each in self.buttons.items()}
+        self._say.tips = {each.label: each.tip or each.label for each in (*self.fields.values(), LINE)}
+        self.line = LINE.control([])
         self.line.observe(lambda change: self._restore(change.new), names="value")
         self.said, self._busy = Sentence(look="caption", live=True), Sentence(look="busy", live=True)
         self.truth, self.note = Sentence(look="truth"), Sentence(look="note", live=True)
@@ -392,27 +387,22 @@ class DeclaredPanel(Panel):
 
     def _button(self, each: Action | Upload) -> w.Widget:
         if isinstance(each, Upload):
-            button = UploadButton(label=each.label)
+            button = UploadButton(label=each.label, tip=each.tip)
             button.on_file(self.upload)
             button.on_refused(lambda sentence: setattr(self._say, "text", sentence))
             return button
         button = w.Button(description=each.label, tooltip=each.tip, layout=w.Layout(width="auto"))
-        button.on_click(lambda _: self._act(self._does(each.does)))
+        does = getattr(self, each.does) if isinstance(each.does, str) else lambda: each.does(self.selection)
+        button.on_click(lambda _: self._act(does))
         return button
-
-    def _does(self, does: str | Callable) -> Callable[[], dict | None]:
-        """What a button does: a function, the panel's method, or it takes the name that was typed."""
-        if isinstance(self.fields.get(does), Name):
-            return lambda: {does: self.controls[does].value}
-        return getattr(self, does) if isinstance(does, str) else does
 
     def _act(self, does: Callable[[], dict | None]) -> None:
         """Choose the fields that something gives; what cannot be becomes a sentence."""
-        fields: dict = {}
-        if not self.guarded(lambda: fields.update(does() or {}), self._undo):
-            self._sync()
-        elif fields:
+        fields = self.guarded(does)
+        if fields:
             self.choose(**fields)
+        else:
+            self._sync()
 
     def upload(self, content: bytes, name: str, note: str = "") -> None:
         """Take a picture as a hand does that uploads it; what cannot be becomes a sentence."""
@@ -465,9 +455,7 @@ class DeclaredPanel(Panel):
                 control, options = self.controls[name], self.options(name)
                 if options and list(control.options) != options:
                     control.options = options
-                each, value = self.fields[name], self.fields[name].for_control(getattr(self.selection, name))
-                if not isinstance(each, Name) or each.is_new(control, value):
-                    control.value = value
+                self.fields[name].show(control, getattr(self.selection, name))
             for view in self.views.values():
                 view.sync()
             for name, each in self.buttons.items():
@@ -521,7 +509,7 @@ class DeclaredPanel(Panel):
         if held:
             made = f'panel, file = {made}, "my picture.png"\n'
             made += 'panel.upload(open(file, "rb").read(), file)\npanel'
-        return f"{self.lines()}\n{made}"
+        return f"{self.loaded()}\n{self.lines()}\n{made}"
 
     def provenance(self) -> str:
         """Model, weights, images and seed of what is shown, in one line."""

@@ -62,8 +62,8 @@ class Explorer(PicturePanel):
     file = Upload()
     switch = Action("switch off", "switch_off", "switch the selected parts off, or on again")
     keep = Action("keep only", "keep_only", "switch off all other heads and MLPs; constants stay")
-    all_on = Action("all on", lambda: {"off": ""}, "switch every part on", needed=lambda s: s.off)
-    all_tokens = Action("all tokens", lambda: {"tokens": ""}, "forget the picked tokens",
+    all_on = Action("all on", lambda s: {"off": ""}, "switch every part on", needed=lambda s: s.off)
+    all_tokens = Action("all tokens", lambda s: {"tokens": ""}, "forget the picked tokens",
                         needed=lambda s: s.tokens)  # fmt: skip
     outline = Action("outline", "outlined", "show or hide the outline of what is really there")
     pinned = Action("pin", "pin", "keep this finding below, to compare")
@@ -145,9 +145,10 @@ class Explorer(PicturePanel):
         title = f"Which parts: {found.direction}. {found.sums}"
         index, unit = self.cases.index(s), "what each part adds"
         grid = Grid(index, found.cells, unit, found.cell_limit, picked=picked, off=off, title=title)
+        notes = {text: note for text in s.texts if (note := model.unknown_note(text))}
         without = INSTEAD[s.replace] + ", and later layers run again" * (s.effect == "total")
         bars = Bars(
-            s.texts, found.bars, "cosine", KINDS, picked=s.texts[s.text],
+            s.texts, found.bars, "cosine", KINDS, unknown=notes, picked=s.texts[s.text],
             limits=(-found.bar_limit, found.bar_limit),
             levels={} if found.marks is None else {"every part on": found.marks},
             title=f"How much: cosines. “It” is {names}; without it, {without}",
@@ -155,7 +156,7 @@ class Explorer(PicturePanel):
         return Shown(
             found.caption, {"face": face, "map": heat, "grid": grid, "bars": bars}, about=s.image,
             truth=picture.told + CHANCE * (not model.trained),
-            note=" ".join(note for text in s.texts if (note := model.unknown_note(text))),
+            note=" ".join(notes.values()),
         )  # fmt: skip
 
     # --- buttons
@@ -213,8 +214,7 @@ class Explorer(PicturePanel):
 
     def lines(self) -> str:
         s, means = self.selection, "means = ...  # mean parts, as the panel was given them\n" * self.given
-        lines = f"""import kit
-model = kit.load({s.model!r})
+        lines = f"""\
 {means}\
 pixels = model.preprocess({self.picture(s.image).code})
 vectors = model.encode_text({list(s.texts)!r})

@@ -33,6 +33,14 @@ class Field(Any):
 
     def control(self, options: list) -> w.Widget | None:
         """A control that has a `value`; None = the field is chosen in a figure."""
+        made = self.make(options=options)
+        if made is not None:
+            made.description, made.layout.width = self.label, self.width
+            made.style.description_width = "initial"
+        return made
+
+    def make(self, options: list) -> w.Widget | None:
+        """The control as ipywidgets has it."""
         return None
 
     def checked(self, value: Anything, options: list) -> Anything:
@@ -55,9 +63,9 @@ class Field(Any):
         """The value that a control shows."""
         return shown
 
-    def for_control(self, value: Anything) -> Anything:
-        """What a control shows of the value."""
-        return value
+    def show(self, control: w.Widget, value: Anything) -> None:
+        """Make a control show the value."""
+        control.value = value
 
 
 class Menu(Field):
@@ -68,7 +76,7 @@ class Menu(Field):
         figure: name of a figure in which a click on a mark or a part chooses too.
     """
 
-    make: Callable = w.Dropdown
+    make = w.Dropdown
 
     def __init__(
         self, default: Anything = None, label: str = "", tip: str = "", width: str = "230px", figure: str = ""
@@ -87,9 +95,6 @@ class Menu(Field):
             raise KitError(f'no {self.label} "{value}" here; there are {told}.{nearest(str(value), known)}')
         return value
 
-    def control(self, options: list) -> w.Widget | None:
-        return self.make(options=options)
-
 
 class Fixed(Menu):
     """What a panel does not change; a state of something else is refused."""
@@ -102,8 +107,7 @@ class Fixed(Menu):
             )
         return value
 
-    def control(self, options: list) -> None:
-        return None
+    make = Field.make
 
 
 class Toggle(Menu):
@@ -113,7 +117,7 @@ class Toggle(Menu):
 
     def control(self, options: list) -> w.Widget:
         made = super().control(options)
-        made.style.button_width = "auto"
+        made.layout.width = made.style.button_width = "auto"
         return made
 
 
@@ -123,8 +127,7 @@ class Pick(Menu):
     def __init__(self, figure: str, default: Anything = None, label: str = "head"):
         super().__init__(default, label, figure=figure)
 
-    def control(self, options: list) -> None:
-        return None
+    make = Field.make
 
 
 class Parts(Pick):
@@ -144,7 +147,7 @@ class Parts(Pick):
         super().__init__(figure, default, label)
         self.switches, self.typed, self.tip, self.width = switches, typed, tip, width
 
-    def control(self, options: list) -> w.Widget | None:
+    def make(self, options: list) -> w.Widget | None:
         return w.Text(continuous_update=False, placeholder=self.tip) if self.typed else None
 
     def checked(self, value: Anything, options: list) -> str:
@@ -204,7 +207,7 @@ class Number(Field):
             )
         return int(text)
 
-    def control(self, options: list) -> w.Widget:
+    def make(self, options: list) -> w.Widget:
         return w.IntSlider(min=self.low, max=self.high)
 
 
@@ -214,8 +217,7 @@ class Count(Number):
     def __init__(self, default: int, label: str):
         super().__init__(default, label, 0, 10**9)
 
-    def control(self, options: list) -> None:
-        return None
+    make = Field.make
 
 
 class Words(Field):
@@ -226,7 +228,7 @@ class Words(Field):
             raise KitError(f"{self.label} should be words, but are {value!r}.")
         return value
 
-    def control(self, options: list) -> w.Widget:
+    def make(self, options: list) -> w.Widget:
         return w.Text(continuous_update=False, placeholder=self.tip)
 
 
@@ -245,12 +247,12 @@ class Texts(Words):
     def from_control(self, shown: str) -> list[str]:
         return [part for part in map(str.strip, shown.replace("·", ";").split(";")) if part]
 
-    def for_control(self, value: Anything) -> str:
-        return "; ".join(value)
+    def show(self, control: w.Widget, value: Anything) -> None:
+        control.value = "; ".join(value)
 
 
 class Name(Field):
-    """A name of many, typed with proposals. A button takes it (`Action`): what is typed stays until then.
+    """A name of many, typed with proposals, until a button takes it from the control: no change by itself.
 
     Args:
         label, tip, width: as of every field.
@@ -265,16 +267,12 @@ class Name(Field):
         name = str(value).strip()
         return self.prefix + name if self.prefix + name in options else name
 
-    def control(self, options: list) -> w.Widget:
-        made = w.Combobox(continuous_update=False, placeholder=self.tip, options=options)
-        made.shown = None
-        return made
+    def make(self, options: list) -> w.Widget:
+        return w.Combobox(continuous_update=False, placeholder=self.tip, options=options)
 
-    @staticmethod
-    def is_new(control: w.Widget, value: str) -> bool:
-        """Whether the control did not show this value last, whatever was typed since."""
-        before, control.shown = control.shown, value
-        return value != before
+    def show(self, control: w.Widget, value: str) -> None:
+        if value != getattr(control, "shown", None):  # what was typed since stays
+            control.value = control.shown = value
 
 
 class Action:
@@ -282,8 +280,8 @@ class Action:
 
     Args:
         label: of the button.
-        does: the panel's method without arguments, by name, or a function; it gives the fields that change.
-            The name of a `Name`: what was typed there is taken.
+        does: a function of the state, or the panel's method without arguments, by name; it gives the fields
+            that change.
         tip: shown beside the mouse.
         active: whether the button stands for what is chosen now, from the state; it is marked then.
         needed: whether the button has something to do, from the state; it cannot be pressed otherwise.
@@ -298,18 +296,18 @@ class Action:
     @classmethod
     def choosing(cls, label: str, tip: str, **fields: Anything) -> Action:
         """A button that chooses these fields, and is marked where they are chosen."""
-        return cls(label, lambda: fields, tip, lambda state: fields.items() <= state.as_dict().items())
+        return cls(label, lambda s: fields, tip, lambda s: fields.items() <= s.as_dict().items())
 
 
 class Upload:
     """A button that takes picture files; each goes to the panel's `uploaded(content, name)`.
 
     Args:
-        label: of the button.
+        label, tip: of the button, and beside the mouse.
     """
 
-    def __init__(self, label: str = "upload"):
-        self.label = label
+    def __init__(self, label: str = "upload", tip: str = "look at pictures of your own"):
+        self.label, self.tip = label, tip
 
 
 class State(HasTraits):
@@ -319,7 +317,7 @@ class State(HasTraits):
 
     def as_dict(self) -> dict:
         """All fields as plain data."""
-        return {name: getattr(self, name) for name in ("model", *self.fields) if name in self.trait_names()}
+        return {name: getattr(self, name) for name in ("model", *self.fields)}
 
     def change(self, **fields: Anything) -> None:
         """Set several fields at once."""

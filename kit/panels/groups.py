@@ -45,7 +45,7 @@ class Groups(DeclaredPanel):
     texts = Fixed(None, "classes")
     off = Parts("grid", switches=True)
     alike = Action("random like these", "random", "other heads, like these in number, layer and size")
-    all_on = Action("all on", lambda: {"off": "none"}, "switch every part on")
+    all_on = Action("all on", lambda s: {"off": "none"}, "switch every part on")
     positional = ("image", "selector", "texts")
     seed = SEED
 
@@ -133,8 +133,7 @@ class Groups(DeclaredPanel):
 
     def lines(self) -> str:
         s, name = self.selection, self.answers.name
-        return f"""import kit
-model = kit.load({s.model!r})
+        return f"""\
 images, means = ..., ...  # {name}; {self.answers.means_id}
 texts = ...  # of the classes {", ".join(self.answers.classes)}
 answers = kit.edits.ask_classes(model, images, texts, {name!r}, means)

@@ -14,10 +14,10 @@ NOT_THERE = "New here? Press a number: it sets the whole panel, and says here wh
 
 
 class Guide(anywidget.AnyWidget):
-    """A row of numbered buttons on top of a panel. A stop is left as soon as a hand changes the panel.
+    """A row of numbered buttons on top of a panel; a stop is left as soon as a hand changes the panel.
 
     Args:
-        panel: a panel of the kit; the row becomes its first, and closes with it.
+        panel: of the kit; the row becomes its first, and closes with it.
         stops: label, sentence and fields of the state of each; other fields are as the panel has them now.
         name: of the group of buttons, for a screen reader.
 
@@ -42,7 +42,7 @@ class Guide(anywidget.AnyWidget):
     def __init__(self, panel: DeclaredPanel, stops: list[tuple[str, str, dict]], name: str = "guided start"):
         super().__init__(name=name, labels=[label for label, *_ in stops])
         self.panel, self.sentences = panel, [sentence for _, sentence, _ in stops]
-        self.states = [panel.checked({**self._now(), **fields}) for *_, fields in stops]
+        self.states = [panel.checked(fields) for *_, fields in stops]
         panel.guide, panel.box.children = self, (self, *panel.box.children)
         panel.selection.observe(lambda _: self._look())
         self.on_msg(lambda _, message, buffers: self.go(message["stop"]))
@@ -52,11 +52,8 @@ class Guide(anywidget.AnyWidget):
         """Bring the panel to a stop, counted from 0."""
         self.panel.choose(**self.states[number])
 
-    def _now(self) -> dict:
-        return {name: self.panel.state[name] for name in self.panel.fields}
-
     def _look(self) -> None:
-        state = self._now()
+        state = {name: self.panel.state[name] for name in self.panel.fields}
         self.at = self.states.index(state) if state in self.states else -1
         self.sentence = self.sentences[self.at] if self.at >= 0 else NOT_THERE
 

@@ -83,7 +83,7 @@ class HeadTokens(PicturePanel):
         lambda s: "cls" in s.tokens,
     )  # fmt: skip
     all_tokens = Action(
-        "all tokens", lambda: {"tokens": ""}, "the whole picture again", needed=lambda s: s.tokens
+        "all tokens", lambda s: {"tokens": ""}, "the whole picture again", needed=lambda s: s.tokens
     )
     positional = ("image", "selector", "texts")
     stills = (("maps", "frames"), ("readers",), ("grid", "bars"))
@@ -204,7 +204,7 @@ class HeadTokens(PicturePanel):
         return Shown(
             " ".join(said), figures | {"frames": self._frame(held, s, film, picture)},
             truth=picture.told,
-            note=" ".join(filter(None, map(self.model.unknown_note, s.texts))), about=s.image,
+            note=" ".join(self.notes(s).values()), about=s.image,
             images=picture.source, table=pd.concat(tables, ignore_index=True),
         )  # fmt: skip
 
@@ -220,6 +220,10 @@ class HeadTokens(PicturePanel):
                 "bank=bank."
             )
         return {"prompt": s.texts[s.text], "own text": self.own.get(head, [""])[0]}.get(s.shows, "")
+
+    def notes(self, s: State) -> dict[str, str]:
+        """Prompts with words that the model never saw, and what is said of them."""
+        return {text: note for text in s.texts if (note := self.model.unknown_note(text))}
 
     def drawn(self, held: Reading, s: State, head: str) -> np.ndarray:
         """The numbers of a head's map, [token]."""
@@ -266,6 +270,7 @@ class HeadTokens(PicturePanel):
         )  # fmt: skip
         bars = Bars(
             s.texts, readers.bars, "cosine", ("all heads", *heads), limits=(-end, end), picked=prompt,
+            unknown=self.notes(s),
             title=f"For which prompt: what heads add from {where}",
         )  # fmt: skip
         return {"grid": grid, "readers": matrix, "bars": bars}
@@ -310,8 +315,7 @@ class HeadTokens(PicturePanel):
         given = "spans, bank = ..., ...  # texts of heads, and their bank, as the panel was given them\n"
         s, (first, *second) = self.selection, list(dict.fromkeys(self.selection.selector.split(", ")))
         mine = f"[0, 0, run.prefix:, {s.text}].reshape(run.grid)"
-        code = f"""import kit
-model = kit.load({s.model!r})
+        code = f"""\
 {given * ("bank" in self.again(s))}\
 run = kit.parts.run(model, model.preprocess({self.picture(s.image).code}))
 vectors = model.encode_text({list(s.texts)!r})

@@ -17,7 +17,7 @@ export function theme(el) {
     scale: 0.299 * r + 0.587 * g + 0.114 * b < 128 ? DARK : LIGHT,
     ground,
     ink: get("--jp-content-font-color1", "#212121"),
-    faint: get("--jp-content-font-color2", "#616161"),
+    faint: get("--loupe-faint", "#616161"),
     line: get("--jp-border-color1", "#bdbdbd"),
     accent: get("--jp-brand-color1", "#1976d2"),
     font: get("--jp-ui-font-family", "system-ui, sans-serif"),
@@ -44,7 +44,7 @@ function render({ model, el }) {
   el.appendChild(root);
   const ctx = canvas.getContext("2d", { willReadFrequently: true });
   const picture = new Image();
-  let grey = null, z = new Float32Array(0), boxes = [], hover = -1, focus = -1, waiting = false, room = LEFT;
+  let grey = null, z = new Float32Array(0), boxes = [], hover = -1, focus = -1, waiting = false, room = LEFT, zoom = 1;
 
   const get = (name) => model.get(name);
   const isMap = () => get("kind") === "map";
@@ -328,16 +328,17 @@ function render({ model, el }) {
 
   function paint() {
     waiting = false;
-    const width = Math.floor(root.clientWidth);
+    zoom = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;  // the browser's size of text
+    const width = Math.floor(root.clientWidth) / zoom;
     if (!width || !get("rows")) return;
     z = floats(get("z"));
     const look = theme(root);
     room = forNames(look, width);
-    const area = layout(width), ratio = window.devicePixelRatio || 1;
+    const area = layout(width), ratio = zoom * (window.devicePixelRatio || 1);
     const bar = forBar(area, width, look), height = Math.ceil(area.top + area.h + bar.tall);
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
-      [canvas.style.width, canvas.style.height] = [`${width}px`, `${height}px`];
+      [canvas.style.width, canvas.style.height] = [`${width * zoom}px`, `${height * zoom}px`];
     }
     ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
     ctx.clearRect(0, 0, width, height);
@@ -351,14 +352,14 @@ function render({ model, el }) {
     frames(look);
     colourBar(area, bar, look);
     canvas.setAttribute("aria-label", `${get("alt")} Arrow keys move, space picks.`);
-    canvas.dataset.boxes = JSON.stringify(boxes.map((b) => b.map((v) => Math.round(v * 10) / 10)));
+    canvas.dataset.boxes = JSON.stringify(boxes.map((b) => b.map((v) => Math.round(v * zoom * 10) / 10)));
   }
 
   const draw = () => { if (!waiting) { waiting = true; requestAnimationFrame(paint); } };
 
   function at(event) {
     const frame = canvas.getBoundingClientRect();
-    const x = event.clientX - frame.left, y = event.clientY - frame.top;
+    const x = (event.clientX - frame.left) / zoom, y = (event.clientY - frame.top) / zoom;
     return boxes.findIndex(([bx, by, w, h], i) => get("labels")[i] && x >= bx && x < bx + w + GAP && y >= by && y < by + h + GAP);
   }
 

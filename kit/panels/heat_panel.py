@@ -90,35 +90,11 @@ class HeatPanel(anywidget.AnyWidget):
                 self.labels = [f"r{r}c{c}" for r in range(self.rows) for c in range(self.cols)]
             self.z = values.tobytes()
 
-    def set_picture(self, image: Image.Image, masks: np.ndarray | None = None) -> None:
-        """Lay the numbers over this picture; `masks` [object, height, width] can be outlined on it."""
-        self.picture = png_bytes(image, _BIGGEST)
-        union = np.zeros((0, 0), dtype=np.uint8) if masks is None else masks.any(0).astype(np.uint8)
-        self.mask_shape = list(union.shape)
-        self.mask = union.tobytes()
-
-
-class HeadGrid(HeatPanel):
-    """Layers by heads: one cell for each part of a model, with the MLPs, constants and `embed`.
-
-    Example:
-        >>> grid = HeadGrid()
-        >>> grid.kind
-        'grid'
-    """
-
-    kind = traitlets.Enum(("map", "grid"), default_value="grid").tag(sync=True)
-
-    def set_layout(self, layout) -> None:
-        """Name and place the cells (`kit.parts.layout.grid_layout`)."""
-        with self.hold_trait_notifications():
-            self.rows, self.cols, self.spans = layout.rows, layout.cols, layout.spans
-            self.labels, self.row_names, self.col_names = layout.labels, layout.row_names, layout.col_names
-
-    def set_words(self, layout, words, marks=(), edges=()) -> None:
-        """Write a word, one below it and a colour at the edge of each part; () = numbers are written."""
-        for name, each in (("words", words), ("marks", marks), ("edges", edges)):
-            setattr(self, name, [each[p] if p >= 0 else "" for p in layout.parts] if len(each) else [])
+    def set_picture(self, image: Image.Image, mask: np.ndarray | None = None) -> None:
+        """Lay the numbers over this picture, and outline the mask on it, bool [height, width]."""
+        mask = np.zeros((0, 0), dtype=bool) if mask is None else mask
+        self.picture, self.outline = png_bytes(image, _BIGGEST), mask.size > 0
+        self.mask, self.mask_shape = mask.astype(np.uint8).tobytes(), list(mask.shape)
 
 
 class BarPanel(anywidget.AnyWidget):
@@ -128,6 +104,7 @@ class BarPanel(anywidget.AnyWidget):
         texts, text: the prompts, and the number of the chosen one.
         kinds: what each bar of a group is, `{"name": …, "look": "whole" | "rest" | "only"}`.
         values: float32 [text, kind] as bytes; NaN is drawn as no bar.
+        unknown: those of the prompts that have words which the model never saw; they are marked.
         marks: for each prompt where the first bar would be with every part on; empty = not drawn.
 
     Example:
@@ -139,6 +116,7 @@ class BarPanel(anywidget.AnyWidget):
 
     texts = traitlets.List(traitlets.Unicode()).tag(sync=True)
     text = traitlets.Int(0).tag(sync=True)
+    unknown = traitlets.List(traitlets.Unicode()).tag(sync=True)
     kinds = traitlets.List(traitlets.Dict()).tag(sync=True)
     values = traitlets.Bytes(b"").tag(sync=True)
     limit = traitlets.Float(1.0).tag(sync=True)

@@ -4,6 +4,7 @@ import traceback
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import ipywidgets
@@ -35,9 +36,15 @@ class Sentence(anywidget.AnyWidget):
 
 
 class StyledSentence(Sentence):
-    """A sentence that brings the style of all panels into the page; each panel holds one."""
+    """A sentence that brings the style of all panels into the page, and tips; each panel holds one.
+
+    Traits:
+        tips: what is said beside the mouse of controls, by their labels.
+    """
 
     _css = _HERE / "panel.css"
+
+    tips = traitlets.Dict().tag(sync=True)
 
 
 class Panel:
@@ -68,28 +75,27 @@ class Panel:
     def message(self) -> str:
         return self._say.text
 
-    def guarded(self, change: Callable[[], None], undo: Callable[[], None]) -> bool:
-        """Make a change; where it fails say so, undo it, and give False."""
+    def guarded(self, make: Callable[[], Any]) -> Any:
+        """What `make` gives; where it fails say so, undo what it did, and give None."""
         try:
-            change()
+            made = make()
         except KitError as error:
-            undo()
-            self._say.text = str(error)
-            return False
+            said = str(error)
         except KeyboardInterrupt:
-            undo()
-            self._say.text = "interrupted; what was there before stays."
-            return False
+            said = "interrupted; what was there before stays."
         except Exception as error:
-            undo()
-            self.last_error = error
-            self._say.text = (
-                f"This should not have happened ({type(error).__name__}); what was there before stays."
-            )
-            self._trouble.text = "".join(traceback.format_exception(error))
-            return False
-        self._say.text = self._trouble.text = self._lines.text = ""
-        return True
+            self.last_error, trouble = error, "".join(traceback.format_exception(error))
+            said = f"This should not have happened ({type(error).__name__}); what was there before stays."
+            self._trouble.text = trouble
+        else:
+            self._say.text = self._trouble.text = self._lines.text = ""
+            return made
+        self._undo()
+        self._say.text = said
+        return None
+
+    def _undo(self) -> None:
+        """Back to what was there before a change that failed."""
 
     def save(self, path: str | Path) -> Path:
         """Write what the panel shows, first under a temporary name.
@@ -112,15 +118,13 @@ class Panel:
 
     def _leave(self, message: dict) -> None:
         """A button of the save bar was pressed."""
-        kind, made = message.get("save"), []
-        make = self.code if kind == "copy" else lambda: saving.content(self, str(kind))
-        if not self.guarded(lambda: made.append(make()), lambda: None):
-            return
-        if kind == "copy":
-            self._lines.text = made[0]
-            self._saver.copy(made[0])
-        else:
-            self._saver.hand_out(saving.file_name(self, kind), made[0])
+        kind = message.get("save")
+        made = self.guarded(self.code if kind == "copy" else lambda: saving.content(self, str(kind)))
+        if made is not None and kind == "copy":
+            self._lines.text = made
+            self._saver.copy(made)
+        elif made is not None:
+            self._saver.hand_out(saving.file_name(self, kind), made)
 
     def _foot(self) -> list[ipywidgets.Widget]:
         """What every panel ends with: save bar, lines of code, and what went wrong."""

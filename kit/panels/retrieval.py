@@ -4,14 +4,12 @@ from dataclasses import replace
 from functools import lru_cache
 
 import pandas as pd
-from PIL import Image
 
 from kit.data.sets import Images
 from kit.errors import KitError
 from kit.figures import Bars, Grid, Strip
 from kit.figures.strip import small
 from kit.maps.pictures import known_line, uploaded_picture
-from kit.models.images import read_image
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Action, Count, Menu, Pick, State, Upload, Words
@@ -55,10 +53,10 @@ class Retrieval(DeclaredPanel):
     query = Words("", "query", f"{IMAGE}17", "190px")
     part = Pick("heads")
     how = Menu("centred", "comparison", "how two images are compared", "230px")
-    attribute = Menu(None, "mark", "which pictures are marked: those that share this", "200px")
+    attribute = Menu(None, "mark", "what marked pictures share; for an upload: what most have", "200px")
     other = Count(0, "random head")
     following = Action("next image", "next", "the next image")
-    another = Action("another random head", "random", "of the same layer")
+    another = Action("another random head", lambda s: {"other": s.other + 1}, "of the same layer")
     file = Upload("upload")
     positional = ("query", "part", "how", "attribute", "other")
     rows = (("query", "following", "file", "attribute", "how", "another"), ("asked", "heads"),
@@ -93,9 +91,9 @@ class Retrieval(DeclaredPanel):
     def slow(self, state: State) -> bool:
         return len(self.gallery) > LARGE
 
-    def picture(self, number: int) -> Image.Image:
+    def picture(self, number: int):
         """An image of the gallery."""
-        return read_image(self.images[int(self.gallery.store.rows[number])])
+        return self.images[int(self.gallery.store.rows[number])]
 
     def asked(self, name: str) -> Query:
         """A query by its name; an image is found once."""
@@ -110,9 +108,6 @@ class Retrieval(DeclaredPanel):
         number = self.asked(self.selection.query).number
         return {"query": f"{IMAGE}{0 if number is None else (number + 1) % len(self.gallery)}"}
 
-    def random(self) -> dict:
-        return {"other": self.selection.other + 1}
-
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
         """Read a picture and run the tower on it once; the latest are kept."""
         picture = uploaded_picture(content, name, note)
@@ -124,9 +119,9 @@ class Retrieval(DeclaredPanel):
     def show(self, s: State) -> Shown:
         gallery, query = self.gallery, self.asked(s.query)
         found = gallery.compare(query, s.part, s.attribute, self.most, s.how, s.other)
-        upload, number = self.uploads.get(s.query), query.number
+        upload, number, called = self.uploads.get(s.query), query.number, s.query
         if upload:
-            picture, told = upload[0].image, upload[0].note
+            picture, told, called = upload[0].image, upload[0].note, f"‘{upload[0].file}’"
             told += "" if number is None else f"; it is image {number}, and left out"
         else:
             picture, told = self.picture(number), known_line(gallery.store.labels.iloc[number])
@@ -145,7 +140,7 @@ class Retrieval(DeclaredPanel):
             marks = {"framed": found.hits(kind), "tips": near.told(), "title": title}
             figures[kind] = Strip(pictures, found.words(kind), **marks)
         return Shown(
-            found.says(s.query, s.attribute), figures, truth=f"The query is {told}." if upload else "",
+            found.says(called, s.attribute), figures, truth=f"The query is {told}." if upload else "",
             images=f"{gallery.store.name}, digest {gallery.store.facts['data'][0][:12]}",
             facts={"query": s.query, "compared": s.how}, table=found.table(),
         )  # fmt: skip
@@ -158,8 +153,7 @@ class Retrieval(DeclaredPanel):
         mine, asked = 'ask(model, model.preprocess(["my picture.png"]))', self.asked(s.query)
         spaces = list(self.gallery.beside(s.part, s.other).values())
         labels = "labels = ...  # one row for each image\n" * self.given
-        return f"""import kit
-model = kit.load({s.model!r})
+        return f"""\
 images = ...  # those of the store: {name}
 {labels}\
 store = kit.collect(model, images, 'store', {name!r}, selector='L*')

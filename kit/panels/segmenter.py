@@ -81,16 +81,11 @@ class Segmenter(DeclaredPanel):
         own = [thing for thing in picture.things if thing in self.classes] if picture else []
         return {"text": own[0], **fields} if own else fields
 
-    def truth_of(self, s: State) -> tuple[list[int], str]:
-        """Which objects' mask is the truth, by number, and what they are: those asked for, or all."""
-        things = self.pictures[s.image].things
-        own = [n for n, thing in enumerate(things) if thing == s.text]
-        return (own, f"the {s.text}") if own else (list(range(len(things))), f"the {' and '.join(things)}")
-
     def show(self, s: State) -> Shown:
         if s.method in self.refused:
             raise KitError(self.refused[s.method])
-        picture, (objects, whose) = self.pictures[s.image], self.truth_of(s)
+        picture = self.pictures[s.image]
+        objects, whose = picture.meant(s.text)
         true = seen_mask(self.model, picture.masks[objects].any(0))
         place = list(self.pictures).index(s.image)
         maps = {method: self.maps[s.text, method][place] for method in self.drawn}  # [row, col] each
@@ -120,13 +115,13 @@ class Segmenter(DeclaredPanel):
         return f"model, scenes, directions, {self.classes!r}"
 
     def lines(self) -> str:
-        s, (objects, whose) = self.selection, self.truth_of(self.selection)
-        return f"""import kit
+        s, picture = self.selection, self.pictures[self.selection.image]
+        objects, whose = picture.meant(s.text)
+        return f"""\
 from kit.maps.classes import fits, maps_of_classes
 
 # scenes and directions (all classes) as the panel was given them
-model = kit.load({self.model.name!r})
-k, objects = {list(self.pictures).index(s.image)}, {objects}  # {self.pictures[s.image].line}: {whose}
+k, objects = {list(self.pictures).index(s.image)}, {objects}  # {picture.line}: {whose}
 pixels = model.preprocess(scenes.images[k : k + 1])
 maps, _ = maps_of_classes(model, pixels, directions, [{s.text!r}], [{s.method!r}])
 true = kit.maps.seen_mask(model, scenes.masks[k, objects].any(0))

@@ -1,12 +1,14 @@
 // What ipywidgets and JupyterLab leave to do in the panel of `el`; gives what ends it. A slider has no name that a
 // screen reader says: it takes that of the label beside it, and so do toggles, which say too what is pressed; the
-// buttons of a film show signs alone. JupyterLab takes plain keys from a menu (an arrow moves to
+// buttons of a film show signs alone. A control whose label stands beside it shows no tip. JupyterLab takes plain keys from a menu (an arrow moves to
 // another cell, "a" makes one, "d" twice deletes one): in a panel they are the panel's.
 const FILM = ["play or pause", "stop", "repeat"];
 
-function tend(el) {
+function tend(el, tips) {
   let gone = false;
   const name = (panel) => {
+    for (const label of panel.querySelectorAll(".widget-label"))
+      if (tips[label.textContent]) label.parentElement.title = tips[label.textContent];
     for (const slider of panel.querySelectorAll(".widget-slider"))
       for (const handle of slider.querySelectorAll("[role=slider]"))
         handle.setAttribute("aria-label", slider.querySelector(".widget-label").textContent);
@@ -17,7 +19,10 @@ function tend(el) {
         button.setAttribute("aria-pressed", button.classList.contains("mod-active"));
     }
     for (const film of panel.querySelectorAll(".widget-play"))
-      film.querySelectorAll("button").forEach((button, n) => button.setAttribute("aria-label", FILM[n]));
+      film.querySelectorAll("button").forEach((button, n) => {
+        button.setAttribute("aria-label", FILM[n]);
+        button.title = FILM[n];
+      });
   };
   const keep = (e) => {
     const forLab = e.ctrlKey || e.metaKey || e.altKey || (e.shiftKey && e.key === "Enter");
@@ -61,7 +66,7 @@ function render({ model, el }) {
   model.on("change:text", draw);
   model.on("change:strong", draw);
   draw();
-  if (model.get("look") === "say") return tend(el);  // one of these stands in each panel
+  if (model.get("look") === "say") return tend(el, model.get("tips"));  // one of these stands in each panel
 }
 
 export default { render };

@@ -6,11 +6,11 @@ from kit.data.sets import Images
 from kit.data.subsets import EVERY, subsets
 from kit.errors import KitError
 from kit.figures import Grid, Strip, Table, number
-from kit.measures import agreement
+from kit.measures.agreement import against_roles
 from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Menu, Number, Pick, State, Toggle, Words
-from kit.parts.roles import ALSO, fits_role, strongest_roles
+from kit.parts.roles import strongest_roles
 from kit.parts.stored import stored
 from kit.parts.stores import Store
 from kit.projections import Bank, TextSpan, textspan
@@ -95,13 +95,10 @@ class Spans(DeclaredPanel):
         images = np.arange(len(store)) if inside is None else np.flatnonzero(inside)
         spans = self.spans(bank, s.images, s.score, s.texts)
         heads, caption = spans.summary(), spans.says(s.part, bank.name, len(images))
-        right = [fits_role(*pair) for pair in zip(heads["property"], self.roles)]
-        marks = ["" if r is None else "✓" if r else f"✗ {role}" for r, role in zip(right, self.roles)]
-        if both := [p for p, r in zip(zip(heads["property"], self.roles), right) if r is not None]:
-            agrees = agreement(*zip(*both), seed=0, also=ALSO, draws=500)
-            caption += f" First texts tell the true role of {agrees.says('heads')}."
+        marks, agrees = against_roles(heads["property"], self.roles)
+        caption += f" First texts tell the true role of {agrees}." if agrees else ""
         told = heads["property"].where(heads["property"] != "", heads["text"])
-        title = "About what: what the first text of each head tells" + "; ✓ its true role" * bool(both)
+        title = "About what: what the first text of each head tells" + "; ✓ its true role" * bool(agrees)
         unit = "share of its variance that the texts explain"
         grid = Grid(self.heads, heads["share"], unit, 1.0, False, told, marks, [s.part], title=title)
         listed, title = spans.listed(s.part), f"Which texts: those of {s.part}, in the order taken"
@@ -125,8 +122,7 @@ class Spans(DeclaredPanel):
     def lines(self) -> str:
         s, name, (column, _, value) = self.selection, self.store.name, self.selection.images.partition(": ")
         rows = f'(store.labels["{column}"].astype(str) == {value!r}).to_numpy()' if value else "None"
-        return f"""import kit
-model = kit.load({s.model!r})
+        return f"""\
 images = ...  # those of the store: {name}
 store = kit.collect(model, images, 'store', {name!r}, selector='L*.H*')
 moments = store.moments({rows}, 'L*.H*')

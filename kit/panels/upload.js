@@ -53,6 +53,7 @@ function render({ model, el }) {
 
   const draw = () => {
     button.textContent = model.get("label");
+    button.title = model.get("tip");
     button.disabled = model.get("disabled");
     note.textContent = model.get("busy") || doing;
   };

@@ -23,7 +23,7 @@ class UploadButton(anywidget.AnyWidget):
     wrong with it; a larger one is refused in a sentence. The next file is sent when this one was answered.
 
     Traits:
-        label: the words on the button.
+        label, tip: the words on the button, and beside the mouse.
         busy: what is said beside the button, such as `"computing…"`.
         disabled: whether no file is taken now.
 
@@ -39,6 +39,7 @@ class UploadButton(anywidget.AnyWidget):
     _esm = _HERE / "upload.js"
 
     label = traitlets.Unicode("upload").tag(sync=True)
+    tip = traitlets.Unicode("").tag(sync=True)
     busy = traitlets.Unicode("").tag(sync=True)
     disabled = traitlets.Bool(False).tag(sync=True)
 

@@ -8,7 +8,7 @@ import ipywidgets as w
 from kit.figures import Bars, Curves, Figure, Grid, Maps, Scatter, Strip, Table
 from kit.figures.look import PROPERTIES, colour_of
 from kit.panels.chart import ChartPanel
-from kit.panels.heat_panel import BarPanel, HeadGrid, HeatPanel
+from kit.panels.heat_panel import BarPanel, HeatPanel
 from kit.panels.panel import Sentence
 
 LOOKS = ("whole", "rest", "only")  # of the bars of a group of radio buttons, in the style sheet
@@ -70,15 +70,18 @@ class GridView(CanvasView):
     """Layers by heads on a canvas."""
 
     def __init__(self):
-        super().__init__(HeadGrid(missing="no number"))
+        super().__init__(HeatPanel(kind="grid", missing="no number"))
 
     def _show(self, figure: Grid) -> None:
         places, canvas = figure.layout, self.widget
+        known = [colour_of(word) if word in PROPERTIES else "" for word in figure.words]
         with canvas.hold_sync():
-            canvas.set_layout(places)
             canvas.set_numbers(places.spread(figure.values).reshape(places.rows, places.cols))
-            known = [colour_of(word) if word in PROPERTIES else "" for word in figure.words]
-            canvas.set_words(places, figure.words, figure.marks, known)
+            for name in ("labels", "spans", "row_names", "col_names"):
+                setattr(canvas, name, getattr(places, name))
+            for name, of_parts in (("words", figure.words), ("marks", figure.marks), ("edges", known)):
+                of_cells = [of_parts[part] if part >= 0 else "" for part in places.parts if of_parts]
+                setattr(canvas, name, of_cells)
             canvas.off = [places.labels.index(name) for name in figure.off]
             canvas.vmax, canvas.signed = figure.limit, figure.signed
             canvas.unit, canvas.alt = figure.unit, figure.alt
@@ -97,8 +100,8 @@ class MapView(CanvasView):
             canvas.set_numbers(figure.values[0])
             drawn = figure.pictures[0], None if mask is None else mask.tobytes()
             if drawn != self._drawn:
-                canvas.set_picture(figure.pictures[0], None if mask is None else mask[None])
-                canvas.outline, self._drawn = mask is not None, drawn
+                canvas.set_picture(figure.pictures[0], mask)
+                self._drawn = drawn
             canvas.vmax, canvas.signed = figure.limit, figure.signs[0]
             canvas.unit, canvas.alt = figure.unit, figure.alt
 
@@ -140,7 +143,7 @@ class ChartView(View):
 
     def _show(self, figure: Bars | Curves | Scatter) -> None:
         drawn = replace(figure, title="").plotly()  # the heading stands above
-        drawn.layout.font.color = None  # the page's own ink
+        drawn.layout.font = None  # the page's own ink, and its size of text
         self.widget.show(drawn.to_json(), figure.alt)
 
 
@@ -155,7 +158,8 @@ class RadioView(View):
         bars, marks = self.widget, next(iter(figure.levels.values()), [])
         with bars.hold_sync():
             bars.kinds = [{"name": name, "look": look} for name, look in zip(figure.kinds, LOOKS)]
-            bars.texts, bars.unit, bars.alt = list(figure.labels), figure.unit, figure.alt
+            bars.texts, bars.unknown = list(figure.labels), list(figure.unknown)
+            bars.unit, bars.alt = figure.unit, figure.alt
             bars.limit, bars.marks = figure.limits[1], marks
             bars.set_values(figure.values)
 

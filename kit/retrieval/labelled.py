@@ -1,5 +1,6 @@
 """A gallery whose images have attributes: what neighbours share, and how well each space finds it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -7,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from kit.errors import KitError
-from kit.measures import chance_precision
 from kit.parts.galleries import FULL, HOWS, Gallery, Query
 from kit.parts.stores import Store
 from kit.retrieval.tables import nearest_in_each, others_of_layer, precision_by_attribute
@@ -19,12 +19,16 @@ SEED = 0  # of these, of the bootstrap, of the random heads
 
 
 class Near(NamedTuple):
-    """Images nearest to a query in one space: numbers and values, nearest first, and shared attributes."""
+    """Images nearest to a query in one space: numbers and values, nearest first, and shared attributes.
+
+    `own`: where nobody labelled the query, what each image has of the attribute that is asked for.
+    """
 
     part: str
     numbers: list[int]
     values: list[float]
     shared: list[list[str]]
+    own: Sequence[str] = ()
 
     def words(self, first: str = "") -> list[str]:
         """What each image shares, in words; one attribute can stand first."""
@@ -37,8 +41,8 @@ class Near(NamedTuple):
             >>> Near("L5.H0", [17], [0.53], [["size", "colour"]]).told()
             ['image 17, +0.53, shares size, colour']
         """
-        shares = [each or "nothing that is asked" for each in self.words()]
-        return [f"image {n}, {v:+.2f}, shares {s}" for n, v, s in zip(self.numbers, self.values, shares)]
+        said = self.own or [f"shares {each or 'nothing that is asked'}" for each in self.words()]
+        return [f"image {n}, {v:+.2f}, {each}" for n, v, each in zip(self.numbers, self.values, said)]
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class Beside:
     """A query and a head's space beside three other spaces, and what neighbours share with the query.
 
     Attributes:
-        attribute: that is marked; `""` where the query has no number, or no attribute was meant: then
-            neighbours are marked that the full model has near too.
+        attribute: that is marked; `""` where none was meant: then neighbours are marked that the full model
+            has near too.
+        value: of a query that nobody labelled, the value of the attribute that most of the head's nearest
+            have, which is marked; else `""`.
         near: kind of space -> the nearest images in it: "head", "random head", "layer", "full model".
         precision: kind of space -> its precision for every attribute, over many queries.
         shares: for each head, [head]: of its nearest the share with the query's value minus chance (NaN where
@@ -57,6 +63,7 @@ class Beside:
     """
 
     attribute: str
+    value: str
     near: dict[str, Near]
     precision: dict[str, pd.DataFrame]
     shares: np.ndarray
@@ -66,6 +73,8 @@ class Beside:
     def hits(self, kind: str) -> list[bool]:
         """Which of the nearest images in one space are marked."""
         near, full = self.near[kind], self.near[FULL].numbers
+        if self.value:
+            return [own == self.value for own in near.own]
         if self.attribute:
             return [self.attribute in shared for shared in near.shared]
         return [number in full for number in near.numbers]
@@ -75,11 +84,12 @@ class Beside:
         hits, part = self.hits(kind), self.near[kind].part
         part += {"random head": ", another head", "layer": ", the layer"}.get(kind, "")
         does = f"share its {self.attribute}" if self.attribute else "also near by the full model"
+        does = f"have the {self.attribute} {self.value}" if self.value else does
         return f"{part}: {sum(hits)} of {len(hits)} {does}"
 
     def words(self, kind: str) -> list[str]:
         """What each of the nearest images shares, the attribute first, with a tick where it is marked."""
-        words = self.near[kind].words(self.attribute)
+        words = self.near[kind].own or self.near[kind].words(self.attribute)
         return [f"✓ {each}" if hit else each for each, hit in zip(words, self.hits(kind))]
 
     def measured(self, column: str) -> np.ndarray:
@@ -95,11 +105,10 @@ class Beside:
         """
         head, full = self.near["head"], self.near[FULL]
         nearest = f"{len(head.numbers)} images nearest to {asked}"
-        if self.attribute and any(shared for near in self.near.values() for shared in near.shared):
+        if self.value or (self.attribute and any(s for near in self.near.values() for s in near.shared)):
             mine, its = sum(self.hits("head")), sum(self.hits(FULL))
-            told = (
-                f"Of the {nearest}, {mine} in {head.part} and {its} by the full model have its {attribute}."
-            )
+            what = f"the {attribute} {self.value}" if self.value else f"its {attribute}"
+            told = f"Of the {nearest}, {mine} in {head.part} and {its} by the full model have {what}."
         else:
             both = len(set(head.numbers) & set(full.numbers))
             told = f"{both} of the {nearest} in {head.part} are also nearest by the full model"
@@ -200,12 +209,17 @@ class LabelledGallery(Gallery):
         """
         near = {kind: self.near(query, space, k, how) for kind, space in self.beside(head, draw).items()}
         precision = {kind: self.precision(each.part, how) for kind, each in near.items()}
-        shares, unit = self.overlap(query, k, how), "share also near by the full model"
-        marked = attribute if attribute in self.codes and query.number is not None else ""
-        if marked:
-            shares, unit = self.gain(query, marked, k, how), f"share with its {marked}, minus chance"
-            unit = unit if np.isfinite(shares).any() else f"the query has no {marked}"
-        return Beside(marked, near, precision, shares, unit, len(self))
+        marked, value, like = attribute if attribute in self.codes else "", "", query.number
+        if marked and query.number is None:
+            near = {kind: each._replace(own=self._own(each.numbers, marked)) for kind, each in near.items()}
+            value, like = self._commonest(near["head"])
+        if not marked or like is None:
+            shares, unit = self.overlap(query, k, how), "share also near by the full model"
+            return Beside("", "", near, precision, shares, unit, len(self))
+        shares = self.gain(query, marked, k, how, like)
+        unit = f"share with {f'the {marked} {value}' if value else f'its {marked}'}, minus chance"
+        unit = unit if np.isfinite(shares).any() else f"the query has no {marked}"
+        return Beside(marked, value, near, precision, shares, unit, len(self))
 
     def best_found(self, query: Query, k: int) -> tuple[str, str] | None:
         """The attribute of a query that a head finds best against chance, and that head; None without one."""
@@ -231,21 +245,25 @@ class LabelledGallery(Gallery):
         near = nearest_in_each(self._scores_of(query, how), query, k)  # [k, space]
         return np.isin(near[:, : len(self.heads)], near[:, -1]).mean(0)
 
-    def gain(self, query: Query, attribute: str, k: int, how: str = "centred") -> np.ndarray:
+    def gain(
+        self, query: Query, attribute: str, k: int, how: str = "centred", like: int | None = None
+    ) -> np.ndarray:
         """For each head the share of the `k` nearest with the query's value, minus chance, [head].
 
         Args:
-            query: an image of the gallery.
+            query: an image of the gallery, or another one.
             attribute: of `labels`; where the query has no value of it, all is NaN.
             k: how many nearest images.
             how: `"product"`, `"raw"` or `"centred"`.
+            like: number of an image whose value is meant; None is the query itself.
         """
-        codes, mine = self.codes[attribute], self.codes[attribute][query.number]
-        if mine < 0:
+        codes, like = self.codes[attribute], query.number if like is None else like
+        if codes[like] < 0:
             return np.full(len(self.heads), np.nan)
         near = nearest_in_each(self._scores_of(query, how), query, k)[:, : len(self.heads)]
-        known = np.flatnonzero(codes >= 0)
-        return (codes[near] == mine).mean(0) - chance_precision(codes[known])[known == query.number][0]
+        others = np.delete(codes, [] if query.number is None else query.number)
+        chance = (others[others >= 0] == codes[like]).mean()
+        return (codes[near] == codes[like]).mean(0) - chance
 
     def precision(self, space: str, how: str = "centred") -> pd.DataFrame:
         """`kit.retrieval.tables.precision_by_attribute` of the ten nearest in one space; kept."""
@@ -253,6 +271,16 @@ class LabelledGallery(Gallery):
             found = precision_by_attribute(self, space, self.codes, how, DEPTH, ASKED, SEED)
             self._precision[space, how] = found
         return self._precision[space, how]
+
+    def _own(self, numbers: list[int], attribute: str) -> list[str]:
+        """What images have of an attribute, in words; "" where nobody knows."""
+        return self.labels[attribute].iloc[numbers].fillna("").astype(str).tolist()
+
+    def _commonest(self, near: Near) -> tuple[str, int | None]:
+        """The value that most of some images have, of equals the nearest's, and the first that has it."""
+        known = [own for own in near.own if own]
+        value = max(known, key=known.count, default="")
+        return value, near.numbers[near.own.index(value)] if value else None
 
     def _scores_of(self, query: Query, how: str):
         """Scores of the last query, [image, space]: another head asks for no other ones."""

@@ -54,6 +54,14 @@ CONTROLS = """root => {
     return (n.labels?.[0]?.textContent || (n.tagName === "SELECT" ? "" : label) || n.title).slice(0, 40);
   }
 }"""
+BARE = """root => [...root.querySelectorAll("select, input:not([type=file]), button, [role=slider]")]
+  .filter((n) => n.checkVisibility() && !(n.title || n.labels?.[0]?.title || n.closest("[title]")?.title))
+  .map((n) => n.outerHTML.slice(0, 120))"""
+WORDS = """.loupe-caption, .loupe-head, .loupe-truth, .loupe-bar-name, .loupe-bar-value, .loupe-prompt-name,
+  .loupe-strip figcaption, .loupe-table td, .loupe-save-button"""
+SIZES = (
+    f"""root => [...root.querySelectorAll(`{WORDS}`)].map((n) => parseFloat(getComputedStyle(n).fontSize))"""
+)
 FOCUSED = """root => {
   const now = document.activeElement;
   return root.contains(now) ? Number(now.dataset.hand ?? -1) : null;
@@ -149,6 +157,20 @@ def test_keys_alone_change_the_state(page, name):
     panel.get_by_label("state", exact=True).fill(first)
     page.keyboard.press("Enter")
     wait_for(lambda: state(page, name) == first, seconds=10)
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_every_control_says_beside_the_mouse_what_it_is_for(page, name):
+    assert page.locator(f"#{name}").evaluate(BARE) == []
+
+
+def test_text_of_every_panel_follows_the_browsers_size(page):
+    found = {}
+    for size in (24, 16):
+        page.evaluate(f"document.documentElement.style.fontSize = '{size}px'")
+        found[size] = [text for name in PANELS for text in page.locator(f"#{name}").evaluate(SIZES)]
+    grown = [large / small for large, small in zip(found[24], found[16], strict=True)]
+    assert len(grown) > 100 and grown == pytest.approx([1.5] * len(grown), rel=0.01)
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Dark", "JupyterLab Light"])

@@ -84,3 +84,23 @@ def test_the_true_roles_of_heads_are_whole_in_their_cells(page, width):
     cells = [word for word in words if word["text"] in {*told, *marks} or "…" in word["text"]]
     assert [word["text"] for word in cells] == [text for pair in zip(told, marks) for text in pair]
     assert all(word["most"] >= 0.74 * word["wide"] for word in cells)  # narrower letters, which still read
+
+
+@pytest.mark.parametrize("kind", ["map", "grid"])
+def test_words_on_a_canvas_follow_the_browsers_size_of_text(page, kind):
+    index = pd.DataFrame([{"name": f"L0.H{h}", "kind": "head", "layer": 0, "head": h} for h in range(3)])
+    grid = Grid(index, [0.1, -0.2, 0.3], "share", picked=["L0.H0"])
+    figure = grid if kind == "grid" else Maps([[[0.1, 0.2]]], [Image.new("RGB", (64, 32))], "share")
+    seen = {}
+    for size in (16, 24):
+        page.evaluate(f"document.documentElement.style.fontSize = '{size}px'")
+        words = drawn(page, figure, 20 * size)  # a column that grows as the text does
+        scale, tall, left = page.evaluate(
+            """() => { const c = document.querySelector("canvas");
+                return [c.getContext("2d").getTransform().a, c.getBoundingClientRect().height,
+                        JSON.parse(c.dataset.boxes).at(-1)[0]]; }"""
+        )
+        seen[size] = [scale, tall, left], [(word["text"], word["x"], word["y"]) for word in words]
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    assert seen[24][0] == pytest.approx([1.5 * each for each in seen[16][0]], rel=0.01)
+    assert seen[24][1] == seen[16][1]  # the same words at the same places, drawn larger

@@ -95,15 +95,15 @@ MUTANTS = [
     Mutant(
         "a refused change is not undone",
         f"{PANELS}/panel.py",
-        "            undo()\n            self._say.text = str(error)",
-        "            self._say.text = str(error)",
+        "        self._undo()\n        self._say.text = said\n",
+        "        self._say.text = said\n",
         (f"{EXPLORER}::test_a_bad_value_set_from_code_is_undone_too",),
     ),
     Mutant(
         "an error of ours is swallowed",
         f"{PANELS}/panel.py",
-        "self.last_error = error\n",
-        "pass\n",
+        "self.last_error, trouble = error,",
+        "trouble =",
         (f"{EXPLORER}::test_another_error_is_kept_and_shown",),
     ),
     Mutant(

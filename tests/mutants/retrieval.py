@@ -104,8 +104,8 @@ MUTANTS = [
     Mutant(
         "the gain of a head is not held against chance",
         LABELLED,
-        "(codes[near] == mine).mean(0) - chance_precision(codes[known])[known == query.number][0]",
-        "(codes[near] == mine).mean(0)",
+        "(codes[near] == codes[like]).mean(0) - chance",
+        "(codes[near] == codes[like]).mean(0)",
         (f"{ASKED}::test_the_gain_is_the_share_of_the_nearest_less_that_of_all_others",),
     ),
     Mutant(

@@ -75,9 +75,9 @@ MUTANTS = [
     ),
     Mutant(
         "the truth is every object, whatever is asked for",
-        "kit/panels/segmenter.py",
-        """return (own, f"the {s.text}") if own else""",
-        """return (own, f"the {s.text}") if False else""",
+        "kit/maps/pictures.py",
+        """return (own, f"the {text}") if own else""",
+        """return (own, f"the {text}") if False else""",
         (f"{PANEL}::test_map_mask_and_iou_are_those_of_the_method",),
     ),
 ]

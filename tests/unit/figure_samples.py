@@ -88,7 +88,7 @@ OTHER = {
     "limits": (-1.0, 2.0), "picked": "", "log": True, "across": "layers", "up": "share", "diagonal": True,
     "names": ["a dog"], "large": True, "bar": "", "chip": "", "percent": (), "words": ["colour"] * 9,
     "marks": ["0.5"] * 9, "off": (), "key": (),
-    "tips": ["first", "second", "third"], "small": True,
+    "tips": ["first", "second", "third"], "small": True, "unknown": ["count"],
 }  # fmt: skip
 """Another value for each field; those that need another for each kind stand in `CHANGES`."""
 

@@ -1,5 +1,6 @@
 """Bars, whiskers, points and cells stand where the numbers say, in plotly's data and in the SVG."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -49,6 +50,12 @@ def test_bars_stand_in_order_at_their_labels(drawn):
     assert np.ptp(tall) < 0.01 and tall[0] > 5
     tops = sorted(svg.box(n)[2:] for n in middles)
     assert all(bottom <= top for (_, bottom), (top, _) in pairwise(tops)), "bars overlap"
+
+
+def test_a_label_that_the_model_never_saw_has_a_question_mark(drawn):
+    figure = replace(made("bars"), unknown=["size"])
+    assert list(drawn(figure).labels("y")) == ["colour", "? size", "count"]
+    assert figure.alt.endswith("; with a word that the model never saw: size. The first is largest.")
 
 
 def test_whiskers_end_at_low_and_high(drawn):

@@ -1,5 +1,7 @@
 """A gallery whose images have attributes: what neighbours share, and how well each space finds it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -109,6 +111,43 @@ def test_an_attribute_is_marked_or_what_the_full_model_has_near_too(gallery):
     assert found.hits("full model") == [True] * 8 and found.attribute == ""
     assert found.shares == pytest.approx(gallery.overlap(gallery.query(1), 8))
     assert found.unit == "share also near by the full model"
+
+
+def test_of_a_query_that_nobody_labelled_the_heads_nearest_say_which_value_is_marked(gallery):
+    asked = replace(gallery.query(1), number=None)  # a picture from outside: it is its own nearest
+    grounds = gallery.labels["background"]
+    found = gallery.compare(asked, HEAD, "background", 8)
+    nearest = grounds.iloc[found.near["head"].numbers].tolist()
+    assert found.value == max(nearest, key=nearest.count) and len(set(nearest)) < 8
+    for kind, near in found.near.items():
+        own = grounds.iloc[near.numbers]
+        assert found.hits(kind) == (own == found.value).tolist()
+        assert near.told() == [
+            f"image {n}, {v:+.2f}, {g}" for n, v, g in zip(near.numbers, near.values, own, strict=True)
+        ]
+        hits = sum(found.hits(kind))
+        assert found.heading(kind).endswith(f": {hits} of 8 have the background {found.value}")
+    marked = [word.removeprefix("✓ ") for word in found.words("layer") if word.startswith("✓")]
+    assert marked == [found.value] * sum(found.hits("layer"))
+    head, full = (sum(found.hits(kind)) for kind in ("head", "full model"))
+    assert found.says("‘a.png’", "background").startswith(
+        f"Of the 8 images nearest to ‘a.png’, {head} in L5.H0 and {full} by the full model have the "
+        f"background {found.value}. Over many queries: "
+    )
+    share = found.shares[gallery.place(HEAD)]
+    assert share == pytest.approx(head / 8 - (grounds == found.value).mean())
+    assert found.unit == f"share with the background {found.value}, minus chance"
+
+
+def test_where_nobody_knows_the_nearest_either_those_of_the_full_model_are_marked(store, scenes):
+    labels = pd.DataFrame({"seen": [None] * (COUNT - 2) + ["a", "a"]})
+    bare = LabelledGallery(store, labels)
+    asked = replace(bare.query(1), number=None)
+    near = {kind: bare.near(asked, space, 1).numbers[0] for kind, space in bare.beside(HEAD).items()}
+    assert max(near.values()) < COUNT - 2
+    found = bare.compare(asked, HEAD, "seen", 1)
+    assert (found.attribute, found.value) == ("", "") and found.unit == "share also near by the full model"
+    assert found.says("this", "").startswith("1 of the 1 images nearest to this in L5.H0 are also nearest")
 
 
 def test_the_sentence_counts_what_is_marked(gallery):

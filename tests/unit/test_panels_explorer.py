@@ -90,6 +90,14 @@ def test_a_word_never_seen_is_named_with_the_nearest_known(panel):
     assert panel.note.text == ""
 
 
+def test_bars_of_a_word_never_seen_are_marked(panel):
+    panel.controls["texts"].value = "a zebra; a dog"
+    assert panel.shown.figures["bars"].unknown == ("a zebra",) and view(panel, "bars").unknown == ["a zebra"]
+    assert "with a word that the model never saw: a zebra" in view(panel, "bars").alt
+    panel.controls["texts"].value = "a cat; a dog"
+    assert view(panel, "bars").unknown == [] and "never saw" not in view(panel, "bars").alt
+
+
 BAD = [
     ("texts", " ; ", "a prompt is empty"),
     ("texts", "a cat; a cat", "is there twice"),

@@ -172,6 +172,18 @@ def test_an_upload_runs_the_tower_once(panel, stickers):
     assert panel.truth.text == "The query is again.png, 20 × 10 pixels."
 
 
+def test_an_upload_is_called_by_its_file_and_the_nearest_say_what_it_is_like(panel):
+    panel.choose(attribute="background", part="L5.H0")
+    panel.upload(picture_bytes(), "mine.png")
+    strip, rows = panel.shown.figures["head"], near(panel)
+    grounds = panel.gallery.labels["background"].iloc[rows["image"]].tolist()
+    most = max(grounds, key=grounds.count)
+    assert list(strip.framed) == [ground == most for ground in grounds]
+    assert strip.title == f"L5.H0: {grounds.count(most)} of 8 have the background {most}"
+    assert panel.caption.startswith(f"Of the 8 images nearest to ‘mine.png’, {grounds.count(most)} in L5.H0 ")
+    assert f"have the background {most}. Over many" in panel.caption and panel.shown.figures["heads"].signed
+
+
 def test_what_the_browser_did_to_an_upload_is_said(panel):
     button = panel.controls["file"]
     message = {"id": "1", "name": "mine.png", "shrunk": [20, 10]}

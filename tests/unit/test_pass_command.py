@@ -28,7 +28,10 @@ def test_a_folder_with_a_damaged_file_becomes_a_store(stickers, tmp_path, capsys
     out = tmp_path / "store"
     assert main(["pass", "stickers-l8", str(tmp_path / "set"), "--keep", "store", "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "store of 3 images" in said and "1 could not be read; they are listed beside it." in said
+    assert (
+        "store of 3 images" in said
+        and f"1 could not be read; it is listed in {out / 'files.csv'}:\n  broken.png: " in said
+    )
     store = load_store(stickers, out)
     assert store.files == ["0.png", "1.png", "2.png"] and list(store.damaged) == ["broken.png"]
 
@@ -128,7 +131,7 @@ def test_what_cannot_be_read_is_named_whatever_its_name(stickers, tmp_path, caps
         assert main(["pass", "stickers-l8", str(folder), "--out", str(out), "--selector", "L5.H*"]) == 0
         said = capsys.readouterr().out.splitlines()
         assert said[1:3] == [
-            f"moments of 1 images in {out}.", "12 could not be read; they are listed beside it.",
+            f"moments of 1 images in {out}.", f"12 could not be read; they are listed in {out}.files.csv:",
         ]  # fmt: skip
         assert said[3].startswith(r"  00\udcff\n.png: ") and "is not an image" in said[3]
         assert len(said) == 14 and said[-1] == "  … and 2 more."

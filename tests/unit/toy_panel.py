@@ -48,6 +48,9 @@ class Toy(DeclaredPanel):
         figures = {"map": heat, "heads": grid, "bars": chart}
         return Shown(caption, figures, about=s.scene, images=f"the {s.scene} picture")
 
+    def loaded(self) -> str:
+        return "import numpy as np"
+
     def lines(self) -> str:
         seed = len(self.selection.scene)
-        return f"import numpy as np\nnp.random.default_rng({seed}).normal(size=(6, 4, 4, 3)).sum((1, 2))"
+        return f"np.random.default_rng({seed}).normal(size=(6, 4, 4, 3)).sum((1, 2))"
