@@ -10,7 +10,7 @@ from tempfile import gettempdir, mkdtemp
 
 from kit.data.locks import Lock, is_held
 from kit.data.passes import place
-from kit.data.sets import Images, as_set
+from kit.data.sets import Images, as_set, set_name
 from kit.errors import KitError, expect_count, nearest
 from kit.models.memory import check_pass
 from kit.models.model import Model
@@ -52,7 +52,8 @@ def collect(
 
     Args:
         model: from `kit.load`.
-        images: a set from `kit.data`, scenes of `kit.world`, or anything that `model.preprocess` reads.
+        images: a set from `kit.data` or torchvision, scenes of `kit.world`, or anything that
+            `model.preprocess` reads.
         keep: `"means"`, for mean ablation, `"moments"`, for `kit.textspan`, or `"store"`.
         name: the set in words; captions and results show it.
         batch: images at once.
@@ -101,6 +102,11 @@ def collect(
         left = f"{len(images.damaged):,} of {len(images):,} images could not be read and are left out"
         warnings.warn(f"{left}, such as: {why}", stacklevel=2)
     return result
+
+
+def as_means(model: Model, means: Means | Images) -> Means:
+    """Means as they are; of a set of images they are collected now, in a pass, under the set's own name."""
+    return means if isinstance(means, Means) else collect(model, means, name=set_name(means))
 
 
 def _age(folder: Path) -> float:
