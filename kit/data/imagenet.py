@@ -4,21 +4,22 @@ Labels come from the folder or the table that belongs to each file, never from t
 list, so that a subset or another order keeps them right.
 """
 
-import os
 import re
 from pathlib import Path
 
 import pandas as pd
 
 from kit.data.classes import imagenet_classes
-from kit.data.images import SUFFIXES, checked_folder
+from kit.data.images import checked_folder
+from kit.data.listing import Listing, list_images
 from kit.data.sets import PaperSet
 from kit.data.tables import file_text, short, table_rows
-from kit.errors import KitError, nearest
+from kit.errors import KitError, nearest, shown
 
 WNID = re.compile(r"n\d{8}")
+SYNSET_IN_NAME = re.compile(r"(?:^|_)(n\d{8})(?=[_.])")
 TRAINING_FILE = re.compile(r"n\d{8}_\d+\.jpe?g", re.IGNORECASE)
-VALIDATION_FILE = re.compile(r"ILSVRC2012_val_(\d{8})\.jpe?g", re.IGNORECASE)
+VALIDATION_FILE = re.compile(r"ILSVRC2012_val_(\d{8})(?:_n\d{8})?\.jpe?g", re.IGNORECASE)
 IMAGENET_SPLITS = ("train", "val")
 IMAGENET_SIZES = {"train": 1_281_167, "val": 50_000}
 SOLUTION, TRUTH, META = "LOC_val_solution.csv", "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
@@ -29,9 +30,11 @@ def read_imagenet(folder, split: str = "val") -> PaperSet:
     """ImageNet (ILSVRC2012, 1,000 classes), or any part of it that lies in a folder.
 
     Two layouts are known, in the folder itself or in its `val`, `ILSVRC/Data/CLS-LOC/val` or
-    `ILSVRC2012_img_val` (`train` alike): class folders named by WordNet ids (`n01440764`), and the flat
-    validation folder (`ILSVRC2012_val_00000001.JPEG`). A flat folder needs one of two tables in the folder,
-    beside the images, or in the devkit (`ILSVRC2012_devkit_t12/data`):
+    `ILSVRC2012_img_val` (`train` alike): class folders named by WordNet ids (`n01440764`), and one flat
+    folder. Where files of a flat folder are named by their ids (`ILSVRC2012_val_00000001_n01751748.JPEG`,
+    `n01440764_10026.JPEG`, `n01440764.jpg`), these tell the class. One of validation images without them
+    (`ILSVRC2012_val_00000001.JPEG`) needs one of two tables in the folder, beside the images, or in the
+    devkit (`ILSVRC2012_devkit_t12/data`):
 
     - `LOC_val_solution.csv`, which names the WordNet id of each image, or
     - `ILSVRC2012_validation_ground_truth.txt` with `meta.mat`: line i is the class of image i by the devkit's
@@ -65,29 +68,33 @@ def read_imagenet(folder, split: str = "val") -> PaperSet:
             f'ImageNet has no split "{split}" with labels; there are {" and ".join(IMAGENET_SPLITS)}.'
             f"{nearest(split, IMAGENET_SPLITS)}"
         )
-    root, wnids = _files(folder, split)
+    root, wnids, listing = _files(folder, split)
     classes = imagenet_classes()
     labels = pd.DataFrame({"wnid": list(wnids.values())})
     labels.insert(0, "y", pd.Index(classes.wnid).get_indexer(labels.wnid))
     labels["class_name"] = classes.class_name.to_numpy()[labels.y]
     note = f"{len(wnids):,} images of {labels.y.nunique():,} classes; published are "
     note += f"{IMAGENET_SIZES[split]:,} of {len(classes):,}."
-    return PaperSet(root, list(wnids), labels, name=f"ImageNet {split}", notes=[note])
+    return PaperSet(
+        root, list(wnids), labels, name=f"ImageNet {split}", notes=[note, *listing.notes],
+        passed_over=dict(listing.passed_over),
+    )  # fmt: skip
 
 
-def _files(folder: Path, split: str) -> tuple[Path, dict[str, str]]:
-    """The folder of a split, and for each file below it the WordNet id of its class."""
+def _files(folder: Path, split: str) -> tuple[Path, dict[str, str], Listing]:
+    """The folder of a split, for each image in it the WordNet id of its class, and how they were found."""
     places = [folder / split, folder / "ILSVRC/Data/CLS-LOC" / split, folder / f"ILSVRC2012_img_{split}"]
     root = next((place for place in places if place.is_dir()), folder)
-    wnids = _class_folders(root)
-    loose = _pictures(root)
+    listing = list_images(root, deepest=1)
+    wnids = _class_folders(root, [name for name in listing.names if "/" in name])
+    loose = [name for name in listing.names if "/" not in name]
     if wnids and loose:
         raise KitError(
             f'"{root}" holds class folders and loose images, such as "{loose[0]}", whose class nothing '
             "tells; move these away."
         )
     if not wnids and loose:
-        wnids = _flat_validation(folder, root, split, loose)
+        wnids = _flat(folder, root, split, loose)
     if not wnids:
         raise KitError(
             f'no image of ImageNet {split} below "{folder}"; looked for class folders such as n01440764'
@@ -101,30 +108,40 @@ def _files(folder: Path, split: str) -> tuple[Path, dict[str, str]]:
             f'"{odd}" in "{root}" is named as an image of ImageNet {named}, but {split} was asked for; '
             f'write split="{named}", or name the folder of {split}.'
         )
-    return root, wnids
+    return root, wnids, listing
 
 
-def _pictures(folder: Path) -> list[str]:
-    """Names of the image files that lie in a folder itself, sorted."""
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
-    return sorted(name for name in names if name.lower().endswith(SUFFIXES))
-
-
-def _class_folders(root: Path) -> dict[str, str]:
-    """File below the root -> WordNet id of the folder that it lies in."""
-    known, wnids, strange = set(imagenet_classes().wnid), {}, []
-    for place in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        pictures = _pictures(place)
-        if place.name in known:
-            wnids |= {f"{place.name}/{name}": place.name for name in pictures}
-        elif pictures:
-            strange.append(place)
-    wrong = [place for place in strange if wnids or WNID.fullmatch(place.name)]
+def _class_folders(root: Path, names: list[str]) -> dict[str, str]:
+    """File in a class folder -> WordNet id, the name of the folder."""
+    known = set(imagenet_classes().wnid)
+    folders = {name: name.partition("/")[0] for name in names}
+    wnids = {name: place for name, place in folders.items() if place in known}
+    strange = sorted(set(folders.values()) - known)
+    wrong = [place for place in strange if wnids or WNID.fullmatch(place)]
     if wrong:
         raise KitError(
-            f'"{wrong[0]}" holds images and is no class of ImageNet; class folders are named by one of its '
-            f"1,000 WordNet ids, such as n01440764: move it away.{nearest(wrong[0].name, known, 1)}"
+            f'"{shown(root / wrong[0])}" holds images and is no class of ImageNet; class folders are named '
+            "by one of its 1,000 WordNet ids, such as n01440764: move it away."
+            f"{nearest(shown(wrong[0]), known, 1)}"
+        )
+    return wnids
+
+
+def _flat(folder: Path, root: Path, split: str, names: list[str]) -> dict[str, str]:
+    """File -> WordNet id, by the id in its name, or by the number there and the table of the data set."""
+    told = [SYNSET_IN_NAME.search(name) for name in names]
+    if not any(told):
+        return _flat_validation(folder, root, split, names)
+    if None in told:
+        raise KitError(
+            f'"{shown(root)}" holds images that are named by their WordNet id, and '
+            f'"{shown(names[told.index(None)])}", whose class nothing tells; move it away.'
+        )
+    known, wnids = set(imagenet_classes().wnid), {name: match[1] for name, match in zip(names, told)}
+    if odd := next((name for name, wnid in wnids.items() if wnid not in known), None):
+        raise KitError(
+            f'"{shown(odd)}" in "{shown(root)}" is named by a WordNet id that is none of the 1,000 of '
+            f"ImageNet; move it away.{nearest(wnids[odd], known, 1)}"
         )
     return wnids
 
@@ -133,14 +150,16 @@ def _flat_validation(folder: Path, root: Path, split: str, names: list[str]) -> 
     """File -> WordNet id, by the number in its name and the table of the data set."""
     if split != "val":
         raise KitError(
-            f'"{root}" holds loose images, such as "{names[0]}"; of ImageNet {split} only class folders tell '
-            "the class: keep the folders of the published archives."
+            f'"{shown(root)}" holds loose images, such as "{shown(names[0])}"; of ImageNet {split} only '
+            "class folders, or WordNet ids in the names, tell the class: keep the folders of the published "
+            "archives."
         )
     numbers = [VALIDATION_FILE.fullmatch(name) for name in names]
     if None in numbers:
         raise KitError(
-            f'"{names[numbers.index(None)]}" in "{root}" is not named as ImageNet\'s validation images are '
-            "(ILSVRC2012_val_00000001.JPEG), so that its class is not known; move it away."
+            f'"{shown(names[numbers.index(None)])}" in "{shown(root)}" is not named as ImageNet\'s '
+            "validation images are (ILSVRC2012_val_00000001.JPEG), and has no WordNet id in its name, so "
+            "that its class is not known; move it away, or read the folder with kit.data.read_folder."
         )
     table = _validation_table(folder, root)
     wnids = {}

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -10,20 +10,17 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from PIL import Image
 
+from kit.data.listing import list_images
 from kit.data.sets import ImageFolder
 from kit.errors import KitError, expect_count, nearest, shown
 from kit.models.images import FORMATS, read_image
-
-SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm",
-    ".pnm", *([".avif"] if "AVIF" in FORMATS else []),
-)  # fmt: skip
 
 
 def read_folder(folder, limit: int | None = None) -> ImageFolder:
     """The image files below a folder, with the names of sub-folders as labels.
 
-    Nothing is opened yet. Hidden files and files of other kinds are passed over; links are followed.
+    What is an image, and which links are followed, is the rule of `kit.data.listing.list_images`. What is
+    not listed is counted by reason; a warning tells where that may be images that were meant.
 
     Args:
         folder: where to look, sub-folders included.
@@ -41,39 +38,29 @@ def read_folder(folder, limit: int | None = None) -> ImageFolder:
         >>> folder = Path(tempfile.mkdtemp())
         >>> (folder / "cat").mkdir()
         >>> Image.new("RGB", (4, 4)).save(folder / "cat" / "one.png")
+        >>> (folder / "about.txt").touch()
         >>> images = read_folder(folder)
         >>> images.names, images.labels.folder.tolist(), images[0].size
         (['cat/one.png'], ['cat'], (4, 4))
+        >>> images.notes
+        ['Passed over: files that are no image (.txt), 1.']
     """
     folder = checked_folder(folder)
-    names = sorted(_pictures_below(folder, "", ()))
-    names = names if limit is None else names[: expect_count("limit", limit)]
+    listing = list_images(folder)
+    names = listing.names if limit is None else listing.names[: expect_count("limit", limit)]
     if not names:
-        raise KitError(f'the folder "{shown(folder)}" holds no image; looked for {", ".join(SUFFIXES)}.')
+        raise KitError(
+            f'the folder "{shown(folder)}" holds no image in a format that is read: {", ".join(FORMATS)}. '
+            f"{' '.join(listing.notes) or 'It is empty.'} Name another folder, or save its images anew."
+        )
+    if listing.lost:
+        warnings.warn(f'of the folder "{shown(folder)}": {" ".join(listing.notes)}', stacklevel=2)
     places = [PurePosixPath(name).parent.as_posix() for name in names]
     labels = {} if set(places) == {"."} else {"folder": text_column(places)}
-    return ImageFolder(folder, names, pd.DataFrame(labels, index=range(len(names))))
-
-
-def _pictures_below(folder: Path, place: str, above: tuple) -> Iterator[str]:
-    """Paths of image files below a folder, with forward slashes; `above` are the folders that it lies in."""
-    here = os.path.join(folder, place)
-    try:
-        about = os.stat(here)
-        with os.scandir(here) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise KitError(
-            f'the folder "{shown(here)}" cannot be listed ({error.strerror}), so its images would be '
-            "missing; see to it that this user may read it, or move it away."
-        ) from error
-    if (node := (about.st_dev, about.st_ino)) in above:  # a link to a folder that it lies in
-        return
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False) or (entry.is_symlink() and os.path.isdir(entry.path)):
-            yield from _pictures_below(folder, f"{place}{entry.name}/", (*above, node))
-        elif entry.name.lower().endswith(SUFFIXES) and os.path.isfile(entry.path):
-            yield place + entry.name
+    return ImageFolder(
+        folder, names, pd.DataFrame(labels, index=range(len(names))), notes=listing.notes,
+        passed_over=dict(listing.passed_over),
+    )  # fmt: skip
 
 
 def text_column(texts: list[str | None]) -> pd.Series:

@@ -13,9 +13,9 @@ import pandas as pd
 from PIL import Image
 from torch import Tensor
 
-from kit.data.reading import Read, attempt, file_sha256, file_stamp, read_file
-from kit.errors import KitError
-from kit.models.images import AnyImages, read_image
+from kit.data.reading import NO_BYTES, Read, attempt, file_sha256, file_stamp, read_file
+from kit.errors import KitError, shown
+from kit.models.images import AnyImages, Items, read_image, single_images
 from kit.world.scenes import Scenes
 
 Picks = slice | Sequence[int] | np.ndarray | Tensor  # some images of a set: numbers, or yes and no for each
@@ -72,7 +72,7 @@ class OneByOne:
         return read.image
 
 
-@dataclass
+@dataclass(repr=False)
 class ImageFolder(OneByOne):
     """Image files below a folder, read one by one as they are asked for.
 
@@ -82,15 +82,23 @@ class ImageFolder(OneByOne):
         labels: one row for each file: `folder`, the sub-folder that it lies in, where there are
             sub-folders; what a data set knows besides.
         damaged: number -> sentence, of the files that could not be read so far.
+        notes: sentences on how files were found, and on what was passed over.
+        passed_over: reason -> how many files or folders were passed over for it.
     """
 
     root: Path
     names: list[str]
     labels: pd.DataFrame
     damaged: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def __repr__(self) -> str:
+        about = " ".join([f'<{type(self).__name__} "{shown(self.root)}": {len(self):,} images.', *self.notes])
+        return f"{about}>"
 
     def path(self, number: int) -> Path:
         """Where one file lies."""
@@ -136,17 +144,16 @@ class ImageFolder(OneByOne):
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-@dataclass
+@dataclass(repr=False)
 class PaperSet(ImageFolder):
     """The images of a published data set that lie in a folder, with its labels.
 
     Attributes:
         name: of set and split.
-        notes: sentences on what differs from the published set, or that nothing does.
+        notes: sentences on what differs from the published set, or that nothing does, too.
     """
 
     name: str = ""
-    notes: list[str] = field(default_factory=list)
 
     def take(self, images: Picks) -> "PaperSet":
         """Some of the images with their labels; see `ImageFolder.take`."""
@@ -175,8 +182,8 @@ class Pictures:
     damaged: dict[int, str] | None = field(init=False)
 
     def __post_init__(self):
-        one_by_one = isinstance(self.images, list | tuple)
-        self.damaged = {} if one_by_one and any(map(_is_path, self.images)) else None
+        listed = isinstance(self.images, list | tuple) and any(map(_is_path, self.images))
+        self.damaged = {} if listed or isinstance(self.images, Items) else None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -186,41 +193,49 @@ class Pictures:
 
     def read(self, number: int) -> Read:
         """One image as a pass takes it in; a file that cannot be read is listed."""
-        source = self.images[number]
+        source, why = attempt(lambda: self.images[number], f"image {number}")
         if _is_path(source):
             found = read_file(Path(source), str(source))
+        elif why:
+            found = Read(None, why)
         else:
-            found = Read(*attempt(lambda: read_image(source), f"image {number}"), self.content(number))
+            sha256 = hashlib.sha256(_content(source)).digest()
+            found = Read(*attempt(lambda: read_image(source), f"image {number}"), sha256)
         if found.why and self.damaged is not None:
             self.damaged[number] = found.why
         return found
 
     def content(self, number: int) -> bytes:
-        """sha256 of one image's file, or of its values."""
-        source = self.images[number]
-        return file_sha256(Path(source)) if _is_path(source) else hashlib.sha256(_content(source)).digest()
+        """sha256 of one image's file, or of its values; zeros where it cannot be had."""
+        source, why = attempt(lambda: self.images[number], f"image {number}")
+        if _is_path(source):
+            return file_sha256(Path(source))
+        return NO_BYTES if why else hashlib.sha256(_content(source)).digest()
 
     def stamp(self, number: int) -> bytes | None:
-        """What a file is known by as untouched; None of an image that is in memory."""
-        source = self.images[number]
+        """What a file is known by as untouched; None of an image that is in memory, or another's set."""
+        source = None if isinstance(self.images, Items) else self.images[number]
         return file_stamp(Path(source)) if _is_path(source) else None
 
     @property
     def root(self) -> Path | None:
         """Where the names of files begin: they are as they were given."""
-        return None if self.damaged is None else Path.cwd()
+        return None if self.damaged is None or isinstance(self.images, Items) else Path.cwd()
 
     @property
     def names(self) -> list[str]:
         """Their numbers, or file names where they are paths."""
+        if isinstance(self.images, Items):
+            return [str(n) for n in range(len(self))]
         return [str(i) if _is_path(i) else str(n) for n, i in enumerate(self.images)]
 
     @cached_property
     def digest(self) -> str:
         """sha256 over the values; over names and sizes of what are paths."""
         found = hashlib.sha256()
-        for image in self.images:
-            found.update(_content(image))
+        for number in range(len(self)):
+            image, why = attempt(lambda number=number: self.images[number], f"image {number}")
+            found.update(NO_BYTES if why else _content(image))
         return found.hexdigest()
 
 
@@ -253,6 +268,9 @@ def _content(image) -> bytes:
 def as_set(images: Images) -> ImageSet:
     """Images as a set: a set as it is, scenes of the world with labels, whatever `preprocess` reads.
 
+    Of a set of torchvision, labels `y` and `class_name` are kept. One of files (`ImageFolder`) is read from
+    them, without its own transform: images pass through that of the model.
+
     Raises:
         KitError: there is no image.
 
@@ -262,12 +280,53 @@ def as_set(images: Images) -> ImageSet:
         ['birthday cake', 'sailboat', 'running shoe']
     """
     if not (hasattr(images, "digest") and hasattr(images, "names")):
-        labels = getattr(images, "labels", None)
-        images = getattr(images, "images", images)
-        single = not isinstance(images, Tensor | np.ndarray | list | tuple)
-        images = [images] if single or getattr(images, "ndim", 4) < 4 else images
-        labels = pd.DataFrame(index=range(len(images))) if labels is None else labels.reset_index(drop=True)
-        images = Pictures(images, labels)
+        images = _others_set(images) or _pictures(images)
     if len(images) == 0:
         raise KitError("no image was given: the set is empty; give at least one.")
     return images
+
+
+def set_name(images: Images) -> str:
+    """What a set is called: its own name, that of its folder, or how many images it has.
+
+    Example:
+        >>> set_name(["a.png", "b.png"])
+        '2 images'
+    """
+    name, root = getattr(images, "name", ""), getattr(images, "root", None)
+    where = f' of the folder "{shown(Path(root).name, 60)}"' if root else ""
+    return name if name and isinstance(name, str) else f"{len(as_set(images)):,} images{where}"
+
+
+def _pictures(images: Scenes | AnyImages) -> Pictures:
+    """Images in memory, or named one by one, with what labels they have."""
+    labels, singles = getattr(images, "labels", None), single_images(images)
+    if not isinstance(labels, pd.DataFrame):
+        labels = _targets(images, len(singles))
+    return Pictures(singles, labels.reset_index(drop=True))
+
+
+def _others_set(images: object) -> ImageFolder | None:
+    """A set of torchvision whose images are files below a folder, or some of one; None of all others."""
+    if hasattr(images, "dataset") and hasattr(images, "indices"):
+        whole = _others_set(images.dataset)
+        return whole and whole.take(list(images.indices))
+    root, samples = getattr(images, "root", None), getattr(images, "samples", None)
+    if not _is_path(root) or not isinstance(samples, list) or not samples:
+        return None
+    names = [Path(os.path.relpath(path, root)).as_posix() for path, _ in samples]
+    notes = ["The set's own transform is left out: images pass through that of the model."]
+    own = any(getattr(images, key, None) is not None for key in ("transform", "transforms"))
+    return ImageFolder(Path(root), names, _targets(images, len(names)), notes=notes * own)
+
+
+def _targets(images: object, count: int) -> pd.DataFrame:
+    """The labels that a set of torchvision has, one row for each image; no column where there are none."""
+    y, classes = np.asarray(getattr(images, "targets", ())), list(getattr(images, "classes", ()))
+    if y.shape != (count,) or y.dtype.kind not in "iu":
+        return pd.DataFrame(index=range(count))
+    table = pd.DataFrame({"y": y})
+    if len(classes) > y.max() and y.min() >= 0:
+        names = [", ".join(name) if isinstance(name, tuple | list) else str(name) for name in classes]
+        table["class_name"] = [names[k] for k in y]
+    return table

@@ -45,17 +45,26 @@ def short(said: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in said)
 
 
-def inside(root: Path, written: str, table: Path, line: int) -> str:
-    """A path that a table names, with forward slashes; an error where it leaves the folder of the table."""
+def inside(written: str, table: Path, line: int) -> str:
+    """A path that a table names, with forward slashes; an error where it is not one below its folder.
+
+    A link in that folder may lead out of it: whoever made the link meant it, and loaders follow links.
+    """
     path = PureWindowsPath(written)  # knows both slashes, and drives
-    leaves = not path.parts or path.drive or path.root or ".." in path.parts or "\0" in written
-    real = Path(os.path.realpath(root / path.as_posix())) if not leaves else None
-    if leaves or not real.is_relative_to(os.path.realpath(root)):
+    if not path.parts or path.drive or path.root or ".." in path.parts or "\0" in written:
         raise KitError(
             f'line {line} of "{table}" names "{short(written)}", which is not a path below its folder; '
             "take the published table, and keep the images in its folder."
         )
     return path.as_posix()
+
+
+def linked(root: Path, names: list[str]) -> int:
+    """How many of these files are links, or lie behind a link to a folder."""
+    above = {name.rpartition("/")[0] for name in names}
+    own = {place: os.path.join(os.path.realpath(root), *filter(None, place.split("/"))) for place in above}
+    behind = {place for place in above if os.path.realpath(root / place) != own[place]}
+    return sum(name.rpartition("/")[0] in behind or os.path.islink(root / name) for name in names)
 
 
 def check_files(root: Path, names: list[str], table: Path) -> None:

@@ -6,8 +6,9 @@ import pandas as pd
 
 from kit.data.classes import readable
 from kit.data.images import checked_folder
+from kit.data.listing import Listing
 from kit.data.sets import PaperSet
-from kit.data.tables import check_files, inside, short, table_rows
+from kit.data.tables import check_files, inside, linked, short, table_rows
 from kit.errors import KitError, nearest
 
 WATERBIRDS_SPLITS = ("train", "val", "test")  # in metadata.csv 0, 1, 2
@@ -64,7 +65,7 @@ def read_waterbirds(folder, split: str = "test") -> PaperSet:
     birds = [bird for bird in birds if bird["split"] == number]
     if not birds:
         raise KitError(f'"{table}" has no image of the split "{split}"; take the published file.')
-    names = [inside(root, bird["img_filename"], table, bird["line"]) for bird in birds]
+    names = [inside(bird["img_filename"], table, bird["line"]) for bird in birds]
     check_files(root, names, table)
     labels = pd.DataFrame(
         {
@@ -76,7 +77,9 @@ def read_waterbirds(folder, split: str = "test") -> PaperSet:
             "scene": [readable(Path(bird["place_filename"]).parent.name) for bird in birds],
         }
     )
-    return PaperSet(root, names, labels, name=f"Waterbirds {split}", notes=[_sizes_note(labels, split)])
+    listing = Listing(names, linked=linked(root, names))
+    notes = [_sizes_note(labels, split), *listing.notes]
+    return PaperSet(root, names, labels, name=f"Waterbirds {split}", notes=notes)
 
 
 def _bird(line: int, row: dict) -> dict:

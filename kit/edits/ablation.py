@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from kit.axes import expect_shape
+from kit.data.sets import Images
 from kit.errors import KitError
 from kit.models.model import Model
 from kit.parts.checked import checked_run
+from kit.parts.collect import as_means
 from kit.parts.files import check_weights
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints
@@ -50,7 +52,7 @@ def ablate(
     selector: str,
     replace: str | Tensor = "mean",
     effect: str = "direct",
-    means: Means | None = None,
+    means: Means | Images | None = None,
 ) -> Ablation:
     """A representation with the selected parts replaced.
 
@@ -65,7 +67,8 @@ def ablate(
         replace: `"mean"` over a reference set, `"zero"`, or, for direct effects, the vectors to put
             in place, [part, embed] in the order of the index.
         effect: `"direct"` (no further pass) or `"total"` (one).
-        means: from `kit.collect`; None takes those that a shipped model comes with.
+        means: from `kit.collect`; None takes those that a shipped model comes with; a set of images is gone
+            over at each call, so collect its means once for several.
 
     Returns:
         `Ablation`.
@@ -98,7 +101,7 @@ def ablate(
         means_id, size = "array", {"part": len(chosen), "embed": model.embed_dim}
         expect_shape(replace, "part embed", "the replacement", **size)
     elif replace == "mean":
-        means = load_means(model) if means is None else means
+        means = load_means(model) if means is None else as_means(model, means)
         check_weights(model, means, "means")
         means_id = means.id
     if effect == "total":

@@ -18,7 +18,7 @@ from kit.edits.ablation import ablate
 from kit.errors import KitError
 from kit.measures.answers import Changed, answer_changes, hits
 from kit.models.model import Model
-from kit.parts.collect import collect
+from kit.parts.collect import as_means, collect
 from kit.parts.files import check_weights
 from kit.parts.means import Means, load_means, replaced
 from kit.parts.selector import select
@@ -371,7 +371,7 @@ def ask_classes(
     stored = isinstance(images, Store)
     labels = (images if stored else as_set(images)).labels
     _check_classes(labels.reset_index(drop=True), texts, y)
-    means = load_means(model) if means is None else means
+    means = load_means(model) if means is None else as_means(model, means)
     check_weights(model, means, "means")
     if stored:
         check_weights(model, images, "parts of a store")

@@ -1,18 +1,19 @@
 """A picture in a panel, and what the world knows of it."""
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from kit.data.sets import Images
-from kit.errors import KitError
+from kit.data.sets import Images, ImageSet, as_set
+from kit.errors import KitError, shown
 from kit.maps.masks import seen_mask
-from kit.models.images import read_image
+from kit.models.images import Items, read_image, single_images
 from kit.models.model import Model
-from kit.world import gallery
+from kit.world import Scenes, gallery
 
 PLACES = {
     "left": "on the left",
@@ -30,6 +31,7 @@ GROUNDS = {g: f"on {g}" for g in ("grass", "sand", "snow", "brick", "wood", "pap
     "night": "at night",
 }
 UPLOAD = "upload "  # begins the name of an uploaded picture
+MOST = 500  # images of a set in a menu
 COVERED = 0.25  # a token is on an object where the object covers a quarter of its patch
 
 
@@ -129,28 +131,82 @@ def uploaded_picture(content: bytes, file: str, note: str = "") -> Picture:
     return Picture(f"{UPLOAD}{hashlib.sha256(content).hexdigest()[:10]}", image, note=told)
 
 
-def as_pictures(images: Images) -> list[Picture]:
-    """Pictures to look at.
+class SetPictures(Mapping):
+    """The first images of a set as pictures by name, each read when it is looked at.
 
     Args:
-        images: scenes of `kit.world`; or one picture or several, as `read_image` takes them; None = the
+        images: a set.
+
+    Attributes:
+        titles: name -> name and file, for a menu.
+    """
+
+    def __init__(self, images: ImageSet):
+        self.images, self._last = images, ("", None)
+        count = min(len(images), MOST)
+        self.titles = {f"image {n}": f"image {n}: {shown(images.names[n], 40)}" for n in range(count)}
+
+    def __len__(self) -> int:
+        return len(self.titles)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.titles)
+
+    def __getitem__(self, name: str) -> Picture:
+        """One picture; raises `KitError` where its image cannot be read."""
+        if name not in self.titles:
+            raise KeyError(name)
+        if self._last[0] != name:
+            self._last = name, self._read(name, int(name.removeprefix("image ")))
+        return self._last[1]
+
+    def first(self) -> str:
+        """The name of the first image that can be read."""
+        why = ""
+        for name in self.titles:
+            try:
+                return self[name].name
+            except KitError as error:
+                why = why or str(error)
+        raise KitError(f"none of the first {len(self):,} images could be read. The first one: {why}")
+
+    def _read(self, name: str, number: int) -> Picture:
+        found, label = self.images.read(number), self.images.labels.iloc[number]
+        if found.image is None:
+            raise KitError(found.why)
+        line = truth_line(label) if "concept" in label else ""
+        width, height = found.image.size
+        note = f"{shown(self.images.names[number], 80)}, {width} × {height} pixels"
+        if len(self.images) > len(self):
+            note += f", one of the first {len(self):,} of {len(self.images):,}"
+        return Picture(name, found.image, line=line, note=note, code=f"images[{number}]")
+
+
+def as_pictures(images: Images) -> Mapping[str, Picture]:
+    """Pictures to look at, by name.
+
+    Args:
+        images: scenes of `kit.world`; one picture or several, as `read_image` takes them; or a set of
+            `kit.data` or torchvision, of which the first 500 are read as they are asked for. None = the
             gallery.
 
     Raises:
         KitError: none, or one that cannot be read.
 
     Example:
-        >>> [p.name for p in as_pictures([Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8))])]
+        >>> list(as_pictures([Image.new("RGB", (8, 8)), Image.new("RGB", (8, 8))]))
         ['picture 0', 'picture 1']
     """
-    if images is None:
-        return scene_pictures(gallery(), "kit.world.gallery()")
-    if hasattr(images, "labels"):
-        return scene_pictures(images)
-    images = [images] if isinstance(images, (str, bytes, Image.Image)) else list(images)
-    if not images:
+    if images is None or isinstance(images, Scenes):
+        code = "kit.world.gallery()" if images is None else "images"
+        return {p.name: p for p in scene_pictures(gallery() if images is None else images, code)}
+    images = images if hasattr(images, "names") else single_images(images)
+    if len(images) == 0:
         raise KitError("no pictures: the list is empty; give at least one, or None for the gallery.")
-    return [Picture(f"picture {i}", read_image(image), code=f"images[{i}]") for i, image in enumerate(images)]
+    if hasattr(images, "names") or isinstance(images, Items):
+        return SetPictures(as_set(images))
+    images = [read_image(images[n]) for n in range(len(images))]
+    return {f"picture {n}": Picture(f"picture {n}", i, code=f"images[{n}]") for n, i in enumerate(images)}
 
 
 def scene_pictures(scenes, code: str = "images") -> list[Picture]:

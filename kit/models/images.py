@@ -5,7 +5,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError, features
 
 from kit.errors import KitError, nearest, shown
 
-# whatever is read as one picture, a batch of pictures, or a list of them
+# whatever is read as one picture, a batch of pictures, a list or a set of them
 AnyImages = str | os.PathLike | bytes | Image.Image | np.ndarray | torch.Tensor | Sequence
 MAX_PIXELS = 100_000_000  # a picture of 10,000 x 10,000; decoded it takes 300 MB
 MAX_RATIO = 100  # longest over shortest side; a resize of the shortest side multiplies the longest
@@ -28,6 +28,65 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 STRIP = 1 << 22  # pixels of a picture that are laid on white at a time
+
+
+class Items(Sequence):
+    """A set that somebody else made, as its images: of a pair the first, of a row its `image`.
+
+    Args:
+        source: has a length and gives an item for each number, such as a set of torchvision.
+
+    Example:
+        >>> Items([("picture", 3), {"image": "another", "label": 4}])[1]
+        'another'
+    """
+
+    def __init__(self, source):
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, number: int):
+        """One image, not yet read; an error where the set does not give it."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        try:
+            item = self.source[int(number)]
+        except KitError:
+            raise
+        except Exception as error:  # whatever decoders and file systems raise
+            kind, said = type(self.source).__name__, shown(str(error) or type(error).__name__)
+            raise KitError(
+                f"image {number} of the {kind} cannot be had ({said}); look at that set."
+            ) from None
+        if isinstance(item, Mapping):
+            item = next((item[key] for key in ("image", "img") if key in item), item)
+        return item[0] if isinstance(item, tuple | list) and item else item
+
+
+def single_images(images: AnyImages) -> Sequence | np.ndarray | torch.Tensor:
+    """What was given, as single images in order: one image is a list of one.
+
+    Args:
+        images: what `read_image` reads; a list or a batch of it; a set of `kit.data`, scenes of `kit.world`,
+            a set of torchvision or anything else that has a length and gives an image for each number.
+
+    Example:
+        >>> len(single_images("a.png")), len(single_images(torch.zeros(2, 3, 9, 9, dtype=torch.uint8)))
+        (1, 2)
+    """
+    if isinstance(images, torch.Tensor | np.ndarray):
+        return images if images.ndim == 4 else [images]
+    if isinstance(images, list | tuple | Items):
+        return images
+    if isinstance(images, str | os.PathLike | bytes | bytearray | memoryview | Image.Image | Mapping | Set):
+        return [images]
+    if (inside := getattr(images, "images", None)) is not None:
+        return single_images(inside)
+    if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
+        return Items(images)
+    return [images]
 
 
 def read_image(source) -> Image.Image:

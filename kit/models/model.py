@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch.nn.functional import normalize
 
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
-from kit.models.images import AnyImages, read_image
+from kit.models.images import AnyImages, read_image, single_images
 from kit.models.output import expect_representation
 from kit.models.stamp import Stamp, sample_of, weights_of
 from kit.models.text import TextTower
@@ -137,7 +136,8 @@ class Model:
 
         Args:
             images: one of path, bytes, `PIL.Image`, `uint8` array [row, col, 3], `uint8` tensor
-                [3, row, col]; a list of them; or a `uint8` tensor [batch, 3, row, col].
+                [3, row, col]; a list of them; a `uint8` tensor [batch, 3, row, col]; or a set, ours or
+                torchvision's, whose pixels are all held at once.
 
         Returns:
             Pixels [batch, 3, height, width] of the model's type on its device.
@@ -366,16 +366,14 @@ class Model:
 
 
 def read_images(images: AnyImages) -> list[Image.Image]:
-    """A list of RGB pictures from one image, a list of them, or a batch tensor."""
-    batch = isinstance(images, Tensor | np.ndarray) and images.ndim == 4
-    if not batch and not isinstance(images, list | tuple):
-        return [read_image(images)]
+    """A list of RGB pictures from one image, or several; see `kit.models.images.single_images`."""
+    images = single_images(images)
     if len(images) == 0:
         raise KitError("no image was given: the list is empty; give at least one.")
     pictures = []
-    for number, image in enumerate(images):
+    for number in range(len(images)):
         try:
-            pictures.append(read_image(image))
+            pictures.append(read_image(images[number]))
         except KitError as error:
             raise error if len(images) == 1 else KitError(f"image {number}: {error}") from None
     return pictures

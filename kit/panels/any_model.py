@@ -25,7 +25,7 @@ class AnyModel(PicturePanel):
 
     Args:
         model: a name of `kit.available()`, built with random weights at a small input, or a model.
-        images: scenes of `kit.world`, or pictures; None = the gallery.
+        images: scenes of `kit.world`, pictures, or a set; None = the gallery.
         state: a state string as the panel shows it, instead of a model.
 
     Raises:
@@ -76,14 +76,14 @@ class AnyModel(PicturePanel):
 
     def asked(self, s: State) -> tuple:
         """Tower and picture, the one pass, whose first checks the sum, and the scores for a direction."""
-        picture, others = self.picture(s.image), [*self.pictures.values()]
+        picture = self.picture(s.image)
         if s.model not in self.towers:
             self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), Latest(RUNS)
         model, runs = self.towers[s.model]
         if s.image not in runs:
             self.say(f"recording the operations of {s.model}, checking the sum…")
         held = runs.of(s.image, lambda: run(model, model.preprocess([picture.image]), tokens=True))
-        mean = partial(self.kept, s.model, partial(mean_representation, model, [p.image for p in others]))
+        mean = partial(self.kept, s.model, lambda: mean_representation(model, self.images()))
         z = partial(picture_direction, held.representation, s.texts, mean)
         scores = self.kept((s.model, s.image, s.texts), lambda: part_scores(held, z()))
         return model, picture, held, scores

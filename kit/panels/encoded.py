@@ -15,6 +15,7 @@ from kit.models.names import shipped_names
 from kit.panels.latest import Latest
 from kit.panels.saving import provenance
 from kit.parts import load_means, run, select
+from kit.parts.collect import as_means
 from kit.parts.part_scores import PartScores, array, part_scores
 from kit.projections.prompts import prompt_directions
 
@@ -27,14 +28,15 @@ class Encoded:
     Args:
         model: the model to begin with.
         picture: from the name of a picture to it.
-        means: mean parts of a reference set for this model (`kit.collect`); None = those that ship.
+        means: mean parts of a reference set for this model (`kit.collect`), or the set; None = those that
+            ship.
     """
 
     def __init__(self, model: Model, picture: Callable[[str], Picture], means=None):
         self.models: dict[str, Model] = {model.label: model}
         self.picture = picture
         self._runs, self._scores, self._totals = Latest(RUNS), Latest(KEPT), Latest(KEPT)
-        self._means: dict = {} if means is None else {model.label: (means, "")}
+        self._means: dict = {} if means is None else {model.label: (as_means(model, means), "")}
 
     @property
     def model_names(self) -> list[str]:

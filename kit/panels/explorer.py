@@ -34,10 +34,12 @@ class Explorer(PicturePanel):
 
     Args:
         model: a model, or the name of a shipped one.
-        images: scenes of `kit.world`, or pictures (paths, PIL images, arrays); None = the gallery.
+        images: scenes of `kit.world`, pictures (paths, PIL images, arrays), or a set, such as that of
+            `kit.data.read_folder`; None = the gallery.
         texts: prompts to begin with; None = a few that fit the gallery.
         state: a state string as the panel shows it, instead of texts.
-        means: mean parts of a reference set (`kit.collect`); None = those that a shipped model has.
+        means: mean parts of a reference set (`kit.collect`), or the set itself; None = those that a shipped
+            model has.
 
     Raises:
         KitError: an unknown model, an image that cannot be read, a state that cannot be.

@@ -46,7 +46,7 @@ class HeadTokens(PicturePanel):
 
     Args:
         model: a model, or the name of a shipped one.
-        images: scenes of `kit.world`, or pictures (paths, PIL images, arrays); None = the gallery.
+        images: scenes of `kit.world`, pictures (paths, PIL images, arrays), or a set; None = the gallery.
         texts: prompts to begin with; None = a few that fit the gallery.
         spans: the texts of each head (`kit.textspan`), so that maps of its own first text can be asked for.
         bank: the bank that these texts were picked from; for a model that encodes no text, also the only

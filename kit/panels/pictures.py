@@ -1,5 +1,10 @@
 """What panels of one picture share: the pictures that were given, and those that are uploaded."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
+from PIL import Image
+
 from kit.data.sets import Images
 from kit.errors import KitError, nearest
 from kit.maps.pictures import UPLOAD, Picture, as_pictures, uploaded_picture
@@ -20,11 +25,18 @@ class PicturePanel(DeclaredPanel):
         """Take the pictures that a panel is made with, before its first state is found.
 
         Args:
-            images: scenes of `kit.world`, or pictures as `read_image` takes them; None = the gallery.
+            images: scenes of `kit.world`, pictures as `read_image` takes them, or a set, such as a folder's;
+                None = the gallery.
         """
         self.of_gallery = images is None
         self.seed = getattr(gallery() if images is None else images, "seed", None)
-        self.pictures = {picture.name: picture for picture in as_pictures(images)}
+        self.pictures = as_pictures(images)
+
+    def images(self) -> Iterator[Image.Image]:
+        """The images of all pictures that were given and can be read, one at a time."""
+        for name in self.pictures:
+            with suppress(KitError):
+                yield self.pictures[name].image
 
     def picture(self, name: str) -> Picture:
         """The picture of this name.
@@ -32,15 +44,19 @@ class PicturePanel(DeclaredPanel):
         Raises:
             KitError: there is none.
         """
-        known = {**self.pictures, **self.uploads}
-        if name not in known:
-            hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, known)
-            raise KitError(f'no picture "{name}" in this panel; it has {len(known)}.{hint}')
-        return known[name]
+        for known in (self.uploads, self.pictures):
+            if name in known:
+                return known[name]
+        known = [*self.pictures, *self.uploads]
+        hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, known)
+        raise KitError(f'no picture "{name}" in this panel; it has {len(known)}.{hint}')
 
     def options(self, name: str) -> list:
-        pictures = (*self.pictures.values(), *self.uploads.values())
-        return [(picture.title, picture.name) for picture in pictures] if name == "image" else []
+        if name != "image":
+            return []
+        titles = getattr(self.pictures, "titles", None) or {p.name: p.title for p in self.pictures.values()}
+        titles = titles | {p.name: p.title for p in self.uploads.values()}
+        return [(title, name) for name, title in titles.items()]
 
     def uploaded(self, content: bytes, name: str, note: str) -> dict:
         picture = uploaded_picture(content, name, note)
@@ -48,7 +64,8 @@ class PicturePanel(DeclaredPanel):
         return {"image": picture.name}
 
     def first(self) -> dict:
-        return {"image": next(iter(self.pictures))}
+        own = self.pictures
+        return {"image": own.first() if hasattr(own, "first") else next(iter(own))}
 
     def again(self, state: State) -> str:
         return "model" if self.of_gallery else "model, images"

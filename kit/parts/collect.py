@@ -10,14 +10,14 @@ from tempfile import gettempdir, mkdtemp
 
 from kit.data.locks import Lock, is_held
 from kit.data.passes import place
-from kit.data.sets import Images, as_set
+from kit.data.sets import Images, as_set, set_name
 from kit.errors import KitError, expect_count, nearest
 from kit.models.memory import check_pass
 from kit.models.model import Model
 from kit.parts.files import check_name
 from kit.parts.labels import damaged_in
 from kit.parts.means import Means, MeansKeeper
-from kit.parts.moments import Moments, MomentsKeeper
+from kit.parts.moments import CONVENTIONS, Moments, MomentsKeeper
 from kit.parts.one_pass import Request, pass_over
 from kit.parts.store_pass import StoreKeeper
 from kit.parts.stores import Store
@@ -37,6 +37,7 @@ def collect(
     path: str | Path | None = None,
     workers: int = 0,
     tokens: str | None = None,
+    convention: str = "exact",
 ) -> Means | Moments | Store:
     """Means of every part, moments of the heads, or a store of the parts, of a set of images, in one pass.
 
@@ -52,7 +53,8 @@ def collect(
 
     Args:
         model: from `kit.load`.
-        images: a set from `kit.data`, scenes of `kit.world`, or anything that `model.preprocess` reads.
+        images: a set from `kit.data` or torchvision, scenes of `kit.world`, or anything that
+            `model.preprocess` reads.
         keep: `"means"`, for mean ablation, `"moments"`, for `kit.textspan`, or `"store"`.
         name: the set in words; captions and results show it.
         batch: images at once.
@@ -61,6 +63,9 @@ def collect(
             folder that goes when Python ends.
         workers: processes that read images ahead; 0 reads them in this one.
         tokens: `"cls"` also keeps what each head read at the class token (`Store.read_at_cls`); stores alone.
+        convention: `"exact"`, or `"paper"`: parts with the bookkeeping of constants of the paper's code, as
+            `kit.textspan(..., convention="paper")` asks for them; moments alone, and [embed, embed] numbers
+            for each part.
 
     Returns:
         `Means`, `Moments` or `Store`.
@@ -86,13 +91,18 @@ def collect(
         raise KitError(f'no keep="{keep}"; there are {known}.{nearest(keep, KEEPERS)}')
     if tokens is not None and (tokens != "cls" or keep != "store"):
         raise KitError(f'no tokens="{tokens}" with keep="{keep}"; there is tokens="cls" with keep="store".')
+    if convention not in CONVENTIONS or (convention != "exact" and keep != "moments"):
+        raise KitError(
+            f'no convention="{convention}" with keep="{keep}"; there is "exact", and "paper" with '
+            'keep="moments".'
+        )
     if path is None and place()[1] > 1:
         raise KitError('processes that share a pass must agree on a place: name it, as path="runs/birds".')
     name, batch, workers = check_name(name), expect_count("batch", batch), expect_count("workers", workers, 0)
     images, path = as_set(images), None if path is None else checked_path(path)
     check_pass(model, batch)
     where = passing_folder() if keep == "store" and path is None else path
-    keeper = KEEPERS[keep](Request(model, images, name, batch, selector, where, workers, tokens))
+    keeper = KEEPERS[keep](Request(model, images, name, batch, selector, where, workers, tokens, convention))
     result = pass_over(keeper)
     if images.damaged is not None and path is not None:
         images.damaged |= damaged_in(keeper.listed, len(images))
@@ -101,6 +111,11 @@ def collect(
         left = f"{len(images.damaged):,} of {len(images):,} images could not be read and are left out"
         warnings.warn(f"{left}, such as: {why}", stacklevel=2)
     return result
+
+
+def as_means(model: Model, means: Means | Images) -> Means:
+    """Means as they are; of a set of images they are collected now, in a pass, under the set's own name."""
+    return means if isinstance(means, Means) else collect(model, means, name=set_name(means))
 
 
 def _age(folder: Path) -> float:

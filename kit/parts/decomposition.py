@@ -14,7 +14,7 @@ from kit.models.model import Model
 from kit.parts.checked import checked_run, compared_graph
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import AttentionCall, HookPoints
-from kit.parts.paper import paper_vectors
+from kit.parts.paper import paper_maps, paper_vectors
 from kit.parts.runs import Run, forward
 from kit.parts.selector import select
 
@@ -77,7 +77,7 @@ def decompose(
             selected head by source token.
         selector: the parts wanted; None is all (for `by="token"`, all heads).
         convention: `"exact"`, or `"paper"`: the bookkeeping of constants of the paper's code (see
-            `kit.parts.paper`), for towers that pool the class token; `by="head"` alone.
+            `kit.parts.paper`), for towers that pool the class token.
 
     Returns:
         `Parts`; `parts.total` and `parts.error` always speak of the whole sum.
@@ -101,8 +101,7 @@ def decompose(
     """
     if by not in SPLITS:
         raise KitError(f'no split by "{by}"; there are {", ".join(SPLITS)}.')
-    if convention not in ("exact", "paper"):
-        raise KitError(f'no convention "{convention}"; there are exact and paper.')
+    _check_convention(convention)
     if selector is not None:  # an unknown part is said before the tower runs
         wanted = frozen_graph(model).index
         select(_layer_index(wanted) if by == "layer" else wanted, selector)
@@ -114,7 +113,9 @@ def decompose(
     if by == "token":
         rows = [r for r in select(index, selector or "all") if index["kind"][r] == "head"]
         _check_memory(run, len(rows))
-        return Parts(run.token_vectors(selector), index.iloc[rows].reset_index(drop=True), total, run)
+        axes = torch.eye(everything.shape[-1])
+        values = paper_maps(run, axes, selector) if convention == "paper" else run.token_vectors(selector)
+        return Parts(values, index.iloc[rows].reset_index(drop=True), total, run)
     if by == "layer":
         everything = _layer_sums(index, everything)
         index = _layer_index(index)
@@ -129,6 +130,7 @@ def scores(
     by: str = "head",
     normalize: bool = True,
     selector: str | None = None,
+    convention: str = "exact",
 ) -> Tensor:
     """How much each part adds to the similarity of an image with each direction.
 
@@ -140,6 +142,7 @@ def scores(
         normalize: divide by the length of the representation, so that scores of all parts sum to
             the cosine.
         selector: the parts wanted; None is all (for `by="token"`, all heads).
+        convention: as for `decompose`.
 
     Returns:
         [batch, part, text], or [batch, part, token, text].
@@ -154,6 +157,7 @@ def scores(
         >>> scores(model, pixels, ["a cat", "a dog"]).shape[-1]
         2
     """
+    _check_convention(convention)
     if by not in ("head", "token"):
         raise KitError(f'no scores by "{by}"; there are head and token.')
     if not isinstance(directions, Tensor):
@@ -162,7 +166,24 @@ def scores(
     if selector is not None:
         select(frozen_graph(model).index, selector)
     run = checked_run(model, pixels, tokens=by == "token")
+    if convention == "paper":
+        values = _paper_scores(run, directions, by, selector)
+        return values / run.norm.reshape(-1, *[1] * (values.ndim - 1)) if normalize else values
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
+
+
+def _paper_scores(run: Run, directions: Tensor, by: str, selector: str | None) -> Tensor:
+    """Scores in the paper's convention, not divided by the length."""
+    if by == "token":
+        return paper_maps(run, directions, selector)
+    index, vectors = paper_vectors(run)
+    rows = list(range(len(index))) if selector is None else select(index, selector)
+    return vectors[:, rows] @ directions.to(vectors).T
+
+
+def _check_convention(convention: str) -> None:
+    if convention not in ("exact", "paper"):
+        raise KitError(f'no convention "{convention}"; there are exact and paper.')
 
 
 def pattern(model: Model, pixels: Tensor, layer: int) -> Tensor:

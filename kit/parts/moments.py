@@ -20,10 +20,13 @@ from kit.parts.checked import checked_run
 from kit.parts.files import check_weights, damaged_file, load_collected, save_collected, short
 from kit.parts.frozen import FrozenGraph, frozen_graph
 from kit.parts.one_pass import Request
+from kit.parts.paper import paper_vectors
 from kit.parts.runs import Run
 from kit.parts.selector import select
 
 CONVENTION = "exact parts over the length of the representation"
+PAPER = "parts as the paper's code books them, over the length of the representation, rounded to float32"
+CONVENTIONS = {"exact": CONVENTION, "paper": PAPER}
 FACTS = ("name", "model", "weights_hash", "count", "convention", "preprocessing")
 
 
@@ -49,6 +52,9 @@ class Moments:
         convention: what was summed up.
         preprocessing: how images became pixels.
         data: digests of the sets of images.
+        root: of the paper's convention, a triangle R with R'R the sum of the squares about zero, float64
+            [part, row, embed]; None in the exact one. It tells directions along which a part is but the
+            rounding of float32, which squares have lost.
     """
 
     name: str
@@ -62,6 +68,7 @@ class Moments:
     convention: str = CONVENTION
     preprocessing: str = ""
     data: tuple[str, ...] = ()
+    root: Tensor | None = None
 
     @property
     def parts(self) -> list[str]:
@@ -82,9 +89,9 @@ class Moments:
     def select(self, selector: str) -> "Moments":
         """The moments of some of the parts, see `kit.parts.selector.select`."""
         rows = chosen_rows(self.index, selector)
-        gain = None if self.gain is None else self.gain[rows]
-        mean, covariance = self.mean[rows], self.covariance[rows]
-        return replace(self, index=rows_of(self.index, rows), mean=mean, covariance=covariance, gain=gain)
+        names = ("mean", "covariance", "gain", "root")
+        kept = {name: None if (held := getattr(self, name)) is None else held[rows] for name in names}
+        return replace(self, index=rows_of(self.index, rows), **kept)
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments over the images of both, as if they had been collected in one pass.
@@ -116,6 +123,9 @@ class Moments:
         """Both together, of the same parts and set; see `merge`."""
         count = self.count + other.count
         share, gap = other.count / count, other.mean - self.mean
+        if self.root is not None:
+            root = torch.linalg.qr(torch.cat([self.root, other.root], 1)).R
+            return self.filled(count, {"mean": self.mean + share * gap, "root": root})
         between = share * (1 - share) * gap[:, :, None] * gap[:, None]
         covariance = (1 - share) * self.covariance + share * other.covariance + between
         return replace(self, count=count, mean=self.mean + share * gap, covariance=covariance)
@@ -133,7 +143,8 @@ class Moments:
     @property
     def tensors(self) -> dict[str, Tensor]:
         """What was summed up, by the names that a file has for it."""
-        return {"mean": self.mean, "covariance": self.covariance}
+        squares = {"covariance": self.covariance} if self.root is None else {"root": self.root}
+        return {"mean": self.mean, **squares}
 
     @property
     def facts(self) -> dict:
@@ -144,11 +155,17 @@ class Moments:
     def over(self, values: Tensor) -> "Moments":
         """The same facts with the moments of values, float64 [part, image, coordinate]."""
         mean, count = values.mean(1), values.shape[1]
+        if self.root is not None:
+            return self.filled(count, {"mean": mean, "root": torch.linalg.qr(values).R})
         centred = values - mean[:, None]
         return replace(self, count=count, mean=mean, covariance=centred.mT @ centred / count)
 
     def filled(self, count: int, tensors: dict[str, Tensor]) -> "Moments":
         """The same facts with another count and other sums."""
+        if self.root is not None:
+            root, mean = tensors["root"], tensors["mean"]
+            squares = root.mT @ root / count - mean[:, :, None] * mean[:, None]
+            return replace(self, count=count, covariance=squares, **tensors)
         return replace(self, count=count, **tensors)
 
 
@@ -178,22 +195,26 @@ def load_moments(model: Model, path: str | Path) -> Moments:
     """
     facts, tensors = load_collected(path, "moments")
     try:
-        names, kept = facts["parts"], {key: facts[key] for key in FACTS}
-        moments = Moments(**kept, **tensors, data=tuple(facts["data"]), index=pd.DataFrame(), gain=None)
-    except (KeyError, TypeError) as error:
+        names, kept, none = facts["parts"], {key: facts[key] for key in FACTS}, torch.zeros(0)
+        empty = Moments(
+            **kept, data=tuple(facts["data"]), index=pd.DataFrame(), mean=none, covariance=none, gain=None,
+            root=none if facts["convention"] == PAPER else None,
+        )  # fmt: skip
+        moments = empty.filled(facts["count"], tensors)
+    except (KeyError, TypeError, RuntimeError, IndexError) as error:
         raise damaged_file(Path(path), f"{type(error).__name__}: {error}") from error
     check_weights(model, moments, "moments")
-    if moments.convention != CONVENTION:
+    if moments.convention not in CONVENTIONS.values():
         raise KitError(
             f'"{Path(path).name}" holds moments of "{moments.convention}", but this kit reads those of '
-            f'"{CONVENTION}"; collect them again with kit.collect.'
+            f'"{CONVENTION}" and of "{PAPER}"; collect them again with kit.collect.'
         )
     frozen = frozen_graph(model)
     known = {name: row for row, name in enumerate(frozen.index["name"])}
     if not names or set(names) - known.keys():
         raise damaged_file(Path(path), "it names parts that the model does not have")
     rows = [known[name] for name in names]
-    gain = gain_of(frozen, rows)
+    gain = None if moments.root is not None else gain_of(frozen, rows)
     width = model.embed_dim if gain is None else gain.shape[1]
     shapes = [tuple(moments.mean.shape), tuple(moments.covariance.shape)]
     if shapes != [(len(rows), width), (len(rows), width, width)] or moments.mean.dtype != torch.float64:
@@ -207,8 +228,13 @@ class MomentsKeeper(SumKeeper):
     kind = "moments"
 
     def __init__(self, request: Request):
-        model, frozen = request.model, frozen_graph(request.model)
+        model, frozen, paper = request.model, frozen_graph(request.model), request.convention == "paper"
         self.parts = chosen_rows(frozen.index, "L*.H*" if request.selector is None else request.selector)
+        if paper and (constants := [r for r in self.parts if frozen.index["kind"][r] == "bias"]):
+            raise KitError(
+                f'"{frozen.index["name"][constants[0]]}" is no part in the paper\'s convention, where heads, '
+                'MLPs and embed share the constants; take constants out of the selector with "!bias".'
+            )
         empty = Moments(
             name=request.name,
             model=model.name,
@@ -217,7 +243,9 @@ class MomentsKeeper(SumKeeper):
             index=rows_of(frozen.index, self.parts),
             mean=torch.zeros(0),
             covariance=torch.zeros(0),
-            gain=gain_of(frozen, self.parts),
+            gain=None if paper else gain_of(frozen, self.parts),
+            convention=CONVENTIONS[request.convention],
+            root=torch.zeros(0) if paper else None,
             preprocessing=model.preprocessing,
             data=(request.images.digest,),
         )
@@ -226,6 +254,11 @@ class MomentsKeeper(SumKeeper):
     def of_batch(self, pixels: Tensor) -> Moments:
         """The moments of one batch."""
         run = checked_run(self.model, pixels)
+        if self.empty.root is not None:
+            index, values = paper_vectors(run)
+            rows = [list(index["name"]).index(name) for name in self.empty.parts]
+            values = (values[:, rows] / run.norm[:, None, None]).float()  # as the released code's files
+            return self.empty.over(values.double().cpu().transpose(0, 1))
         values = coordinates(run, self.parts, self.empty.gain) / run.norm[:, None, None]
         return self.empty.over(values.double().cpu().transpose(0, 1))
 

@@ -28,6 +28,7 @@ class Request:
         path: file, or folder of a store, that is written; None keeps the result in memory.
         workers: processes that read images ahead.
         tokens: "cls", or None.
+        convention: "exact", or "paper", of moments.
     """
 
     model: Model
@@ -38,6 +39,7 @@ class Request:
     path: Path | None = None
     workers: int = 0
     tokens: str | None = None
+    convention: str = "exact"
 
 
 class PassKeeper(Keeper):

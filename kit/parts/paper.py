@@ -6,11 +6,12 @@ each component an equal share of the norm's centring and of its shift, whatever 
 
     Pᵀ(γ ⊙ (u − μ/S)) / σ + Pᵀβ / S
 
-and a layer's H heads get equal shares of the layer's output bias, of μ/S and of β/S. The sum is the
-same. But a head now carries terms that it did not write: its outputs leave the span of its weights.
+and a layer's H heads get equal shares of the layer's output bias, of μ/S and of β/S, as do the tokens that
+a head reads of what the head gets. The sum is the same. But a head now carries terms that it did not write:
+its outputs leave the span of its weights.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from kit.errors import KitError
 from kit.parts.frozen import FrozenGraph
 from kit.parts.runs import Run
+from kit.parts.selector import select
 
 
 def paper_vectors(run: Run) -> tuple[pd.DataFrame, Tensor]:
@@ -37,6 +39,79 @@ def paper_vectors(run: Run) -> tuple[pd.DataFrame, Tensor]:
     Source:
         Gandelsman et al. 2023, arXiv 2310.05916, released code.
     """
+    books = _books(run)
+    return books.index, books.spread[:, None] * (books.stream @ books.project) + books.constants()
+
+
+def paper_maps(run: Run, directions: Tensor, selector: str | None = None) -> Tensor:
+    """What each selected head adds to directions from each token, in the paper's convention.
+
+    Every token of a head gets the same share of the head's constants: one number, added to a whole map.
+
+    Args:
+        run: as for `paper_vectors`, with tokens kept.
+        directions: [text, embed].
+        selector: parts; those that are not heads are left out. None is every head.
+
+    Returns:
+        [batch, head part, token, text], prefix tokens first, not divided by the length of the representation;
+        over tokens it sums to the head's vector of `paper_vectors` times the directions.
+
+    Raises:
+        KitError: as `paper_vectors`.
+
+    Source:
+        Gandelsman et al. 2023, arXiv 2310.05916, released code, with tokens.
+    """
+    books = _books(run)
+    directions = directions.to(books.project)
+    rows = range(len(books.index)) if selector is None else select(books.index, selector)
+    constants = books.constants() @ directions.T  # [batch, part, text]
+    along = {s.layer: s.whole[0] @ (books.project @ directions.T) for s in books.sources if s.kind == "head"}
+    maps = []
+    for row in rows:
+        if books.index["kind"][row] == "head":
+            layer, head = int(books.index["layer"][row]), int(books.index["head"][row])
+            share = run.pattern_shares(layer)[:, 0, head]  # [batch, token], over σ
+            read = run.values_of(layer, head) @ along[layer][head]  # [batch, token, text]
+            maps.append(share[..., None] * read + (constants[:, row] / share.shape[1])[:, None])
+    tokens = run.prefix + run.grid[0] * run.grid[1]
+    empty = constants.new_zeros(len(run.pixels), 0, tokens, len(directions))
+    return torch.stack(maps, 1) if maps else empty
+
+
+@dataclass
+class _Books:
+    """A run's stream before the final norm, and what the norm makes of it.
+
+    Attributes:
+        index: the parts.
+        sources: of the stream.
+        stream: what each part writes to it, [batch, part, dim].
+        bias: each part's share of its layer's output bias, [part, dim].
+        project: γ and P, [dim, embed].
+        spread: 1/σ, [batch, 1].
+        shift: Pᵀβ, [batch or 1, embed].
+        share: of μ and β, [part].
+    """
+
+    index: pd.DataFrame
+    sources: list
+    stream: Tensor
+    bias: Tensor
+    project: Tensor
+    spread: Tensor
+    shift: Tensor
+    share: Tensor
+
+    def constants(self) -> Tensor:
+        """What each part gets of bias, μ and β, as the representation has it, [batch, part, embed]."""
+        mean = (self.stream.sum(1) + self.bias.sum(0)).mean(-1)[:, None] * self.share  # [batch, part]
+        own = (self.bias - mean[..., None]) @ self.project
+        return self.spread[:, :, None] * own + self.share[:, None] * self.shift[:, None]
+
+
+def _books(run: Run) -> _Books:
     graph = run.frozen
     reads_one = graph.plain and all(len(s.readout.rows or (0,)) == 1 for s in graph.sources)
     if len(graph.norms) != 1 or graph.pools or not reads_one:
@@ -45,25 +120,24 @@ def paper_vectors(run: Run) -> tuple[pd.DataFrame, Tensor]:
             f'"{run.model.name}" is not one of them.'
         )
     ((norm, readout),) = graph.norms.items()
-    stream, biases = _stream_parts(run, norm, readout)  # [batch, part, dim], layer -> [dim]
     index = run.index[run.index["kind"] != "bias"].reset_index(drop=True)
-    share = _shares(index).to(stream)  # [part]
-    total = stream.sum(1) + sum(biases.values())  # [batch, dim]
-    heads = (index["kind"] == "head").to_numpy()
-    for layer, bias in biases.items():
+    sources, stream, biases = _stream_parts(run, norm, readout)
+    bias, heads = stream.new_zeros(stream.shape[1:]), (index["kind"] == "head").to_numpy()
+    for layer, whole in biases.items():
         own = heads & (index["layer"] == layer).fillna(False).to_numpy()
-        stream[:, own] += bias / own.sum()
-    mean = total.mean(-1)[:, None] * share  # [batch, part]: the share of μ
-    spread = readout.weight(run.frozen_values)[:, 0]  # 1/σ, [batch, row=1]
-    gamma = graph.trace.constant(norm.args[2]) if len(norm.args) > 2 else 1.0
-    project = graph.after_norm[norm]  # P, [dim, embed]
-    values = (gamma * (stream - mean[..., None])) @ project * spread[:, :, None]
-    constant = run.vectors("final.bias") if "final.bias" in set(run.index["name"]) else 0.0
-    return index, values + share[:, None] * constant
+        bias[own] += whole / own.sum()
+    gamma = graph.trace.constant(norm.args[2]) if len(norm.args) > 2 else stream.new_ones(stream.shape[-1])
+    shift = (
+        run.vectors("final.bias")[:, 0] if "final.bias" in set(run.index["name"]) else stream.new_zeros(1, 1)
+    )
+    return _Books(
+        index, sources, stream, bias, gamma[:, None] * graph.after_norm[norm],
+        readout.weight(run.frozen_values)[:, 0], shift, _shares(index).to(stream),
+    )  # fmt: skip
 
 
-def _stream_parts(run: Run, norm, readout) -> tuple[Tensor, dict[int, Tensor]]:
-    """What each part writes to the stream before the final norm, and the output biases."""
+def _stream_parts(run: Run, norm, readout) -> tuple[list, Tensor, dict[int, Tensor]]:
+    """The sources of the stream before the final norm, what each part writes to it, the output biases."""
     dim = readout.gain.shape[1]
     like = readout.gain
     one = torch.ones(1, 1, 1, dtype=like.dtype, device=like.device)
@@ -75,7 +149,7 @@ def _stream_parts(run: Run, norm, readout) -> tuple[Tensor, dict[int, Tensor]]:
         for s in stream.sources
     ]
     biases = {c.layer: sum(written.sum((0, 1)) for _, written in c.places) for c in stream.constants}
-    return torch.cat(pieces, 1), biases
+    return stream.sources, torch.cat(pieces, 1), biases
 
 
 def _shares(index: pd.DataFrame) -> Tensor:

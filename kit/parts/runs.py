@@ -213,6 +213,10 @@ class Run:
         weight = self._weight(source)
         return torch.einsum("bpr,bhrj->bphj", weight.expand(len(pattern), -1, -1), pattern)
 
+    def values_of(self, layer: int, head: int) -> Tensor:
+        """The value of one head at every source token, [batch, token, head_dim]."""
+        return self._attention[layer][1][:, head]
+
     def values_at(self, layer: int, token: int) -> Tensor:
         """The value of each head at one source token, [batch, head, head_dim]."""
         return self._attention[layer][1][:, :, token]

@@ -1,5 +1,7 @@
 """Banks of texts with their directions, to describe parts with."""
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +116,11 @@ class Bank:
         Raises:
             KitError: no such file, no line in it, or no text.
         """
+        if not isinstance(path, str | os.PathLike):
+            raise KitError(
+                f"Bank.file reads a text file, but was given the type {type(path).__name__}; name a file "
+                "with one text on each line, or write Bank.own(model, texts) for texts at hand."
+            )
         path = Path(path)
         if not path.is_file():
             raise KitError(f'no text file at "{path}"; name a file with one text on each line.')
@@ -130,17 +137,18 @@ class Bank:
         return cls._encoded(model, sorted(words), "words of the stickers grammar")
 
     @classmethod
-    def own(cls, model: Model, words: str) -> "Bank":
-        """Texts that somebody typed, with `;` between them; what stands twice is kept once.
+    def own(cls, model: Model, words: str | Iterable[str]) -> "Bank":
+        """Texts that somebody typed; what stands twice is kept once.
 
         Args:
             model: one that encodes texts.
-            words: such as `"a cat; a red thing"`.
+            words: such as `"a cat; a red thing"`, or `["a cat", "a red thing"]`.
 
         Raises:
             KitError: no text among them.
         """
-        texts = list(dict.fromkeys(text for each in words.split(";") if (text := " ".join(each.split()))))
+        words = words.split(";") if isinstance(words, str) else words
+        texts = list(dict.fromkeys(text for each in words if (text := " ".join(each.split()))))
         if not texts:
             raise KitError("there are no own texts yet; write some, with ; between them.")
         return cls._encoded(model, texts, OWN)

@@ -1,6 +1,7 @@
 """Directions that scores are taken against: of prompts, and of a picture's own representation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from kit.models.model import Model
 
 OWN, APART, CHANCE = "its own direction", "what sets it apart", "a random direction"
 DIRECTIONS = (OWN, APART, CHANCE)
+AT_ONCE = 64  # images that are held at once
 # What each is before it is made unit, in lines of Python; `images` are those that it is set apart from.
 LINES = {
     OWN: "run.representation",
@@ -78,12 +80,19 @@ def picture_direction(representation: Tensor, name: str, mean: Callable[[], Tens
     return normalize(z, dim=-1)
 
 
-def mean_representation(model: Model, images: list) -> Tensor:
+def mean_representation(model: Model, images: Iterable) -> Tensor:
     """The mean representation of some images, [embed], from which one of them is set apart.
+
+    Args:
+        model: from `kit.load`.
+        images: as `preprocess` reads them; at most 64 are held at once.
 
     Raises:
         KitError: fewer than two images.
     """
-    if len(images) < 2:
+    found, images = [], iter(images)
+    while some := list(islice(images, AT_ONCE)):
+        found.append(model.encode_image(model.preprocess(some)))
+    if sum(map(len, found)) < 2:
         raise KitError(f'"{APART}" compares pictures, and there is one; give at least two.')
-    return model.encode_image(model.preprocess(images)).mean(0)
+    return torch.cat(found).mean(0)

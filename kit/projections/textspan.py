@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 from kit.models.model import Model
-from kit.parts.moments import Moments
+from kit.parts.moments import CONVENTIONS, Moments
 from kit.projections.banks import Bank
 
 SCORES = ("released", "variance")
@@ -101,6 +101,7 @@ def textspan(
     score: str = "released",
     rank: int | None = None,
     part: str | None = None,
+    convention: str = "exact",
 ) -> TextSpan:
     """The texts whose directions explain most of each part's variance over the images, picked greedily.
 
@@ -116,21 +117,32 @@ def textspan(
     texts of which the part sees hardly anything; the latter names the attribute that a head is known to
     carry more often in the stickers world (tests/truth/test_textspan.py), and is the default.
 
+    **Which lists are the published ones.** The paper's code books constants in a way of its own, keeps parts
+    in float32, and projects texts on 80 directions by default, though a head with its constants spans
+    head_dim + 3 at most: the others are rounding. They carry no variance, but a text's length in them decides
+    how much of the head is taken out with it. `score="released", rank=80, convention="paper"` does all this,
+    so that published head labels can be compared: the lists are those of the released algorithm on the same
+    float32 parts. But rounding is what they hang on: another batch size, machine or routine for singular
+    vectors gives other lists. The default, exact parts in their own span, gives the released algorithm's
+    lists at rank = head_dim, and the same ones everywhere.
+
     Args:
-        moments: of the parts, from `kit.collect(..., keep="moments")`.
+        moments: of the parts, from `kit.collect(..., keep="moments")`, in the same convention.
         bank: texts with directions of the same model.
         texts: at most so many for each part; a part whose span is used up gets fewer.
         score: `"released"` or `"variance"`.
         rank: directions that texts are projected on, those of the largest second moments (about zero, as
-            the paper's code has it); None is all but rounding.
+            the paper's code has it); None is all but rounding. In the paper's convention directions of
+            rounding count, where so many are asked for.
         part: a selector of the parts wanted; None is all.
+        convention: `"exact"`, or `"paper"`, which has `score="released"` alone.
 
     Returns:
         `TextSpan`. Shares are of all of a part's variance, whatever the rank.
 
     Raises:
         KitError: texts of another model or width, fewer than one text or rank, an unknown score or part,
-            moments of a single image.
+            moments of a single image, or of another convention.
 
     Source:
         Gandelsman et al. 2023, arXiv 2310.05916, section 4 (TextSpan). Differs from the paper's code
@@ -145,6 +157,7 @@ def textspan(
         ([1, 2, 1, 2], torch.Size([6, 2, 128]))
     """
     _check(moments, bank, texts, score, rank)
+    _check_convention(moments, score, convention)
     moments = moments if part is None else moments.select(part)
     axes, variances = _principal_axes(moments, rank)
     total, least = _sizes(moments)
@@ -194,6 +207,8 @@ def _principal_axes(moments: Moments, rank: int | None) -> tuple[Tensor, Tensor]
     """
     unbiased = moments.count / (moments.count - 1)
     basis, covariance, mean = None, moments.covariance, moments.mean[..., None]
+    if moments.root is not None:
+        return _released_axes(moments, rank)
     if moments.gain is not None:
         basis, triangle = torch.linalg.qr(moments.gain.double().mT)  # [part, embed, coordinate]
         covariance, mean = triangle @ covariance @ triangle.mT, triangle @ mean
@@ -205,6 +220,21 @@ def _principal_axes(moments: Moments, rank: int | None) -> tuple[Tensor, Tensor]
     variances, turn = torch.linalg.eigh(span.mT @ covariance @ span * unbiased)
     axes = span @ turn
     return axes if basis is None else basis @ axes, variances
+
+
+def _released_axes(moments: Moments, rank: int | None) -> tuple[Tensor, Tensor]:
+    """As `_principal_axes`, of the right singular vectors of the parts, those of rounding included.
+
+    Squares would lose these: a singular value of rounding is 1e-8 of the largest, its square less than what
+    float64 tells apart.
+    """
+    _, sizes, vectors = torch.linalg.svd(moments.root, full_matrices=False)  # [part, row(, embed)]
+    most = vectors.shape[1] if rank is None else rank
+    kept = sizes[:, :most] > (NO_DIRECTION**0.5 if rank is None else 0.0) * sizes[:, :1]
+    span = (vectors[:, :most] * kept[..., None]).mT
+    unbiased = moments.count / (moments.count - 1)
+    variances, turn = torch.linalg.eigh(span.mT @ moments.covariance @ span * unbiased)
+    return span @ turn, variances
 
 
 def _sizes(moments: Moments) -> tuple[Tensor, Tensor]:
@@ -304,6 +334,21 @@ def _table(moments: Moments, bank: Bank, picked: Tensor, figures: Tensor) -> pd.
     table = pd.DataFrame(columns | {"score": score, "share": share})
     table["cumulative"] = table.groupby("part", sort=False)["share"].cumsum()
     return table.assign(margin=margin, aliases=[[bank.texts[c] for c in bank.copies[n]] for n in numbers])
+
+
+def _check_convention(moments: Moments, score: str, convention: str) -> None:
+    if convention not in CONVENTIONS:
+        raise KitError(f'no convention "{convention}"; there are {" and ".join(CONVENTIONS)}.')
+    if moments.convention != CONVENTIONS[convention]:
+        raise KitError(
+            f'convention="{convention}" is asked of moments of "{moments.convention}"; collect them with '
+            f'kit.collect(model, images, "moments", convention="{convention}").'
+        )
+    if convention == "paper" and score != "released":
+        raise KitError(
+            f'convention="paper" has score="released" alone, as the paper\'s code, not "{score}"; leave '
+            "convention out."
+        )
 
 
 def _check(moments: Moments, bank: Bank, texts: int, score: str, rank: int | None) -> None:

@@ -78,8 +78,8 @@ MUTANTS = [
     Mutant(
         "one file that cannot be read ends the pass where some of the images are in memory",
         SETS,
-        "self.damaged = {} if one_by_one and any(map(_is_path, self.images)) else None",
-        "self.damaged = {} if one_by_one and all(map(_is_path, self.images)) else None",
+        "isinstance(self.images, list | tuple) and any(map(_is_path, self.images))",
+        "isinstance(self.images, list | tuple) and all(map(_is_path, self.images))",
         ("tests/unit/test_bad_pictures.py::test_a_list_of_paths_and_pictures_goes_past_a_bad_file",),
     ),
     Mutant(

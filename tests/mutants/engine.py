@@ -183,8 +183,8 @@ MUTANTS: list[Mutant] = [
     Mutant(
         "the paper's convention drops the output biases",
         PAPER,
-        "stream[:, own] += bias / own.sum()",
-        "stream[:, own] += 0 * bias",
+        "bias[own] += whole / own.sum()",
+        "bias[own] += 0 * whole",
         on("test_papers_convention_has_the_same_sum_and_other_parts"),
     ),
     Mutant(

@@ -23,8 +23,8 @@ MUTANTS = [
     Mutant(
         "lines are of the gallery, whatever pictures the panel has",
         "kit/maps/pictures.py",
-        "        return scene_pictures(images)\n",
-        '        return scene_pictures(images, "kit.world.gallery()")\n',
+        'code = "kit.world.gallery()" if images is None else "images"',
+        'code = "kit.world.gallery()"',
         (f"{TESTS}::test_lines_name_the_pictures_that_the_panel_was_given",),
     ),
     Mutant(

@@ -89,8 +89,8 @@ MUTANTS = [
     Mutant(
         "what somebody types twice is two texts",
         "kit/projections/banks.py",
-        'list(dict.fromkeys(text for each in words.split(";") if (text := " ".join(each.split()))))',
-        '[text for each in words.split(";") if (text := " ".join(each.split()))]',
+        'list(dict.fromkeys(text for each in words if (text := " ".join(each.split()))))',
+        '[text for each in words if (text := " ".join(each.split()))]',
         ("tests/unit/test_banks.py::test_own_texts_are_cleaned_and_kept_once",),
     ),
     Mutant(

@@ -21,8 +21,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from kit.data import read_folder
-from kit.data.images import SUFFIXES
 from kit.models import Model, directions, load, read_image
+from kit.models.images import FORMATS
 from tests.unit import tiny_models as tiny
 
 
@@ -418,7 +418,9 @@ IMAGES = [
     Row(
         "folder of no images",
         lambda at: read_folder(at.files / "none"),
-        'the folder "{files}/none" holds no image; looked for ' + ", ".join(SUFFIXES) + ".",
+        'the folder "{files}/none" holds no image in a format that is read: '
+        + ", ".join(FORMATS)
+        + ". It is empty. Name another folder, or save its images anew.",
     ),
     Row(
         "no such folder",

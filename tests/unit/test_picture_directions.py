@@ -42,8 +42,8 @@ def test_the_lines_of_each_direction_compute_it():
 
 def test_pictures_are_one_or_several_and_none_is_an_error():
     one = Image.new("RGB", (8, 4))
-    assert [p.name for p in as_pictures(one)] == ["picture 0"]
-    assert [p.name for p in as_pictures(kit.world.draw(2, 0))] == ["scene 0", "scene 1"]
+    assert list(as_pictures(one)) == ["picture 0"]
+    assert list(as_pictures(kit.world.draw(2, 0))) == ["scene 0", "scene 1"]
     with pytest.raises(KitError, match="the list is empty"):
         as_pictures([])
 
