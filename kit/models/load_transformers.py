@@ -122,7 +122,8 @@ class Reading:
         heads = _heads(self.seen, name, model, size)
         if heads:
             count = len(heads)
-            self.class_head = torch.cat([head.weight.detach() / count for head in heads], 1)
+            rows = [head.weight.detach() for head in heads]
+            self.class_head = rows[0] if count == 1 else torch.cat([row / count for row in rows], 1)
             labels = getattr(model.config, "id2label", None) or {}
             self.class_names = [str(labels.get(n, n)) for n in range(len(self.class_head))]
             if count > 1:
@@ -144,7 +145,7 @@ class Reading:
         if not isinstance(read, ClassifierInput):
             return read.of(self.seen.out)
         given = [next(c.given for c in self.seen.calls[::-1] if c.module is head) for head in read.heads]
-        return torch.cat([torch.empty(shape, device="meta") for shape in given], -1)
+        return read.of([torch.empty(shape, device="meta") for shape in given])
 
 
 class Tower(nn.Module):
@@ -160,19 +161,31 @@ class Tower(nn.Module):
         return self.read.of(self.read(self.model, pixels))  # [batch, embed]
 
 
-class Beside(nn.Module):
-    """The image tower of a model that has a text tower too; of its parts those that pictures pass."""
+class Beside(Tower):
+    """The image tower of a model that has a text tower too; of its parts those that pictures pass.
+
+    The whole model lies in it, so that a part that is put in another's place is seen; the parts that read
+    texts are left out of what it says of itself.
+    """
 
     def __init__(self, model: nn.Module, parts: set[str]):
-        super().__init__()
-        self.whole = [model]  # in a list, so that the text tower is no part of the image tower
-        for part in sorted(parts):
-            self.add_module(part, getattr(model, part))
-        self.training = model.training
+        super().__init__(model, ImageFeatures())
+        self.parts = tuple(sorted(parts))
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        read = ImageFeatures()
-        return read.of(read(self.whole[0], pixels))  # [batch, embed]
+    def named_modules(self, memo=None, prefix: str = "", remove_duplicate: bool = True):
+        for path, module in super().named_modules(memo, prefix, remove_duplicate):
+            if self._is_passed(path.removeprefix(prefix).lstrip(".")):
+                yield path, module
+
+    def state_dict(self, *args, **options) -> dict[str, Tensor]:
+        found = super().state_dict(*args, **options)
+        if args or options.get("destination") is not None:  # asked for by a module around it
+            return found
+        return {name: value for name, value in found.items() if self._is_passed(name)}
+
+    def _is_passed(self, path: str) -> bool:
+        within = path.split(".")[1:2]
+        return not within or within[0] in self.parts
 
 
 class ImageFeatures:
@@ -222,9 +235,15 @@ class ClassifierInput(Everything):
         finally:
             for hook in hooks:
                 hook.remove()
+        if len(seen) != len(self.heads):
+            raise KitError(
+                f"the classifier of {type(model).__name__} is another than when it was loaded; load the "
+                "module anew, with its new classes."
+            )
         return seen
 
     def of(self, seen: list[Tensor]) -> Tensor:
+        seen = [value.flatten(1) for value in seen]  # of one token too
         return seen[0] if len(seen) == 1 else torch.cat(seen, -1)
 
 
@@ -237,9 +256,9 @@ def _heads(seen: Walk, name: str, model: nn.Module, size: tuple[int, int]) -> li
     last = [c.module for c in fitting if c.out is logits]
     if last:
         return last
-    if len(fitting) > 1:
+    if fitting:
         real = passed(name, model, Everything(), size, values=True)
-        outs = [c.out for c in real.calls if c.module in [f.module for f in fitting]]
+        outs = [c.out.flatten(0, -2) for c in real.calls if c.module in [f.module for f in fitting]]
         if torch.allclose(torch.stack(outs).mean(0), real.out.logits, atol=1e-5):
             return [c.module for c in fitting]
     raise KitError(
@@ -249,7 +268,8 @@ def _heads(seen: Walk, name: str, model: nn.Module, size: tuple[int, int]) -> li
 
 
 def _is_like(out: object, logits: Tensor) -> bool:
-    return isinstance(out, Tensor) and out.shape == logits.shape
+    """Whether an output may be the logits, or those of one token [batch, 1, class]."""
+    return isinstance(out, Tensor) and out.ndim > 1 and out.flatten(0, -2).shape == logits.shape
 
 
 def _field(out: object, name: str) -> object:

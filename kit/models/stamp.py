@@ -119,12 +119,21 @@ class Stamp:
             now = self._attributes[number]
             ignored, missing = self._ignored.get(number, set()), object()
             for name in (before.keys() | now.keys()) - ignored:
-                if before.get(name, missing) is not now.get(name, missing):
+                was, found = before.get(name, missing), now.get(name, missing)
+                # torch.export puts other containers there that hold the same
+                if was is not found and not (
+                    type(was) is type(found) in CONTAINERS and held(was) == held(found)
+                ):
                     written.add((number, name))
         for number, name in written:
             self._ignored.setdefault(number, set()).add(name)
-        if written:
-            self._take_attributes()
+        self._take_attributes()
+
+
+def _is_same(before: object, now: object) -> bool:
+    """Whether it is the same object, or a container of the same, as torch.export puts in its place."""
+    alike = type(before) is type(now) and type(now) in CONTAINERS
+    return before is now or (alike and held(before) == held(now))
 
 
 def _keys(tables: list[dict]) -> tuple[list[int], list]:

@@ -186,7 +186,8 @@ def _exported(name: str, tower: nn.Module, size: tuple[int, int], like: Tensor) 
         elif _does_nothing(node):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
-    graph.eliminate_dead_code()
+    # also what torch would keep for its random numbers, such as attention that nothing reads
+    graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output"))
     module.recompile()
     return module
 

@@ -133,7 +133,7 @@ def _placed(trace: Trace, node: fx.Node, found: dict, channels: set[fx.Node]) ->
     if target is aten.linear.default:
         return each(lambda c: c.mean(-1, keepdim=True).expand(shape))
     if several:
-        return each(lambda c: (c,))
+        return each(lambda c: (c,) * len(value))
     same = [found[a] for a in moving if a in found and list(found[a][0].shape) == shape]
     if not same:
         return nowhere

@@ -24,13 +24,13 @@ from kit.models.build import seeded
 from kit.models.load_transformers import size_of
 from kit.models.untrained import unsettle
 from kit.parts.checked import checked_run
-from tests.bench.coverage import Bench, _counts, _given, _in_double
-from tests.unit.tiny_transformers import SWIN, TEXT, VISION
+from tests.bench.coverage import Bench, _counts, _given, _in_double, read
+from tests.unit.tiny_transformers import DECODER, PERCEIVER, SWIN, TEXT, VISION
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage_transformers.md"
 KEPT = PAGE.with_suffix(".jsonl")
 SECONDS = 300
-MIXES = ("ALL_ATTENTION_FUNCTIONS", "softmax(", "scaled_dot_product_attention(")
+MIXES = ("ALL_ATTENTION_FUNCTIONS", "softmax(", "Softmax(", "scaled_dot_product_attention(")
 # weighted means of tokens without queries times keys
 LINEAR = ("SwiftFormerEfficientAdditiveAttention", "MobileViTV2LinearSelfAttention")
 
@@ -51,7 +51,7 @@ SETTINGS: dict[str, dict] = {
                  "focal_levels": [1, 1], "focal_windows": [3, 3]},
     "hgnet_v2": {"image_size": 64},
     "hiera": {"image_size": [64, 64], "embed_dim": 16, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8]},
-    "imagegpt": {},
+    "imagegpt": {"n_embd": 32, "n_layer": 2, "n_head": 2},
     "levit": {"image_size": 64, "hidden_sizes": [16, 32, 48], "num_attention_heads": [2, 2, 2],
               "key_dim": [8, 8, 8], "depths": [1, 1, 1]},
     "metaclip_2": DUAL,
@@ -60,7 +60,7 @@ SETTINGS: dict[str, dict] = {
     "mobilevit": {"image_size": 64, "hidden_sizes": [16, 24, 32], "num_attention_heads": 2,
                   "neck_hidden_sizes": [8, 8, 16, 16, 16, 24, 32]},
     "mobilevitv2": {"image_size": 64},
-    "perceiver": {},
+    "perceiver": PERCEIVER,
     "poolformer": {"hidden_sizes": [16, 16, 32, 32], "depths": [1, 1, 1, 1]},
     "pp_lcnet": {},
     "pvt": {**STAGES, **HEADS},
@@ -68,7 +68,7 @@ SETTINGS: dict[str, dict] = {
     "regnet": {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "groups_width": 8},
     "resnet": {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1]},
     "segformer": {**STAGES, **HEADS},
-    "shieldgemma2": {},
+    "shieldgemma2": {"vision_config": VISION, "text_config": {**TEXT, "num_key_value_heads": 1}},
     "siglip": DUAL,
     "siglip2": DUAL,
     "swiftformer": {"image_size": 64, "depths": [1, 1, 1, 1], "embed_dims": [16, 16, 32, 32]},
@@ -77,6 +77,8 @@ SETTINGS: dict[str, dict] = {
     "textnet": {"image_size": 64},
     "timm_wrapper": {"architecture": "test_vit"},
 }  # fmt: skip
+# what cannot be read from a model, and is asked for
+ASKED: dict[str, dict] = {"PerceiverForImageClassificationFourier": {"grid": (32, 32)}}
 # towers that come bare or beside a text tower: name of the class -> settings
 TOWERS: dict[str, dict] = {
     "Aimv2VisionModel": VISION, "AlignVisionModel": {"image_size": 64},
@@ -93,10 +95,8 @@ TOWERS: dict[str, dict] = {
     "MLCDVisionModel": {**VISION, "num_key_value_groups": 1}, "MetaClip2VisionModelWithProjection": VISION,
     "Owlv2VisionModel": VISION, "OwlViTVisionModel": VISION, "PvtV2Model": SETTINGS["pvt_v2"],
     "Siglip2VisionModel": {**VISION, "num_patches": 16}, "SiglipModel": DUAL, "SiglipVisionModel": VISION,
-    "SwinModel": SWIN, "Swinv2Model": SWIN, "ViTMAEForPreTraining": {
-        **VISION, "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
-        "decoder_intermediate_size": 16},
-    "ViTMAEModel": VISION, "ViTMSNModel": VISION, "ViTModel": VISION, "XCLIPVisionModel": VISION,
+    "SwinModel": SWIN, "Swinv2Model": SWIN, "ViTMAEForPreTraining": {**VISION, **DECODER},
+    "ViTMAEModel": VISION, "ViTMSNModel": VISION, "ViTModel": VISION,
 }  # fmt: skip
 
 
@@ -147,14 +147,19 @@ def examine(tower: dict) -> dict:
     reads = "pixel_values" in inspect.signature(module.forward).parameters
     if not reads and not hasattr(module, "get_image_features"):
         return row | {"verdict": "outside", "reason": f"reads {module.main_input_name}, not pictures"}
+    if "text" in type(module).input_modalities and not hasattr(module, "get_image_features"):
+        return row | {"verdict": "outside", "reason": "reads a text beside the picture"}
     if not attends(module):
         return row | {"verdict": "outside", "reason": "no attention"}
     try:
-        model = kit.load(module, config=None if size_of(module.config) else {"image_size": 64})
+        size = {} if size_of(module.config) else {"image_size": 64}
+        model = kit.load(module, config=size | ASKED.get(tower["name"], {}))
         pixels, direction = _given(model)
         run = checked_run(model, pixels)
-        row |= _counts(run) | {"error32": run.frozen.check.error, "layers": run.frozen.check.layers}
-        row |= _in_double(model.double(), pixels.double(), direction.double())
+        row |= _counts(run) | {"error32": run.frozen.check.error}
+        finer = model.double()
+        row |= _in_double(finer, pixels.double(), direction.double())
+        row["allowed64"] = checked_run(finer, pixels.double()).frozen.check.tolerance
     except Refused as refusal:
         row |= {"verdict": "refused", "reason": str(refusal)}
     except KitError as error:
@@ -187,19 +192,23 @@ class Separate(Bench):
 
 
 def main() -> None:
-    """Examine what is not yet in the file, or those that are named, and write the page."""
+    """Examine what is not yet in the file and write the page, or print the lines of those that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="only these, anew")
+    parser.add_argument("names", nargs="*", help="only these, printed and not kept")
     parser.add_argument("--kept", type=Path, default=KEPT, help="file of the lines that are there")
-    parser.add_argument("--again", nargs="+", default=[], help="verdicts to be examined anew")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where the page is written")
+    parser.add_argument("--again", nargs="+", default=[], help="verdicts or names to be examined anew")
     chosen = parser.parse_args()
-    lines = chosen.kept.read_text(encoding="utf-8").splitlines() if chosen.kept.is_file() else []
-    rows = {row["name"]: row for row in map(json.loads, lines)}
-    bench, everything = Separate(), towers()
+    everything = towers()
+    if chosen.names:
+        for tower in _named(everything, chosen.names):
+            print(json.dumps(examine(tower), indent=1), flush=True)
+        return
+    rows = {name: row for name, row in read(chosen.kept).items() if name in {t["name"] for t in everything}}
+    rows = {name: row for name, row in rows.items() if not {name, row["verdict"]} & set(chosen.again)}
+    bench = Separate()
     for tower in everything:
-        known = rows.get(tower["name"], {"verdict": ""})["verdict"]
-        asked = tower["name"] in chosen.names if chosen.names else not known or known in chosen.again
-        if asked:
+        if tower["name"] not in rows:
             row = bench.examine(tower)
             rows[tower["name"]] = {key: value for key, value in row.items() if key != "settings"}
             print(row["name"], row["verdict"], row.get("reason", ""), flush=True)
@@ -208,7 +217,15 @@ def main() -> None:
     bench.close()
     from tests.bench.coverage_transformers_page import write
 
-    print(write([rows[t["name"]] for t in everything if t["name"] in rows], PAGE))
+    print(write([rows[t["name"]] for t in everything], chosen.page))
+
+
+def _named(everything: list[dict], names: list[str]) -> list[dict]:
+    there = {tower["name"]: tower for tower in everything}
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise SystemExit(f"there is no {', '.join(unknown)} among the {len(there)} models")
+    return [there[name] for name in names]
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from torch.nn.functional import normalize
 
 import kit
 from kit.models import load
+from kit.parts.checked import checked_run
+from kit.parts.faults import fault_of
 from tests.unit import tiny_models as tiny
 from tests.unit import tiny_transformers as hf
 
@@ -210,3 +212,26 @@ def test_written_out_attention_gives_the_same_parts(name):
     pixels = PIXELS.float()
     values = [kit.decompose(load(make(kind)), pixels).values for kind in ("sdpa", "eager")]
     assert torch.allclose(*values, atol=1e-5)
+
+
+def without_rounding(norm: nn.Module, hidden: Tensor) -> Tensor:
+    return norm.weight * hidden * (hidden.square().mean(-1, keepdim=True) + norm.variance_epsilon).rsqrt()
+
+
+def test_norms_that_a_library_computes_in_float32_are_all_that_is_between_the_sum_and_float64(monkeypatch):
+    module = hf.make("Aimv2VisionModel").double()
+    check = kit.check(load(module))
+    assert check.verdict == "exact" and 1e-10 < check.error <= check.tolerance < 1e-6
+    norm = next(type(part) for part in module.modules() if type(part).__name__ == "Aimv2RMSNorm")
+    monkeypatch.setattr(norm, "forward", without_rounding)
+    check = kit.check(load(module))
+    assert check.verdict == "exact" and check.error < 1e-14 and check.tolerance == 1e-10
+
+
+def test_what_a_library_rounds_does_not_hide_a_wrong_part():
+    model = load(hf.make("Aimv2VisionModel").double())
+    run = kit.run(model, PIXELS)
+    vectors = run.vectors()
+    vectors[:, 1] *= 1 + 1e-5
+    run.frozen.check, run.vectors = None, lambda: vectors
+    assert fault_of(run, None, checked_run).startswith('the parts of "Aimv2VisionModel" miss')

@@ -364,6 +364,7 @@ LAYOUTS = [
     Row("DINOv2, mask_token", lambda: {"mask_token": torch.ones(1, 32), **vit()}, Right(note=r"1 entry \(mask_token\)")),
     Row("DINOv2 with registers, as published", registers, Right(registers_as_timm_has_them, r"another layout, converted|has another layout; it was converted"), REG, {"config": REG_CONFIG}),
     Row("DINOv2 with registers, under teacher.backbone., at another size", lambda: {"teacher": under("backbone.", registers())}, Right(as_a_tag(REG, registers(), {**REG_CONFIG, "img_size": 48}), r'"teacher\.backbone" of'), REG, {"config": {**REG_CONFIG, "img_size": 48}}),
+    Row("DINOv2 with registers, student and teacher, by key", lambda: {"student": {k: v + 1 for k, v in registers().items()}, "teacher": registers()}, Right(registers_as_timm_has_them, '"teacher" of'), REG, {"config": REG_CONFIG, "key": "teacher"}),
     Row("another image size", vit, Right(as_a_tag(tiny.TIMM, vit(), LARGE), r"turned from \[1, 17, 32\] into \[1, 37, 32\]"), options={"config": LARGE}),
     Row("another image size, not square", vit, Right(as_a_tag(tiny.TIMM, vit(), {**LARGE, "img_size": (32, 48)}), r"into \[1, 25, 32\]"), options={"config": {**LARGE, "img_size": (32, 48)}}),
     Row("another image size, under a prefix, with a head", lambda: {"model": dict(made(classes=3).state_dict())}, Right(lambda: as_a_tag(tiny.TIMM, vit(classes=3), LARGE, 3)(), r"into \[1, 37, 32\]"), options={"config": LARGE}),

@@ -127,6 +127,12 @@ def test_half_precision_becomes_a_copy_that_says_so(kind):
     assert torch.equal(model.encode_image(tiny.pixels()), full(tiny.pixels()))
 
 
+def test_double_precision_is_taken_as_it_is():
+    module = vit().double()
+    model = load(module)
+    assert model.library_model is module and not model.notes and kit.check(model).tolerance == 1e-10
+
+
 def test_mixed_precision_becomes_a_copy_too():
     module = vit()
     module.norm.half()
@@ -190,6 +196,25 @@ def mine(out=None) -> nn.Module:
 TRANSFORM = transforms.Compose(
     [transforms.Resize((32, 48)), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.25] * 3)]
 )
+
+
+class Listed(nn.Module):
+    """A head whose setting stands in a plain list."""
+
+    def __init__(self):
+        super().__init__()
+        self.scales = [1.0]
+
+    def forward(self, tokens):
+        return tokens[:, 0] * self.scales[0]
+
+
+def test_a_setting_in_a_plain_list_that_is_changed_later_is_seen():
+    module = mine(Listed())
+    model, pixels = load(module, preprocess=TRANSFORM), torch.randn(2, 3, 32, 48)
+    before = kit.decompose(model, pixels).total
+    module.out.scales[0] = 2.0
+    assert torch.allclose(kit.decompose(model, pixels).total, 2 * before, atol=1e-5)
 
 
 def test_a_module_of_ones_own_shows_where_its_patches_lie():
@@ -259,6 +284,54 @@ def test_patches_that_cannot_be_found_are_asked_for():
         load(module, config={"image_size": 8})
     model = load(module, config={"image_size": 8, "grid": (2, 4), "prefix_tokens": 1})
     assert (model.grid, model.prefix_tokens, model.embed_dim) == ((2, 4), 1, 5)
+
+
+def test_what_is_given_stands_over_what_is_read():
+    given = {"grid": (6, 4), "prefix_tokens": 3}
+    model = load(mine(), preprocess=TRANSFORM, config=given)
+    assert (model.grid, model.prefix_tokens) == ((6, 4), 3)
+    module = vit(num_classes=2)
+    module.pretrained_cfg = {**module.pretrained_cfg, "label_names": ["a", "b"]}
+    assert load(module).class_names == ["a", "b"]
+    assert load(module, config={"class_names": ["cat", "dog"]}).class_names == ["cat", "dog"]
+
+
+class Strided(nn.Module):
+    """Patches by two convolutions; a third, behind a linear layer, halves what they cut."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.GELU(), nn.Conv2d(8, 16, 2, 2))
+        self.mix, self.less, self.out = nn.Linear(16, 16), nn.Conv2d(16, 16, 2, 2), nn.Linear(16, 4)
+
+    def forward(self, pixels):
+        cut = self.stem(pixels)
+        mixed = self.mix(cut.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(cut.shape)
+        return self.out(self.less(mixed).mean((2, 3)))
+
+
+class Grouped(nn.Module):
+    """Tokens that are no patches: three rows of the picture each."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(3 * 3 * 24, 8)
+
+    def forward(self, pixels):
+        return self.embed(pixels.transpose(1, 2).reshape(pixels.shape[0], 8, -1)).mean(1)
+
+
+def test_patches_are_what_the_last_convolution_before_a_linear_layer_cuts():
+    assert load(Strided().eval(), config={"image_size": (32, 64)}).grid == (4, 8)
+    with pytest.raises(KitError, match="where the patches of Grouped lie could not be read"):
+        load(Grouped().eval(), config={"image_size": (24, 24)})
+
+
+def test_hooks_of_the_caller_are_not_called_by_loading():
+    module, calls = mine(), []
+    module.norm.register_forward_hook(lambda *_: calls.append("a look"))
+    load(module, preprocess=TRANSFORM)
+    assert not calls
 
 
 @pytest.mark.parametrize(

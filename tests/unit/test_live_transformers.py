@@ -7,6 +7,7 @@ from torch import nn
 import kit
 from kit.errors import KitError
 from kit.models import load
+from kit.models.build import seeded
 from kit.models.directions import directions
 from tests.unit import tiny_models as tiny
 from tests.unit import tiny_transformers as hf
@@ -87,15 +88,20 @@ CLASSIFIERS = {
     "SwinForImageClassification": hf.SWIN,
     "BeitForImageClassification": {},
     "DeiTForImageClassificationWithTeacher": {},
+    # computes a head that its classifier does not read
+    "SiglipForImageClassification": {"vision_config": hf.VISION, "text_config": hf.TEXT},
+    # its logits are those of one token [batch, 1, class]
+    "PerceiverForImageClassificationLearned": hf.PERCEIVER,
 }
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_rows_of_a_classifier_are_directions_of_its_input(name):
-    labels = {0: "cat", 1: "dog", 2: "boat"}
+    labels = {2: "boat", 0: "cat", 1: "dog"}  # as a file may list them
     module = hf.make(
-        name, CLASSIFIERS[name] or None, id2label=labels, label2id={v: k for k, v in labels.items()}
-    )
+        name, CLASSIFIERS[name] or None, "eager" if name.startswith("Perceiver") else "sdpa",
+        id2label=labels, label2id={v: k for k, v in labels.items()},
+    )  # fmt: skip
     model = load(module)
     logits = own(module).logits
     z = model.encode_image(PIXELS)
@@ -108,6 +114,8 @@ def test_rows_of_a_classifier_are_directions_of_its_input(name):
         assert torch.equal(z, torch.cat([tokens[:, 0], tokens[:, 1:].mean(1)], 1))
     if name.endswith("Teacher"):
         assert "mean of 2 linear layers" in model.notes[0]
+    if name.startswith(("Siglip", "Perceiver")):
+        assert kit.decompose(model, PIXELS).error.max() < 1e-5 and model.layers == 2
 
 
 def test_grid_and_prefix_tokens_are_read_from_one_forward():
@@ -137,17 +145,98 @@ def test_the_masked_autoencoder_keeps_its_patches_where_they_are():
     assert torch.allclose(maps, same, atol=1e-5) and module.config.mask_ratio == 0.75
 
 
-def test_hooks_and_edits_on_the_live_module_are_seen():
-    module = hf.dual("SiglipModel")
+class LowRank(nn.Module):
+    """A linear map with a small one beside it, as adapters put in."""
+
+    def __init__(self, base: nn.Linear):
+        super().__init__()
+        self.base = base
+        with seeded(4):
+            self.down, self.up = nn.Linear(base.in_features, 2), nn.Linear(2, base.out_features)
+        self.eval()
+
+    def forward(self, x):
+        return self.base(x) + self.up(self.down(x))
+
+
+def adapted(parent: nn.Module, name: str) -> None:
+    setattr(parent, name, LowRank(getattr(parent, name)))
+
+
+def doubled(value: torch.Tensor) -> None:
+    with torch.no_grad():
+        value.mul_(2)
+
+
+def scaled(part: nn.Module) -> None:
+    part.register_forward_hook(lambda module, given, out: out * 1.5)
+
+
+# of which model; which tensor the library itself gives; one change after the other
+EDITED = {
+    "ViTForImageClassification": (
+        lambda: hf.make("ViTForImageClassification"),
+        lambda m: m.vit(PIXELS).last_hidden_state[:, 0],
+        {
+            "a weight in place": lambda m: doubled(m.vit.layers[1].mlp.fc2.weight),
+            "a weight through .data": lambda m: m.vit.layernorm.weight.data.mul_(1.5),
+            "an adapter put in": lambda m: adapted(m.vit.layers[0].mlp, "fc1"),
+            "a norm's epsilon": lambda m: setattr(m.vit.layernorm, "eps", 0.3),
+            "a hook": lambda m: scaled(m.vit.layers[1].mlp),
+        },
+    ),
+    "CLIPModel": (
+        hf.dual,
+        lambda m: m.get_image_features(pixel_values=PIXELS).pooler_output,
+        {
+            "an adapter around the projection": lambda m: adapted(m, "visual_projection"),
+            "a weight of it in place": lambda m: doubled(m.visual_projection.up.weight),
+            "a hook": lambda m: scaled(m.visual_projection),
+        },
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*has forward hooks")
+@pytest.mark.parametrize("kind", EDITED)
+def test_what_is_done_to_a_live_module_after_a_run_is_seen_by_the_next(kind):
+    make, truth, edits = EDITED[kind]
+    module = make()
     model = load(module)
     before = kit.decompose(model, PIXELS).total
-    with torch.no_grad():
-        module.vision_model.encoder.layers[1].mlp.fc2.weight.mul_(2)
-    after = kit.decompose(model, PIXELS)
-    with torch.no_grad():
-        true = module.get_image_features(pixel_values=PIXELS).pooler_output
-    assert torch.allclose(after.total, true, atol=1e-5)
-    assert after.error.max() < 1e-5 and not torch.allclose(before, after.total, atol=1e-3)
+    for what, edit in edits.items():
+        edit(module)
+        with torch.no_grad():
+            true = truth(module)
+        after = kit.decompose(model, PIXELS)
+        assert (after.total - true).abs().max() < 1e-5 and after.error.max() < 1e-5, what
+        assert (after.total - before).abs().max() > 1e-3, what
+        before = after.total
+
+
+def test_modes_types_and_a_new_classifier_of_a_live_module_are_said():
+    module = hf.make("ViTForImageClassification")
+    model = load(module)
+    doubled(module.classifier.weight)
+    assert torch.equal(model.class_head, module.classifier.weight)
+    module.vit.layers[0].train()
+    with pytest.raises(KitError, match="is in train mode"):
+        kit.decompose(model, PIXELS)
+    module.eval().half()
+    with pytest.raises(KitError, match=r"computes in torch\.float16, too coarse"):
+        kit.decompose(model, PIXELS)
+    module.float()
+    module.classifier = nn.Linear(32, 5)
+    module.eval()
+    with pytest.raises(KitError, match="the classifier of ViTForImageClassification is another than when"):
+        kit.decompose(model, PIXELS)
+
+
+def test_the_text_tower_is_no_part_of_the_image_tower():
+    module = hf.dual()
+    model = load(module)
+    own = {id(part) for part in model.tower.modules()}
+    assert id(module.vision_model) in own and id(module.text_model) not in own
 
 
 def test_half_precision_of_transformers_is_copied():

@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 import kit
 from kit.errors import KitError
 from kit.models import fetch, load, transformers_folders
+from kit.models.processors import Processed
 from tests.unit import tiny_models as tiny
 from tests.unit import tiny_transformers as hf
 
@@ -118,6 +119,30 @@ def test_settings_over_the_folders_own(vit):
         load(vit, preprocess={"size": 48})
 
 
+def test_a_size_over_the_processors_own_takes_the_whole_picture(tmp_path):
+    model = load(write(tmp_path, hf.make("Dinov2Model"), cropping()), preprocess={"size": 32})
+    image = picture(70, 40)
+    whole = processor("CLIPImageProcessor", do_center_crop=False)
+    assert torch.equal(model.preprocess(image), whole(images=image, return_tensors="pt")["pixel_values"])
+
+
+@pytest.mark.parametrize("number, name", [(0, "nearest"), (1, "lanczos"), (2, "bilinear"), (3, "bicubic")])
+def test_interpolations_are_those_of_pillow(number, name):
+    image = picture(70, 40)
+    model = load(hf.make("ViTModel"), preprocess=processor())
+    own = Processed(model.transform.processor, {"interpolation": name}, "mine")(image)
+    assert torch.equal(own, processor(resample=number)(images=image, return_tensors="pt")["pixel_values"][0])
+
+
+@pytest.mark.parametrize("step", ["do_rescale", "do_normalize"])
+def test_what_was_seen_is_the_picture_whatever_the_processor_leaves_out(step):
+    model = load(hf.make("ViTModel"), preprocess=processor(**{step: False, "image_mean": [0.0] * 3}))
+    image = picture(40, 40)
+    plain = load(hf.make("ViTModel"), preprocess=processor())
+    seen, expected = (np.asarray(m.viewed(image)[0], dtype=float) for m in (model, plain))
+    assert np.abs(seen - expected).max() <= 1
+
+
 def test_the_size_of_pictures_is_that_of_the_processor_where_the_model_takes_it(tmp_path):
     module = hf.make("Dinov2Model", image_size=56)
     small = load(write(tmp_path / "small", module, cropping()))
@@ -162,6 +187,15 @@ def test_texts_without_a_tokenizer_are_asked_for(tmp_path):
     assert given.has_text
 
 
+def test_a_tokenizer_that_is_given_stands_over_the_processors():
+    import transformers
+
+    own, other = clip_tokenizer(), clip_tokenizer()
+    both = transformers.CLIPProcessor(cropping(), own)
+    assert load(hf.dual(), preprocess=both).text_tower.tokenizer is own
+    assert load(hf.dual(), preprocess=both, config={"tokenizer": other}).text_tower.tokenizer is other
+
+
 def test_a_live_model_finds_its_processor_where_it_came_from(vit):
     import transformers
 
@@ -188,7 +222,10 @@ def test_half_precision_and_files_in_parts(vit, tmp_path):
 
 def test_a_bin_file_is_read_without_running_code(vit):
     full = load(vit).encode_image(PIXELS)
-    torch.save(load_file(vit / "model.safetensors"), vit / "pytorch_model.bin")
+    state = load_file(vit / "model.safetensors")
+    torch.save({name: value + 1 for name, value in state.items()}, vit / "pytorch_model.bin")
+    assert torch.equal(load(vit).encode_image(PIXELS), full)  # beside safetensors it is not looked at
+    torch.save(state, vit / "pytorch_model.bin")
     (vit / "model.safetensors").unlink()
     assert torch.equal(load(vit).encode_image(PIXELS), full)
 
@@ -273,6 +310,20 @@ def test_weights_that_nothing_reads_may_be_missing_or_left_over(tmp_path):
     assert "1 entry (more.weight)" in said
 
 
+@pytest.mark.parametrize(
+    "make, lost",
+    [
+        (lambda: hf.make("BeitModel"), "pooler.layernorm.weight"),
+        (hf.dual, "text_model.final_layer_norm.bias"),
+    ],
+)
+def test_weights_on_which_the_representation_or_the_texts_rest_may_not_be_missing(tmp_path, make, lost):
+    folder = write(tmp_path, make(), cropping(), clip_tokenizer())
+    change(folder, lambda s: {name: value for name, value in s.items() if name != lost})
+    with pytest.raises(KitError, match=rf"tensors are missing \({lost}\)"):
+        load(folder)
+
+
 def test_options_of_other_layouts_are_refused(vit):
     for options in ({"like": "openai"}, {"key": "teacher"}, {"pretrained": str(vit / "model.safetensors")}):
         with pytest.raises(KitError, match="brings its weights and settings"):
@@ -299,6 +350,17 @@ def test_names_come_from_the_cache_and_are_never_guessed(vit, tmp_path, monkeypa
     model = load("hf/me/vit")
     assert model.name == "hf/me/vit" and model.class_names == ["cat", "dog"]
     assert torch.equal(model.encode_image(PIXELS), load(f"hf/{vit}").encode_image(PIXELS))
+
+
+def test_settings_and_weights_of_two_revisions_are_not_taken_together(vit, tmp_path, monkeypatch):
+    write(tmp_path / "older", hf.make("ViTForImageClassification", num_labels=2))
+    places = {"config.json": tmp_path / "older" / "config.json", "model": vit / "model.safetensors"}
+    monkeypatch.setattr(
+        transformers_folders, "cached_file", lambda name, files: str(places[files[0].partition(".s")[0]])
+    )
+    monkeypatch.setattr(transformers_folders, "reachable", lambda: False)
+    with pytest.raises(KitError, match="is not in the cache of the hub"):
+        load("hf/me/vit")
 
 
 def test_without_the_package_a_sentence_says_how_to_get_it(vit, monkeypatch):

@@ -60,6 +60,14 @@ def test_the_very_module_comes_out_and_the_note_names_the_wrapper(name):
     assert taken is inside and note == f"The module was taken out of {name}."
 
 
+def test_a_class_of_ones_own_that_comes_from_a_wrapper_is_one():
+    class Mine(nn.DataParallel):
+        pass
+
+    inside = tower()
+    assert unwrapped(Mine(inside)) == (inside, "The module was taken out of DataParallel.")
+
+
 def test_one_wrapper_in_another():
     inside = tower()
     taken, note = unwrapped(torch.compile(nn.DataParallel(inside), backend="eager"))

@@ -18,6 +18,10 @@ SWIN = {
     "image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [2, 1], "num_heads": [1, 2],
     "window_size": 4,
 }  # fmt: skip
+PERCEIVER = {
+    "image_size": 32, "num_latents": 8, "d_latents": 32, "num_self_attends_per_block": 2,
+    "num_self_attention_heads": 2, "num_cross_attention_heads": 1,
+}  # fmt: skip
 DECODER = {
     "decoder_hidden_size": 16, "decoder_num_hidden_layers": 1, "decoder_num_attention_heads": 2,
     "decoder_intermediate_size": 16,
