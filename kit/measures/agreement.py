@@ -8,8 +8,9 @@ import pandas as pd
 
 from kit.errors import KitError
 from kit.measures.intervals import Interval, bootstrap_interval
-from kit.parts.roles import ALSO, fits_role
 
+# Two attributes tell the same thing: the side of an object, alone in a scene or beside another.
+ALSO = {"arrangement": ("relation", "position")}
 ROLE_DRAWS = 500  # of `against_roles`, which is asked at every click
 
 
@@ -114,6 +115,16 @@ def agreement_table(said, true, groups, seed: int, *, also: Mapping[str, Sequenc
             "labels": len(found.right), "agree": found.share.told(), "chance": found.chance.told()
         }  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def fits_role(said: str, role: str) -> bool | None:
+    """Whether a property tells a part's role; None where one of them is not known.
+
+    Example:
+        >>> fits_role("colour", "colour"), fits_role("relation", "arrangement"), fits_role("", "size")
+        (True, True, None)
+    """
+    return said == role or said in ALSO.get(role, ()) if said and role else None
 
 
 def against_roles(said: Sequence[str], roles: Sequence[str], seed: int = 0) -> tuple[list[str], str]:

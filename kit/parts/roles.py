@@ -11,8 +11,6 @@ from kit.models.names import SHIPPED
 
 FORMAT = "loupe-roles-1"
 ROLES_FILE = "roles.json"
-# Two attributes tell the same thing: the side of an object, alone in a scene or beside another.
-ALSO = {"arrangement": ("relation", "position")}
 FIGURES = ["share", "low", "high", "null", "bound"]
 
 
@@ -148,16 +146,6 @@ def heads_of_role(model: Model, attribute: str, least: float = 0.2, fewest: int 
         raise KitError(f'no role "{attribute}" was measured; there are {known}.')
     shares = role_shares(model, attribute)
     return shares[shares >= least] if (shares >= least).any() else shares.head(fewest)
-
-
-def fits_role(said: str, role: str) -> bool | None:
-    """Whether a property tells a part's role; None where one of them is not known.
-
-    Example:
-        >>> fits_role("colour", "colour"), fits_role("relation", "arrangement"), fits_role("", "size")
-        (True, True, None)
-    """
-    return said == role or said in ALSO.get(role, ()) if said and role else None
 
 
 def table(found: dict) -> pd.DataFrame:

@@ -102,7 +102,7 @@ MUTANTS = [
     ),
     Mutant(
         "a role that nobody knows is missed by a head",
-        "kit/parts/roles.py",
+        "kit/measures/agreement.py",
         "if said and role else None",
         "if said else None",
         ("tests/unit/test_roles.py::test_a_property_fits_a_role_or_not_or_nobody_knows",),

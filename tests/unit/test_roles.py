@@ -10,11 +10,11 @@ from PIL import Image
 import kit
 from kit.errors import KitError
 from kit.measures import family_bound, variance_share
+from kit.measures.agreement import fits_role
 from kit.models.names import SHIPPED
 from kit.parts.roles import (
     FIGURES,
     FORMAT,
-    fits_role,
     heads_of_role,
     role_shares,
     says_shares,
