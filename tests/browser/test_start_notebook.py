@@ -151,11 +151,15 @@ def test_positive_cells_are_redder_than_blue_and_negative_bluer_than_red(page):
     for i in clear:
         red, _, blue = lab.pixel(grid, i)
         assert (red > blue) == (values[i] > 0), (i, values[i], red, blue)
+    outlined = picture_of(heat)
+    press(page, "outline")  # its line runs through cells
+    wait_for(lambda: picture_of(heat) != outlined)
     top = json.loads(lab.ask(page, "print(panel.found.heat.reshape(-1).tolist())"))
     strong = [i for i, value in enumerate(top) if abs(value) > 0.1 * max(map(abs, top))]
     for i in strong:
         red, _, blue = lab.pixel(heat, i)
         assert (red > blue) == (top[i] > 0), (i, top[i], red, blue)
+    press(page, "outline")
 
 
 def test_a_prompt_typed_changes_the_bars(page):
@@ -192,6 +196,21 @@ def test_a_picture_is_uploaded(page):
     truth = page.locator(f"{PANEL} .loupe-truth")
     wait_for(lambda: "blue.png, 90 × 60 pixels" in truth.inner_text())
     assert lab.ask(page, "print(panel.selection.image)").startswith("upload ")
+
+
+def test_a_word_is_printed_and_the_model_that_reads_is_fooled(page):
+    fill(page, "state", f"{lab.ask(page, 'print(reader)')}|scene 0|L*.H*|a cat;a banana")
+    wait_for(lambda: "a banana" in page.locator(f"{PANEL} .loupe-prompt-name").all_inner_texts())
+    whole = "print(*(round(float(bar), 3) for bar in panel.found.bars[:, 0]))"
+    cat, banana = map(float, lab.ask(page, whole).split())
+    assert cat > banana
+    heat, _ = canvases(page)
+    before = picture_of(heat)
+    page.locator(PANEL).get_by_label("print", exact=True).select_option(label="banana")
+    wait_for(lambda: "with ‘banana’ printed into it" in page.locator(f"{PANEL} .loupe-truth").inner_text())
+    wait_for(lambda: picture_of(heat) != before)
+    cat, banana = map(float, lab.ask(page, whole).split())
+    assert banana > cat
 
 
 def test_switching_off_moves_the_bars_and_back(page):
