@@ -46,6 +46,10 @@ def rollout(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
 def gradcam(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     """The last layer's attention, each head weighed by how it moves the score, on average over patches.
 
+    This is GradCAM of heads, as works on transformers compare with. The package pytorch-grad-cam weighs
+    channels of the last block's tokens instead, and gives other maps. Where every weighed head speaks against
+    the class the map is clipped to zero everywhere.
+
     Args:
         model, pixels: as `raw_attention`.
         directions: one for each image, [batch, embed].
@@ -60,7 +64,7 @@ def gradcam(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
         Selvaraju et al. 2017, arXiv 1610.02391, taken to attention as in Chefer et al. 2021,
         arXiv 2012.09838: heads in place of channels, the class row alone.
     """
-    patterns, gradients = pattern_gradients(model, pixels, directions, "GradCAM")
+    patterns, gradients = pattern_gradients(model, pixels, directions, "GradCAM of heads")
     rows = rows_read(model, model.layers - 1)
     pattern, gradient = patterns[-1][:, :, rows], gradients[-1][:, :, rows]  # [batch, head, row, token]
     weight = gradient[..., model.prefix_tokens :].mean(-1, keepdim=True)

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from kit.errors import KitError, nearest
 from kit.maps.masks import spread
-from kit.maps.methods import METHODS
+from kit.maps.methods import METHODS, RENAMED
 from kit.models.directions import Directions
 from kit.models.model import Model
 
@@ -37,6 +37,7 @@ def maps_of_classes(
     if unknown := [name for name in classes if name not in directions.names]:
         near = nearest(unknown[0], directions.names)
         raise KitError(f'the class "{unknown[0]}" has no direction among the {len(directions)}.{near}')
+    methods = [RENAMED.get(name, name) for name in methods]
     if unknown := [name for name in methods if name not in METHODS]:
         known = ", ".join(METHODS)
         raise KitError(f'there is no method "{unknown[0]}"; there are {known}.{nearest(unknown[0], METHODS)}')
@@ -64,6 +65,7 @@ class Fits:
         methods: names.
         masks: bool [method, height, width].
         ious: of each mask with the true one, 0 to 1.
+        blank: of each map whether it has no positive value, so that it finds nothing.
 
     Example:
         >>> left = torch.tensor([[True, False]])
@@ -75,12 +77,15 @@ class Fits:
     methods: list[str]
     masks: Tensor
     ious: list[float]
+    blank: list[bool]
 
     def says(self, method: str, text: str, what: str) -> str:
         """The fit of one method in words, and which method fits best; `what` is in the true mask."""
         n, best = self.methods.index(method), int(np.nan_to_num(self.ious).argmax())
         told = f"{method}, asked for ‘{text}’: {self.masks[n].float().mean():.0%} of the picture, "
-        told += f"IoU {self.ious[n]:.2f} with {what}. Best of {len(self.ious)} methods here: "
+        told += f"IoU {self.ious[n]:.2f} with {what}. "
+        told += "Its map is nowhere above zero, so it finds nothing. " * self.blank[n]
+        told += f"Best of {len(self.ious)} methods here: "
         return told + f"{self.methods[best]}, {self.ious[best]:.2f}."
 
 
@@ -91,6 +96,7 @@ def fits(maps: dict[str, Tensor], true: Tensor) -> Fits:
         maps: method -> [row, col].
         true: bool [height, width].
     """
-    _, masks = spread(torch.stack(list(maps.values())), true.shape)
+    every = torch.stack(list(maps.values()))
+    _, masks = spread(every, true.shape)
     both, either = (masks & true).sum((1, 2)), (masks | true).sum((1, 2))  # [method]
-    return Fits(list(maps), masks, (both / either).tolist())
+    return Fits(list(maps), masks, (both / either).tolist(), (every.amax((1, 2)) <= 0).tolist())

@@ -45,13 +45,16 @@ METHODS: dict[str, Method] = {
     OURS: token_heatmap,
     "raw attention": raw_attention,
     "rollout": rollout,
-    "GradCAM": gradcam,
+    "GradCAM of heads": gradcam,
     "partial LRP": partial_lrp,
     "transformer attribution": transformer_attribution,
     "patch cosine": patch_cosine,
     "value-only last layer": value_only,
     "ClearCLIP-like": clearclip,
 }
+
+
+RENAMED = {"GradCAM": "GradCAM of heads"}  # as code and state strings had them
 
 
 def chosen_methods(methods) -> dict[str, Method]:
@@ -64,6 +67,7 @@ def chosen_methods(methods) -> dict[str, Method]:
         return dict(METHODS)
     if isinstance(methods, dict):
         return dict(methods)
+    methods = [RENAMED.get(name, name) for name in methods]
     for name in methods:
         if name not in METHODS:
             raise KitError(f'no method "{name}"; there are {", ".join(METHODS)}.{nearest(name, METHODS)}')

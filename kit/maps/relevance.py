@@ -3,9 +3,13 @@
 Relevance goes from the representation back along the recorded graph of the unmodified tower. Each operation
 shares out what it got among its inputs by one rule, so no model is written anew. The rules are those of
 Chefer et al. 2021; sums that they take over a whole batch are taken over each image here.
+
+The rules divide by sums that may be near zero, so that in float32 rounding decides up to a third of a map's
+largest value. All of it is computed in float64, by a copy of the model.
 """
 
 import operator
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx
@@ -47,8 +51,11 @@ def partial_lrp(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
     Source:
         Voita et al. 2019, arXiv 1905.09418, as a baseline of Chefer et al. 2021, arXiv 2012.09838.
     """
-    last = pattern_relevance(model, pixels, directions, "partial LRP", last_only=True)[-1]
-    return patches(model, last.clamp(min=0)[:, :, rows_read(model, model.layers - 1)].mean((1, 2)))
+    what = "partial LRP"
+    finer, *asked = in_float64(model, pixels, directions, what)
+    last = pattern_relevance(finer, *asked, what, last_only=True)[-1]
+    found = last.clamp(min=0)[:, :, rows_read(finer, finer.layers - 1)].mean((1, 2))
+    return patches(model, found).to(pixels)
 
 
 def transformer_attribution(model: Model, pixels: Tensor, directions: Tensor) -> Tensor:
@@ -65,11 +72,27 @@ def transformer_attribution(model: Model, pixels: Tensor, directions: Tensor) ->
         here it is the cosine with the direction.
     """
     what = "transformer attribution"
-    _, gradients = pattern_gradients(model, pixels, directions, what)
-    found = pattern_relevance(model, pixels, directions, what)
-    return patches(
-        model, rolled([((g * r).clamp(min=0).mean(1), 1.0) for g, r in zip(gradients, found)], model)
-    )
+    finer, *asked = in_float64(model, pixels, directions, what)
+    _, gradients = pattern_gradients(finer, *asked, what)
+    found = pattern_relevance(finer, *asked, what)
+    layers = [((g * r).clamp(min=0).mean(1), 1.0) for g, r in zip(gradients, found)]
+    return patches(model, rolled(layers, finer)).to(pixels)
+
+
+_finer: WeakKeyDictionary[Model, tuple[object, Model]] = WeakKeyDictionary()
+
+
+def in_float64(model: Model, pixels: Tensor, directions: Tensor, what: str) -> tuple[Model, Tensor, Tensor]:
+    """A model and what it is asked in float64; its copy is kept for as long as the model stays as it is."""
+    model.check_pixels(pixels)
+    frozen = plain_graph(model, pixels, what)
+    if model.dtype == torch.float64:
+        return model, pixels, directions
+    held = _finer.get(model)
+    if held is None or held[0] is not frozen:
+        held = _finer[model] = frozen, model.double()
+    finer = held[1]
+    return finer, *(each.to(finer.device, torch.float64) for each in (pixels, directions))
 
 
 @torch.no_grad()
@@ -154,7 +177,7 @@ class _Walk:
         else:
             raise KitError(
                 f'relevance has no rule for "{target}" in module "{module_path(node)}" of "{self.name}"; '
-                "take a method that asks for none, such as token heatmap or gradcam."
+                "take a method that asks for none, such as token heatmap or GradCAM of heads."
             )
 
     def _value(self, node: fx.Node) -> Tensor:

@@ -33,6 +33,7 @@ class Segmented:
         protocol: how true masks met what the tower saw.
         maps: name of the method -> its maps, [image, row, col], where they were kept; else None.
         seen: true masks as the tower saw them, bool [image, height, width], where maps were kept.
+        blank: name of the method -> how many of its maps are nowhere above zero, and so find nothing.
     """
 
     results: dict[str, Segmentation]
@@ -41,6 +42,14 @@ class Segmented:
     skipped: dict[int, str] = field(default_factory=dict)
     maps: dict[str, Tensor] | None = field(default=None, repr=False)
     seen: Tensor | None = field(default=None, repr=False)
+    blank: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """A sentence on each method with maps that find nothing."""
+        count = len(self.classes)
+        said = "of {:,} maps of {} are nowhere above zero, and find nothing."
+        return [f"{n:,} {said.format(count, name)}" for name, n in self.blank.items() if n]
 
     def table(self, seed: int = 0) -> pd.DataFrame:
         """The figures of each method, see `kit.measures.segmentation_table`."""
@@ -216,6 +225,7 @@ class _Kept:
         self.classes: list[Tensor] = []
         self.seen: list[Tensor] = []
         self.skipped: dict[int, str] = {}
+        self.blank = dict.fromkeys(methods, 0)
 
     def take(
         self, model: Model, pixels: Tensor, vectors: Tensor, seen: Tensor, classes: Tensor | None
@@ -227,6 +237,7 @@ class _Kept:
             maps = method(model, pixels, own).cpu()  # [batch, row, col]
             heat, found = spread(maps, seen.shape[1:])
             self.results[name].add(heat, found, seen)
+            self.blank[name] += int((maps.amax((1, 2)) <= 0).sum())
             if self.keep_maps:
                 self.maps[name].append(maps)
         self.classes.append(classes)
@@ -237,7 +248,9 @@ class _Kept:
             raise KitError("no image could be read, so there is nothing to measure; look at the files.")
         maps = {name: torch.cat(one) for name, one in self.maps.items()} if self.keep_maps else None
         seen = torch.cat(self.seen) if self.keep_maps else None
-        return Segmented(self.results, torch.cat(self.classes), protocol, self.skipped, maps, seen)
+        return Segmented(
+            self.results, torch.cat(self.classes), protocol, self.skipped, maps, seen, self.blank
+        )
 
 
 def _vectors(model: Model, directions) -> Tensor:

@@ -17,9 +17,10 @@ from kit.errors import KitError, nearest, shown
 
 # whatever is read as one picture, a batch of pictures, a list or a set of them
 AnyImages = str | os.PathLike | bytes | Image.Image | np.ndarray | torch.Tensor | Sequence
-MAX_PIXELS = 100_000_000  # a picture of 10,000 x 10,000; decoded it takes 300 MB
+MAX_PIXELS = 100_000_000  # a picture of 10,000 x 10,000; decoded it takes 400 MB
+MAX_MEMORY = 600_000_000  # bytes that reading one picture may take, its file included
 MAX_RATIO = 100  # longest over shortest side; a resize of the shortest side multiplies the longest
-MAX_BYTES = 1 << 30  # of a file: more than any picture of so many pixels takes, 16 bits and not compressed
+MAX_BYTES = 1 << 29  # of a file
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", *(["AVIF"] if features.check("avif") else []))
 ORIENTATION = 0x0112  # of EXIF
 TURNS = {
@@ -28,6 +29,10 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 STRIP = 1 << 22  # pixels of a picture that are laid on white at a time
+RGB_BYTES = 4  # of a pixel as Pillow holds it
+# bytes for each pixel while a file of a format is decoded: the picture, and what its decoder holds
+DECODING = {"WEBP": 16, "AVIF": 18, "TIFF": 12}
+PROGRESSIVE = 10  # of a JPEG: it holds all coefficients, 16 bits each
 
 
 class Items(Sequence):
@@ -146,7 +151,7 @@ def read_bytes(path: Path) -> tuple[bytes, bytes]:
         if about.st_size > MAX_BYTES:
             raise KitError(
                 f'"{shown(path)}" has {about.st_size / 2**30:.1f} GiB; an image file may have at most '
-                f"{MAX_BYTES / 2**30:.0f}: make it smaller first."
+                f"{MAX_BYTES / 2**30:.1f}: make it smaller first."
             )
         with open(path, "rb") as file:
             before = stamp_of(os.fstat(file.fileno()))
@@ -191,9 +196,10 @@ def decode(content: bytes, what: str) -> Image.Image:
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(content), formats=FORMATS)
             _check_size(image, what)
+            _check_memory(image, what, len(content))
             image.seek(0)
             image.load()
-            return _to_rgb(image, what)
+            return _to_rgb(image, what, owned=True)
     except UnidentifiedImageError:
         start = "".join(chr(c) if 32 <= c < 127 else "?" for c in content[:16])
         raise KitError(
@@ -226,7 +232,27 @@ def _check_size(image: Image.Image, what: str) -> None:
         )
 
 
-def _to_rgb(image: Image.Image, what: str) -> Image.Image:
+def _check_memory(image: Image.Image, what: str, size: int) -> None:
+    """Raise where reading a file of so many bytes, of which the header was read, would take too much."""
+    kind, info = getattr(image, "format", ""), image.info
+    decoding = DECODING.get(kind, RGB_BYTES)
+    if info.get("progressive") or info.get("progression"):
+        decoding = PROGRESSIVE
+    if kind == "TIFF" and info.get("compression") == "raw":
+        decoding = RGB_BYTES
+    held = 1 if image.mode in ("1", "L", "P") else RGB_BYTES
+    again = 0 if image.mode == "RGB" and not _turn(image) else RGB_BYTES
+    need = image.width * image.height * max(decoding, held + again) + size
+    if need > MAX_MEMORY:
+        raise KitError(
+            f"{what} is {image.width} x {image.height} pixels, {kind} of {image.mode}, which takes about "
+            f"{need / 1e6:,.0f} MB of memory to read; the limit is {MAX_MEMORY / 1e6:,.0f}: make it smaller "
+            "first, or save it as a plain JPEG."
+        )
+
+
+def _to_rgb(image: Image.Image, what: str, owned: bool = False) -> Image.Image:
+    """The picture in RGB; one that nobody else holds is not copied."""
     _check_size(image, what)
     image = _turned(image)
     if image.mode.startswith("I"):
@@ -235,18 +261,31 @@ def _to_rgb(image: Image.Image, what: str) -> Image.Image:
         raise KitError(f"{what} holds floating-point pixels; give 8 or 16 bit values, such as a PNG.")
     if image.has_transparency_data:
         return _on_white(image)
-    picture = image.convert("RGB") if image.mode != "RGB" else image.copy()
+    if image.mode != "RGB":
+        picture = image.convert("RGB")
+    else:
+        picture = image if owned and type(image) is Image.Image else _plain(image, owned)
     picture.info = {}  # where EXIF would turn it once more
     return picture
 
 
+def _plain(image: Image.Image, owned: bool) -> Image.Image:
+    """A picture without the file that it was read from; pixels that somebody else holds are copied."""
+    return Image.Image()._new(image.im) if owned else image.copy()
+
+
 def _turned(image: Image.Image) -> Image.Image:
     """The picture as its EXIF says that it was taken; as it is where EXIF says nothing that can be read."""
-    try:
-        turn = TURNS.get(image.getexif().get(ORIENTATION))
-    except Exception:  # its parser raises errors of any kind, and a broken tag is no broken picture
-        turn = None
+    turn = _turn(image)
     return image if turn is None else image.transpose(turn)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How EXIF says that a picture was turned."""
+    try:
+        return TURNS.get(image.getexif().get(ORIENTATION))
+    except Exception:  # its parser raises errors of any kind, and a broken tag is no broken picture
+        return None
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -265,7 +304,10 @@ def _eight_bits(values: np.ndarray, what: str) -> Image.Image:
         raise KitError(
             f"{what} holds values from {values.min()} to {values.max()}; give 8 or 16 bit values, 0 to 65535."
         )
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    small, rows = np.empty(values.shape, np.uint8), max(1, STRIP // values.shape[1])
+    for top in range(0, len(values), rows):
+        small[top : top + rows] = (values[top : top + rows].astype(np.uint32) + 128) // 257
+    return Image.fromarray(small)
 
 
 def _from_array(values: np.ndarray) -> Image.Image:

@@ -7,6 +7,7 @@ from kit.figures import Maps, Strip, Table
 from kit.figures.maps import KEY, masked
 from kit.maps import METHODS, Segmented, seen_mask
 from kit.maps.classes import fits, maps_of_classes
+from kit.maps.methods import RENAMED
 from kit.maps.pictures import scene_pictures
 from kit.models.directions import Directions
 from kit.models.model import Model
@@ -78,6 +79,8 @@ class Segmenter(DeclaredPanel):
         names, number = list(self.pictures), str(fields.get("image")).removeprefix("scene ")
         if number.isdecimal() and f"scene {number}" not in names and int(number) < len(names):
             fields = {**fields, "image": names[int(number)]}
+        if fields.get("method") in RENAMED:
+            fields = {**fields, "method": RENAMED[fields["method"]]}
         picture = self.pictures.get(fields.get("image"))
         own = [thing for thing in picture.things if thing in self.classes] if picture else []
         return {"text": own[0], **fields} if own else fields

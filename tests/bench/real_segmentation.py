@@ -119,7 +119,8 @@ def page() -> str:
     directions = text_directions(model)
     pairs = asked(directions)
     methods = {**METHODS, "a blob in the middle": blob}
-    aligned = measured(model, directions, pairs, methods=methods).table(0)
+    found = measured(model, directions, pairs, methods=methods)
+    aligned = found.table(0)
     released = measured(model, directions, pairs, methods=["token heatmap", "rollout"], protocol="released")
     random = [open_clip_layout("random", seed) for seed in SEEDS]
     controls = [
@@ -137,6 +138,7 @@ def page() -> str:
 Token heatmaps are, in mIoU with intervals apart: {verdict(aligned)}.
 
 {table(head, cells(aligned))}
+{" ".join(found.notes)}
 ## Released: the mask is squashed
 
 The same maps, held against masks that were squashed to a square while the photograph was cropped.

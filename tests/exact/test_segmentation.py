@@ -13,9 +13,12 @@ from torchvision import transforms
 import kit
 from kit.errors import KitError
 from kit.maps import METHODS, over_chance, perfect_iou, seen_mask, segment, spread, which_object
+from kit.maps.attention import rolled
+from kit.maps.classes import fits, maps_of_classes
 from kit.maps.passes import pattern_gradients
-from kit.maps.relevance import linear_relevance, pattern_relevance
+from kit.maps.relevance import in_float64, linear_relevance, pattern_relevance
 from kit.measures import Segmentation, segmentation_table
+from kit.models.directions import Directions
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import HookPoints
 from kit.parts.runs import forward
@@ -297,7 +300,7 @@ def test_planted_a_tower_that_reads_nothing_gives_no_map(planted):
         for block in blind.tower.transformer.resblocks:
             block.attn.out_proj.weight.zero_()
     where = TOWARDS.double().expand(2, -1)
-    for name in ("token heatmap", "GradCAM", "partial LRP", "transformer attribution"):
+    for name in ("token heatmap", "GradCAM of heads", "partial LRP", "transformer attribution"):
         assert not spread(METHODS[name](blind, images.double(), where), (32, 32)).found.any(), name
 
 
@@ -387,3 +390,66 @@ def test_what_cannot_be_measured_is_named(stickers, more, message):
     options = {"directions": torch.eye(128)[:3], **more}
     with pytest.raises(kit.KitError, match=message):
         segment(stickers, kit.world.draw(2, 5), **options)
+
+
+# --- what rounding must not decide
+
+
+def slow_float32(model, pixels, directions):
+    """Transformer attribution as it is without the copy in float64."""
+    _, gradients = pattern_gradients(model, pixels, directions, "test")
+    found = pattern_relevance(model, pixels, directions, "test")
+    layers = [((g * r).clamp(min=0).mean(1), 1.0) for g, r in zip(gradients, found)]
+    return rolled(layers, model)[:, model.prefix_tokens :].unflatten(1, model.grid)
+
+
+@pytest.mark.parametrize("name", ["partial LRP", "transformer attribution"])
+def test_maps_of_relevance_are_those_of_float64(stickers, name):
+    scenes, double = kit.world.draw(8, seed=5), stickers.double()
+    pixels, own = stickers.preprocess(scenes.images), stickers.encode_text("a cat").expand(8, -1)
+    maps = METHODS[name](stickers, pixels, own)
+    wanted = METHODS[name](double, pixels.double(), own.double())
+    most = wanted.abs().amax((1, 2), keepdim=True)
+    assert maps.dtype == torch.float32 and ((maps - wanted) / most).abs().max() < 1e-6
+    if name == "transformer attribution":  # the control: float32 all the way is another map
+        assert ((slow_float32(stickers, pixels, own) - wanted) / most).abs().max() > 1e-4
+
+
+def test_the_copy_in_float64_is_made_once_and_anew_when_weights_change():
+    model = perturbed("stickers-l8")
+    asked = pixels_for(model, 2), unit_directions(model, 2)
+    first, again = (in_float64(model, *asked, "test")[0] for _ in range(2))
+    assert first is again and first.dtype == torch.float64
+    before = METHODS["partial LRP"](model, *asked)
+    with torch.no_grad():
+        model.tower.transformer.resblocks[-1].attn.out_proj.weight.mul_(-1)
+    other = in_float64(model, *asked, "test")[0]
+    assert other is not first
+    assert in_float64(other, *(each.double() for each in asked), "test")[0] is other
+    assert not torch.allclose(METHODS["partial LRP"](model, *asked), before, atol=1e-3 * float(before.max()))
+
+
+def test_a_map_that_is_nowhere_above_zero_says_so(stickers):
+    maps = {"blank": torch.zeros(2, 2), "below": -torch.ones(2, 2), "left": torch.tensor([[1.0, -1.0]] * 2)}
+    found = fits(maps, torch.tensor([[True, False]] * 2))
+    assert found.blank == [True, True, False] and found.masks[:2].sum() == 0
+    assert "Its map is nowhere above zero, so it finds nothing." in found.says("blank", "cat", "it")
+    assert "nowhere" not in found.says("left", "cat", "it")
+    scenes = kit.world.draw(3, 3)
+    none = lambda model, pixels, own: torch.zeros(len(pixels), *model.grid)  # noqa: E731
+    some = lambda model, pixels, own: torch.eye(8) * torch.arange(len(pixels))[:, None, None]  # noqa: E731
+    names = stickers.encode_text(["a cat", "a dog"])
+    done = segment(stickers, scenes, names, methods={"none": none, "some": some})
+    assert done.blank == {"none": 3, "some": 1}
+    said = "of 3 maps of {} are nowhere above zero, and find nothing."
+    assert done.notes == [f"{n} {said.format(name)}" for name, n in done.blank.items()]
+
+
+def test_gradcam_is_called_by_what_it_weighs_and_by_its_old_name(stickers):
+    scenes, names = kit.world.draw(2, 3), stickers.encode_text(["a cat", "a dog"])
+    found = segment(stickers, scenes, names, methods=["GradCAM", "rollout"])
+    assert list(found.results) == ["GradCAM of heads", "rollout"] and "GradCAM" not in METHODS
+    made, _ = maps_of_classes(
+        stickers, stickers.preprocess(scenes.images), Directions(["cat", "dog"], names), ["cat"], ["GradCAM"]
+    )
+    assert list(made) == [("cat", "GradCAM of heads")]

@@ -18,7 +18,14 @@ from kit.projections import Bank
 from tests.golden.record import restore, string
 
 SCENES = 200  # where a notebook has 1,000
-STEADY = ("token heatmap", "raw attention", "rollout", "GradCAM", "patch cosine", "value-only last layer")
+STEADY = (
+    "token heatmap",
+    "raw attention",
+    "rollout",
+    "GradCAM of heads",
+    "patch cosine",
+    "value-only last layer",
+)
 STEADY += ("ClearCLIP-like",)
 UPLOAD = "upload a8ca9bb12c"  # what panels call the picture below
 

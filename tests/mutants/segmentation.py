@@ -64,7 +64,7 @@ MUTANTS = [
         "kit/maps/attention.py",
         "(pattern * weight).mean((1, 2)).clamp(min=0)",
         "pattern.mean((1, 2)).clamp(min=0)",
-        (f"{EXACT}::test_planted_the_opposite_direction_turns_all_but_the_blind[GradCAM]",),
+        (f"{EXACT}::test_planted_the_opposite_direction_turns_all_but_the_blind[GradCAM of heads]",),
     ),
     Mutant(
         "pictures of the file lie on their side",

@@ -7,7 +7,7 @@ import kit
 from kit.maps import segment, spread
 from kit.measures import Segmentation
 
-METHODS = ["token heatmap", "raw attention", "rollout", "GradCAM"]
+METHODS = ["token heatmap", "raw attention", "rollout", "GradCAM of heads"]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 import os
 import struct
 import subprocess
+import zlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from PIL import Image, ImageFile
 import kit
 from kit.data import read_folder
 from kit.models import images as reading
+from kit.models.images import FORMATS
 from kit.parts import collect
+from tests.bench.bad_pictures import mutated, outcome
 from tests.unit.lost import BATCH, KEPT, encoded, numbers, picture, says
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*are left out")
@@ -199,3 +203,71 @@ def test_a_process_that_reads_and_dies_is_a_sentence(make, monkeypatch):
 def test_warnings_of_pictures_do_not_reach_the_user(recwarn):
     kit.models.read_image(encoded("PNG", exif=b"Exif\0\0junk"))
     assert not [w for w in recwarn if not issubclass(w.category, DeprecationWarning)]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_mutated_pictures_are_read_or_refused_in_a_sentence(kind):
+    """Forty of each format; `python -m tests.bench.bad_pictures` judges ten thousand."""
+    said = Counter(outcome(mutated(kind, seed)) for seed in range(40))
+    assert set(said) == {"read", "refused"} and said["read"] >= 2 and said["refused"] >= 10, said
+    assert mutated(kind, 3) == mutated(kind, 3) != mutated(kind, 4)
+
+
+TURNED = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+
+
+def header(kind: str, size: tuple[int, int], mode: str = "RGB", **how) -> bytes:
+    """A file of one format whose header says that it is large, and that holds next to nothing."""
+    whole = encoded(kind, Image.new(mode, (16, 16)), **how)
+    if kind == "PNG":
+        body = b"IHDR" + struct.pack(">II", *size) + whole[24:29]
+        return whole[:12] + body + struct.pack(">I", zlib.crc32(body)) + whole[33:]
+    at = next(n for n in range(len(whole)) if whole[n] == 0xFF and whole[n + 1] in (0xC0, 0xC2))
+    return whole[: at + 5] + struct.pack(">HH", *size[::-1]) + whole[at + 9 :]
+
+
+@pytest.mark.parametrize(
+    "content, taken",
+    [
+        (header("JPEG", (9900, 10000)), True),
+        (header("JPEG", (7700, 7700), progressive=True), True),
+        (header("JPEG", (7800, 7800), progressive=True), False),
+        (header("PNG", (9900, 10000)), True),
+        (header("PNG", (8600, 8600), "RGBA"), True),
+        (header("PNG", (8700, 8700), "RGBA"), False),
+        (header("PNG", (8700, 8700), "LA"), False),
+        (header("PNG", (9900, 10000), "L"), True),
+        (
+            header(
+                "PNG", (8700, 8700), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"
+            ),
+            False,
+        ),
+        (header("JPEG", (8600, 8600)) + bytes(200_000_000), True),
+        (header("JPEG", (9900, 10000)) + bytes(210_000_000), False),
+    ],
+)
+def test_a_picture_that_would_take_too_much_memory_is_refused_unread(content, taken, monkeypatch):
+    """Memory is counted from the header alone: the picture, what its decoder holds, and the file."""
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: (_ for _ in ()).throw(OSError("it was read")))
+    with says("it was read" if taken else "MB of memory to read; the limit is 600"):
+        reading.decode(content, '"a"')
+
+
+def test_a_picture_that_was_read_is_alone_and_turned_once():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    read = kit.models.read_image(encoded("JPEG", exif=exif))
+    assert type(read) is Image.Image and read.info == {} and read.size == (20, 24)
+    assert kit.models.read_image(read).tobytes() == read.tobytes() and not dict(read.getexif())
+    plain = kit.models.read_image(encoded("PNG"))
+    assert type(plain) is Image.Image and not hasattr(plain, "fp") and plain.tobytes() == picture(0).tobytes()
+
+
+def test_sixteen_bits_are_divided_strip_by_strip(monkeypatch):
+    values = np.random.default_rng(0).integers(0, 65536, (7, 5), dtype=np.uint16)
+    content = encoded("PNG", Image.fromarray(values))
+    whole = kit.models.read_image(content)
+    monkeypatch.setattr(reading, "STRIP", 10)
+    assert kit.models.read_image(content).tobytes() == whole.tobytes()
+    assert np.array_equal(np.asarray(whole)[..., 0], (values.astype(int) + 128) // 257)

@@ -13,7 +13,7 @@ from kit.measures import Segmentation
 from kit.models.directions import Directions
 from kit.panels import Segmenter
 
-SOME = ["token heatmap", "rollout", "GradCAM"]
+SOME = ["token heatmap", "rollout", "GradCAM of heads"]
 
 
 @pytest.fixture(scope="module")
@@ -49,23 +49,24 @@ def fits(panel) -> dict[str, float]:
 
 def test_map_mask_and_iou_are_those_of_the_method(panel, stickers, scenes, directions):
     for text, objects in (("dog", [1]), ("cat", [0])):
-        panel.choose(image="scene 16", text=text, method="GradCAM")
+        panel.choose(image="scene 16", text=text, method="GradCAM of heads")
         own = directions.vectors[directions.names.index(text)] - directions.vectors.mean(0)
-        maps = METHODS["GradCAM"](stickers, stickers.preprocess(scenes.images[1:]), own[None])
+        maps = METHODS["GradCAM of heads"](stickers, stickers.preprocess(scenes.images[1:]), own[None])
         heat, found = spread(maps, (64, 64))
         true = seen_mask(stickers, scenes.masks[1, objects].any(0))[None]
         shown, mask = panel.shown.figures["map"], panel.shown.figures["mask"]
         assert np.allclose(shown.values[0], maps[0], atol=1e-6)
         assert np.allclose(panel.views["map"].widget.numbers, maps[0], atol=1e-6)
-        assert fits(panel)["GradCAM"] == pytest.approx(
+        assert fits(panel)["GradCAM of heads"] == pytest.approx(
             Segmentation().add(heat, found, true).iou()[0], abs=1e-3
         )
         assert np.array_equal(shown.masks[0], true[0])
         image = stickers.viewed(scenes.images)[1]
         assert shown.pictures == (image,) and mask.key == KEY and mask.large
         assert mask.pictures == (masked(image, found[0].numpy(), true[0].numpy()),)
-        assert f"GradCAM, asked for ‘{text}’: {found[0].float().mean():.0%} of the picture" in panel.caption
-        assert f"IoU {fits(panel)['GradCAM']:.2f} with the {text}. Best of 3 methods here: " in panel.caption
+        share, iou = f"{found[0].float().mean():.0%}", f"{fits(panel)['GradCAM of heads']:.2f}"
+        assert f"GradCAM of heads, asked for ‘{text}’: {share} of the picture" in panel.caption
+        assert f"IoU {iou} with the {text}. Best of 3 methods here: " in panel.caption
         best = max(fits(panel), key=fits(panel).get)
         assert f"here: {best}, {fits(panel)[best]:.2f}." in panel.caption
 
@@ -138,7 +139,7 @@ def test_the_table_holds_every_method_here_and_over_all_images(panel):
 
 
 def test_the_lines_compute_the_iou_that_is_shown(panel, scenes, directions):
-    for text, method in (("dog", "rollout"), ("cat", "GradCAM")):
+    for text, method in (("dog", "rollout"), ("cat", "GradCAM of heads")):
         panel.choose(image="scene 16", text=text, method=method)
         printed: list = []
         names = {"scenes": scenes, "directions": directions, "print": printed.append}

@@ -15,7 +15,7 @@ from kit.workshop.cards.table import BOOTSTRAP_SEED, Table
 from kit.world.values import SIZE
 
 SEEDS = {"heatmaps": 71_010, "pointing": 71_011}
-METHODS = ("token heatmap", "raw attention", "rollout", "GradCAM", "transformer attribution")
+METHODS = ("token heatmap", "raw attention", "rollout", "GradCAM of heads", "transformer attribution")
 COVERED = 0.25  # a token lies on an object that covers a quarter of its patch
 BATCH = 50
 
