@@ -1,7 +1,4 @@
-"""Mutants of what is read from models that people bring: which tensor, size, place, head, text, file, key.
-
-No test is named yet: each has the file where one should notice it, and none is run before it has one.
-"""
+"""Mutants of what is read from models that people bring: which tensor, size, place, head, text, file, key."""
 
 from tests.mutants import Mutant
 
@@ -11,51 +8,52 @@ FOLDERS, WRAPPED = "kit/models/transformers_folders.py", "kit/models/wrapped.py"
 CHECKPOINT, WEIGHTS = "kit/models/checkpoint.py", "kit/models/weights.py"
 LIVE_TESTS, HF_TESTS = "tests/unit/test_live.py", "tests/unit/test_live_transformers.py"
 FOLDER_TESTS, WRAPPED_TESTS = "tests/unit/test_transformers_folders.py", "tests/unit/test_wrapped.py"
-ROWS = "tests/unit/test_checkpoints.py"
+ROW = "tests/unit/test_checkpoints.py::test_a_checkpoint_is_right_or_refused"
+OWN = f"{HF_TESTS}::test_the_representation_is_the_librarys_own_and_the_module_stays_as_it_was"
 
-UNJUDGED = [
+MUTANTS = [
     # which tensor is the representation
     Mutant(
         "a CLIP of transformers gives its image tower before the shared space",
         OF_HF,
         "return model.get_image_features(pixel_values=pixels)",
         "return model.vision_model(pixel_values=pixels)",
-        (HF_TESTS,),
+        (f"{OWN}[CLIPModel]",),
     ),
     Mutant(
         "the pooled output is taken though it passes an activation",
         OF_HF,
         "if isinstance(pooled, Tensor) and not bent:",
         "if isinstance(pooled, Tensor):",
-        (HF_TESTS,),
+        (f"{OWN}[ViTModel]",),
     ),
     Mutant(
         "every pooled output is taken for a bent one",
         OF_HF,
         "bent = isinstance(pooled, Tensor) and _is_activation(seen.calls, pooled)",
         "bent = isinstance(pooled, Tensor)",
-        (HF_TESTS,),
+        (f"{OWN}[CLIPVisionModel]",),
     ),
     Mutant(
         "a projection into the shared space is passed over",
         OF_HF,
         'if isinstance(_field(seen.out, "image_embeds"), Tensor):',
         "if False:",
-        (HF_TESTS,),
+        (f"{OWN}[CLIPVisionModelWithProjection]",),
     ),
     Mutant(
         "the last token stands for the class token",
         OF_HF,
         "return value[:, 0]",
         "return value[:, -1]",
-        (HF_TESTS,),
+        (f"{OWN}[ViT without a pooler]",),
     ),
     Mutant(
         "a model with a decoder is not opened down to what it decodes",
         OF_HF,
         'if _field(self.seen.out, "last_hidden_state") is None and model.base_model is not model:',
         "if False:",
-        (HF_TESTS,),
+        (f"{OWN}[ViTMAEForPreTraining]",),
     ),
     # which rows, and in which order
     Mutant(
@@ -63,28 +61,32 @@ UNJUDGED = [
         OF_HF,
         "torch.cat([row / count for row in rows], 1)",
         "torch.cat(rows, 1)",
-        (HF_TESTS,),
+        (
+            f"{HF_TESTS}::test_rows_of_a_classifier_are_directions_of_its_input[DeiTForImageClassificationWithTeacher]",
+        ),
     ),
     Mutant(
         "what two classifiers read is joined in reverse",
         OF_HF,
         "torch.cat(seen, -1)",
         "torch.cat(seen[::-1], -1)",
-        (HF_TESTS,),
+        (
+            f"{HF_TESTS}::test_rows_of_a_classifier_are_directions_of_its_input[DeiTForImageClassificationWithTeacher]",
+        ),
     ),
     Mutant(
         "names of classes are taken in the order of the file, not of their numbers",
         OF_HF,
         "self.class_names = [str(labels.get(n, n)) for n in range(len(self.class_head))]",
         "self.class_names = list(map(str, labels.values()))",
-        (HF_TESTS,),
+        (f"{HF_TESTS}::test_rows_of_a_classifier_are_directions_of_its_input[BeitForImageClassification]",),
     ),
     Mutant(
         "names of classes that are given yield to the module's",
         LIVE,
         'labels = settings.get("class_names") or module.pretrained_cfg.get("label_names")',
         'labels = module.pretrained_cfg.get("label_names") or settings.get("class_names")',
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_what_is_given_stands_over_what_is_read",),
     ),
     # which patches, at which places
     Mutant(
@@ -92,56 +94,56 @@ UNJUDGED = [
         OF_HF,
         "return torch.arange(count, dtype=pixels.dtype, device=pixels.device).expand(",
         "return torch.arange(count, dtype=pixels.dtype, device=pixels.device).flip(0).expand(",
-        (HF_TESTS,),
+        (f"{HF_TESTS}::test_the_masked_autoencoder_keeps_its_patches_where_they_are",),
     ),
     Mutant(
         "a masked autoencoder stays without its mask",
         OF_HF,
         "            config.mask_ratio = ratio\n",
         "            pass\n",
-        (HF_TESTS,),
+        (f"{OWN}[ViTMAEModel]",),
     ),
     Mutant(
         "tokens before the patches are counted at the first module that reads them",
         WALK,
         "return grid, more[-1] if more else 0",
         "return grid, more[0] if more else 0",
-        (HF_TESTS,),
+        (f"{LIVE_TESTS}::test_a_module_of_ones_own_shows_where_its_patches_lie",),
     ),
     Mutant(
         "convolutions behind the first linear layer cut patches too",
         WALK,
         "elif isinstance(call.module, nn.Linear | nn.MultiheadAttention):",
         "elif isinstance(call.module, nn.MultiheadAttention):",
-        (HF_TESTS,),
+        (f"{LIVE_TESTS}::test_patches_are_what_the_last_convolution_before_a_linear_layer_cuts",),
     ),
     Mutant(
         "the first convolution of several cuts the patches",
         WALK,
         "            grid = tuple(call.out.shape[2:])\n",
         "            grid = grid or tuple(call.out.shape[2:])\n",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_patches_are_what_the_last_convolution_before_a_linear_layer_cuts",),
     ),
     Mutant(
         "any linear layer cuts patches",
         WALK,
         "whole = 3 * side * side == call.given[2] and grid[0] * grid[1] == call.given[1]",
         "whole = 0 not in grid",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_patches_are_what_the_last_convolution_before_a_linear_layer_cuts",),
     ),
     Mutant(
         "a grid that is given yields to the one that is read",
         FACTS,
         '"grid": tuple(settings.get("grid", grid))',
         '"grid": tuple(grid or settings["grid"])',
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_what_is_given_stands_over_what_is_read",),
     ),
     Mutant(
         "tokens before the patches that are given yield to those that are read",
         FACTS,
         '"prefix_tokens": settings.get("prefix_tokens", prefix)}',
         '"prefix_tokens": prefix or settings.get("prefix_tokens", 0)}',
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_what_is_given_stands_over_what_is_read",),
     ),
     # which pictures
     Mutant(
@@ -149,63 +151,65 @@ UNJUDGED = [
         OF_HF,
         "            return tuple(size)\n",
         "            return tuple(size)[::-1]\n",
-        (HF_TESTS,),
+        (f"{HF_TESTS}::test_grid_and_prefix_tokens_are_read_from_one_forward",),
     ),
     Mutant(
         "the size that a configuration names goes before the one that the processor makes",
         OF_HF,
         'size = settings.get("image_size") or size_made(transform, name, "the processor")',
         'size = settings.get("image_size") or own or size_made(transform, name, "the processor")',
-        (HF_TESTS,),
+        (f"{FOLDER_TESTS}::test_the_size_of_pictures_is_that_of_the_processor_where_the_model_takes_it",),
     ),
     Mutant(
         "a size that is given yields to the module's own",
         FACTS,
         'given = settings.get("image_size", own)',
         'given = own or settings.get("image_size")',
-        (LIVE_TESTS,),
+        (f"{HF_TESTS}::test_a_transform_or_settings_of_the_callers_stand_where_no_processor_lies",),
     ),
     Mutant(
         "a transform is tried on one size of pictures alone",
         FACTS,
         "PICTURES = ((48, 40), (40, 64))",
         "PICTURES = ((48, 40), (48, 40))",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_what_a_module_does_not_say_is_asked_for_where_it_is_needed",),
     ),
     Mutant(
         "how a module of open_clip prepares its images is not asked of it",
         LIVE,
         'known = {key: value for key, value in recipe.items() if key != "size"}',
         "known = {}",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_settings_of_pictures_that_open_clip_writes_into_its_module_are_followed",),
     ),
     Mutant(
         "pixels that were not scaled are shown as if they had been",
         PROCESSORS,
         'if said("do_rescale", False) else 255',
         'if said("do_rescale", False) else 1',
-        (HF_TESTS,),
+        (f"{FOLDER_TESTS}::test_what_was_seen_is_the_picture_whatever_the_processor_leaves_out[do_rescale]",),
     ),
     Mutant(
         "pixels that were not normalised are shown as if they had been",
         PROCESSORS,
         'if said("do_normalize", False) else (0, 1)',
         "if True else (0, 1)",
-        (HF_TESTS,),
+        (
+            f"{FOLDER_TESTS}::test_what_was_seen_is_the_picture_whatever_the_processor_leaves_out[do_normalize]",
+        ),
     ),
     Mutant(
         "a size over the processor's own is still cropped",
         PROCESSORS,
         ', "do_center_crop": False}',
         "}",
-        (HF_TESTS,),
+        (f"{FOLDER_TESTS}::test_a_size_over_the_processors_own_takes_the_whole_picture",),
     ),
     Mutant(
         "names of interpolations are exchanged",
         PROCESSORS,
         '"bilinear": 2, "bicubic": 3',
         '"bilinear": 3, "bicubic": 2',
-        (HF_TESTS,),
+        (f"{FOLDER_TESTS}::test_interpolations_are_those_of_pillow[2-bilinear]",),
     ),
     # which texts
     Mutant(
@@ -213,35 +217,35 @@ UNJUDGED = [
         OF_HF,
         'tokenizer or getattr(preprocess, "tokenizer", None)',
         'getattr(preprocess, "tokenizer", None) or tokenizer',
-        (HF_TESTS,),
+        (f"{FOLDER_TESTS}::test_a_tokenizer_that_is_given_stands_over_the_processors",),
     ),
     Mutant(
         "texts are as long as the longest beside them",
         OF_HF,
         'padding="max_length"',
         "padding=True",
-        (FOLDER_TESTS,),
+        (f"{FOLDER_TESTS}::test_a_siglip_reads_texts_padded_as_in_training",),
     ),
     Mutant(
         "a text tower of any vocabulary gets open_clip's own tokenizer",
         LIVE,
         "if count != OPEN_CLIP_WORDS:",
         "if not count:",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_a_tokenizer_is_asked_for_where_the_vocabulary_is_not_open_clips",),
     ),
     Mutant(
         "texts of a module are cut at another length than its own",
         LIVE,
         "SimpleTokenizer(context_length=module.context_length)",
         "SimpleTokenizer()",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_a_live_module_is_the_same_as_by_name_to_the_bit_and_stays_as_it_was[a CLIP]",),
     ),
     Mutant(
         "the text tower is a part of the image tower",
         OF_HF,
         '{call.path.partition(".")[0] for call in self.seen.calls} - {""}',
         "{path for path, _ in model.named_children()}",
-        (HF_TESTS,),
+        (f"{HF_TESTS}::test_the_text_tower_is_no_part_of_the_image_tower",),
     ),
     # which module, and in which state
     Mutant(
@@ -249,35 +253,35 @@ UNJUDGED = [
         LIVE,
         "if any(part.training for part in module.modules()):",
         "if module.training:",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_train_mode_is_a_sentence_and_no_switch",),
     ),
     Mutant(
         "a module in double precision is rounded",
         LIVE,
         "TYPES = (torch.float32, torch.float64)",
         "TYPES = (torch.float32,)",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_double_precision_is_taken_as_it_is",),
     ),
     Mutant(
         "hooks of the caller run while a module is looked at",
         WALK,
         "            getattr(part, name, {}).clear()\n",
         "            pass\n",
-        (LIVE_TESTS,),
+        (f"{LIVE_TESTS}::test_hooks_of_the_caller_are_not_called_by_loading",),
     ),
     Mutant(
         "a class that comes from a wrapper is no wrapper",
         WRAPPED,
         "for kind in type(module).__mro__]",
         "for kind in [type(module)]]",
-        (WRAPPED_TESTS,),
+        (f"{WRAPPED_TESTS}::test_a_class_of_ones_own_that_comes_from_a_wrapper_is_one",),
     ),
     Mutant(
         "fused attention is recorded",
         OF_HF,
         'WRITTEN_OUT = (None, "eager", "sdpa")',
         'WRITTEN_OUT = (None, "eager", "sdpa", "flash_attention_2")',
-        (HF_TESTS,),
+        (f"{HF_TESTS}::test_fused_kernels_are_refused_by_name[flash_attention_2]",),
     ),
     # which class and file of a folder
     Mutant(
@@ -285,42 +289,46 @@ UNJUDGED = [
         FOLDERS,
         "kind = kind or transformers.AutoModel._model_mapping[type(configuration)]",
         "kind = transformers.AutoModel._model_mapping[type(configuration)]",
-        (FOLDER_TESTS,),
+        (f"{FOLDER_TESTS}::test_a_folder_gives_the_model_its_classes_and_its_pictures",),
     ),
     Mutant(
         "of two weights files the pickled one is read",
         FOLDERS,
         "found = next((name for name in FILES if name in there), None)",
         "found = next((name for name in FILES[::-1] if name in there), None)",
-        (FOLDER_TESTS,),
+        (f"{FOLDER_TESTS}::test_a_bin_file_is_read_without_running_code",),
     ),
     Mutant(
         "settings and weights of two revisions are taken together",
         FOLDERS,
         "if settings and weights and Path(settings).parent == Path(weights).parent:",
         "if settings and weights:",
-        (FOLDER_TESTS,),
+        (f"{FOLDER_TESTS}::test_settings_and_weights_of_two_revisions_are_not_taken_together",),
     ),
     Mutant(
         "tensors of another shape stay as they were drawn",
         FOLDERS,
         'if other or info["error_msgs"]:',
         'if info["error_msgs"]:',
-        (FOLDER_TESTS,),
+        (f"{FOLDER_TESTS}::test_what_is_amiss_is_said[other shapes]",),
     ),
     Mutant(
         "a pooler that is the representation may be missing",
         FOLDERS,
         'past = isinstance(read, Output) and read.field == "last_hidden_state"',
         "past = isinstance(read, Output)",
-        (FOLDER_TESTS,),
+        (
+            f"{FOLDER_TESTS}::test_weights_on_which_the_representation_or_the_texts_rest_may_not_be_missing[<lambda>-pooler.layernorm.weight]",
+        ),
     ),
     Mutant(
         "weights of the text tower may be missing",
         FOLDERS,
         "for v in model.library_model.state_dict(keep_vars=True).values() if model.has_text}",
         "for v in model.library_model.state_dict(keep_vars=True).values() if False}",
-        (FOLDER_TESTS,),
+        (
+            f"{FOLDER_TESTS}::test_weights_on_which_the_representation_or_the_texts_rest_may_not_be_missing[dual-text_model.final_layer_norm.bias]",
+        ),
     ),
     # which place in a file
     Mutant(
@@ -328,34 +336,27 @@ UNJUDGED = [
         CHECKPOINT,
         "return all(part in rest for part in",
         "return any(part in rest for part in",
-        (ROWS,),
+        (f"{ROW}[DINO, its student without the wrapper's name]",),
     ),
     Mutant(
         "a key is not followed where the layout is another",
         WEIGHTS,
         "if n >= count and chosen(prefix, key)]",
         "if n >= count]",
-        (ROWS,),
+        (f"{ROW}[DINOv2 with registers, student and teacher, by key]",),
     ),
     Mutant(
         "of a whole model the image tower alone is taken",
         WEIGHTS,
         'return prefix.removesuffix(tower) if f".{prefix}".endswith(f".{tower}") else prefix',
         "return prefix",
-        (ROWS,),
+        (f"{ROW}[open_clip's trainer]",),
     ),
     Mutant(
         "plain names go before those of the image tower",
         WEIGHTS,
         "found = [(state.get(tower + name, state.get(name)), shape) for name, shape in wanted.items()]",
         "found = [(state.get(name, state.get(tower + name)), shape) for name, shape in wanted.items()]",
-        (ROWS,),
-    ),
-    Mutant(
-        "the innermost of several places is converted first",
-        WEIGHTS,
-        'return sorted(many, key=lambda prefix: prefix.count("."))',
-        'return sorted(many, key=lambda prefix: -prefix.count("."))',
-        (ROWS,),
+        (f"{ROW}[CLIP at another size]",),
     ),
 ]

@@ -5,12 +5,14 @@ import re
 import shlex
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import open_clip
 import pandas as pd
 import pytest
 import timm
 import torch
+import transformers
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -19,6 +21,7 @@ from kit import cli
 from kit.models import load_open_clip
 from kit.sweep import command as sweep_command
 from tests.unit import tiny_models as tiny
+from tests.unit import tiny_transformers as hf
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -41,6 +44,13 @@ def dino() -> dict:
     return {"student": {k: v + 1 for k, v in state.items()}, "teacher": state}
 
 
+def transformers_folder(folder: Path) -> None:
+    """A classifier with its processor, as save_pretrained writes them."""
+    hf.make("ViTForImageClassification", id2label={0: "cat", 1: "dog"}).save_pretrained(folder)
+    size = {"height": 32, "width": 32}
+    transformers.ViTImageProcessor(size=size).save_pretrained(folder)
+
+
 @pytest.fixture
 def readers_folder(tmp_path, monkeypatch):
     """A folder with what the README names, architectures of open_clip made small under their own names."""
@@ -52,6 +62,12 @@ def readers_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(load_open_clip, "fetch_open_clip", lambda *_: tag)  # as if it were fetched
     tiny.write_folder(tmp_path / "weights/CLIP-tiny")
     torch.save(dino(), tmp_path / "weights/dino.pth")
+    transformers_folder(tmp_path / "weights/my-vit")
+    snapshot = tmp_path / "hub/models--me--my-vit/snapshots" / ("a" * 40)
+    _made(snapshot.parent)
+    snapshot.symlink_to(tmp_path / "weights/my-vit")
+    _made(tmp_path / "hub/models--me--my-vit/refs").joinpath("main").write_text("a" * 40)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     pictures(tmp_path / "pictures", ["cat.jpg", "dog.jpg", *(f"{k}/{n}.png" for k in "ab" for n in range(3))])
     (tmp_path / "texts.txt").write_text("".join(f"a {w} thing\n" for w in ("red", "blue", "green")) * 10)
     (_made(tmp_path / "kit/models") / "shipped").symlink_to(ROOT / "kit/models/shipped")
@@ -77,6 +93,8 @@ def test_every_python_line_runs_in_order(readers_folder):
             exec(compile(ast.Module([statement], []), line, "exec"), names)
     assert len(BLOCKS) >= 4 and names["parts"].error.max() < 1e-5
     assert names["model"].name == "stickers-l8" and len(names["store"]) == 4
+    assert names["live"].library_model is names["module"]
+    assert names["live"].preprocess("pictures/cat.jpg").shape == (1, 3, 32, 32)
 
 
 def test_lines_that_load_take_what_they_say(readers_folder):
@@ -84,7 +102,9 @@ def test_lines_that_load_take_what_they_say(readers_folder):
     loaded = [line for line in lines.splitlines() if line.startswith("model = kit.load(")]
     models = [eval(line.partition("= ")[2].partition("  #")[0], {"kit": kit}) for line in loaded]
     kinds = [(model.trained, model.has_text) for model in models]
-    assert kinds == [(True, True), (True, True), (True, True), (True, False), (False, False), (True, True)]
+    assert kinds == [*[(True, True)] * 3, *[(True, False)] * 3, (False, False), (True, True)]
+    assert [models[n].class_names for n in (4, 5)] == [["cat", "dog"]] * 2
+    assert torch.equal(models[4].encode_image(tiny.pixels()), models[5].encode_image(tiny.pixels()))
     assert 'Weights taken from "teacher"' in models[3].notes[0]
     own = tiny.clip().visual(tiny.pixels())
     assert all(torch.equal(model.encode_image(tiny.pixels()), own) for model in models[:2])

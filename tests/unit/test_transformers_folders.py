@@ -120,9 +120,10 @@ def test_settings_over_the_folders_own(vit):
 
 
 def test_a_size_over_the_processors_own_takes_the_whole_picture(tmp_path):
-    model = load(write(tmp_path, hf.make("Dinov2Model"), cropping()), preprocess={"size": 32})
+    model = load(write(tmp_path, hf.make("Dinov2Model"), cropping()), preprocess={"size": 40})
     image = picture(70, 40)
-    whole = processor("CLIPImageProcessor", do_center_crop=False)
+    whole = processor("CLIPImageProcessor", size={"height": 40, "width": 40}, do_center_crop=False)
+    assert (model.image_size, model.grid) == ((40, 40), (5, 5))
     assert torch.equal(model.preprocess(image), whole(images=image, return_tensors="pt")["pixel_values"])
 
 
