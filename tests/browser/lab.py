@@ -17,7 +17,7 @@ import nbformat
 from kit.cli import CONTENTS
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-TOKEN = "loupe-test"
+TOKEN, PANEL = "loupe-test", "panel.ipynb"
 # JupyterLab's own complaint about the versions of its parts; nothing of ours
 KNOWN_WARNINGS = ("@jupyter/ydoc", "ydoc")
 SETTINGS = {
@@ -155,15 +155,23 @@ def cut(name: str, wanted: tuple[str, ...], fewer: tuple = ()) -> nbformat.Noteb
     return notebook
 
 
+def of_cells(*sources: str) -> nbformat.NotebookNode:
+    """A notebook of these cells of code."""
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+
+
 @contextmanager
 def opened(browser, folder: Path, notebook: nbformat.NotebookNode, height: int = 1000):
-    """A notebook run in a JupyterLab of its own, its panel in view; gives the page and the page's errors."""
-    name, notebooks = "panel.ipynb", folder / "notebooks"
+    """A notebook run in a JupyterLab of its own, its panel in view; gives the page and the page's errors.
+
+    The file is `folder / "notebooks" / PANEL`. Its kernel can import the tests.
+    """
+    notebooks = folder / "notebooks"
     notebooks.mkdir()
-    nbformat.write(notebook, notebooks / name)
-    with server(folder, notebooks) as address:
+    nbformat.write(notebook, notebooks / PANEL)
+    with server(folder, notebooks, env={"PYTHONPATH": str(NOTEBOOKS.parent)}) as address:
         page = browser.new_page(viewport={"width": 1280, "height": height})
-        complaints = open_notebook(page, address, name)
+        complaints = open_notebook(page, address, PANEL)
         try:
             run_all(page)
             page.locator(".loupe").first.wait_for(timeout=240_000)

@@ -1,8 +1,5 @@
 """All eight panels in one notebook: keys alone reach and move all of it, axe, stills where no kernel is."""
 
-from pathlib import Path
-
-import nbformat
 import pytest
 
 from kit.lab.contents import VIEW
@@ -12,7 +9,6 @@ from tests.browser.test_declared_panel import faults
 from tests.browser.test_saved_notebook import DEAD, SAVE, SHUT_DOWN
 from tests.browser.test_start_notebook import wait_for
 
-ROOT, NAME = Path(__file__).parents[2], "all.ipynb"
 MAKE = """import kit
 from kit.models.directions import Directions
 model = kit.load("stickers-s16")
@@ -81,26 +77,17 @@ SECONDS = 3  # in which a key is answered
 
 @pytest.fixture(scope="module")
 def start_page(browser, tmp_path_factory):
-    """The notebook with all panels, run; the page's errors; its address and its file."""
-    folder = tmp_path_factory.mktemp("all")
-    (notebooks := folder / "notebooks").mkdir()
+    """The notebook with all panels, run; the page's errors; its file."""
     made = [
         f"panels[{name!r}] = kit.panels.{name}({given})\npanels[{name!r}]" for name, given in PANELS.items()
     ]
-    cells = [nbformat.v4.new_code_cell(source) for source in (MAKE, *made)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / NAME)
-    with lab.server(folder, notebooks, env={"PYTHONPATH": str(ROOT)}) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            page.locator(".loupe").nth(len(PANELS) - 1).wait_for(timeout=300_000)
-            for place, name in enumerate(PANELS):
-                page.locator(".loupe").nth(place).evaluate("(n, name) => n.id = name", name)
-            wait_for(lambda: page.locator(".loupe-plotly .main-svg").count() >= 3)
-            yield page, complaints, address, notebooks / NAME
-        finally:
-            page.close()
+    folder = tmp_path_factory.mktemp("all")
+    with lab.opened(browser, folder, lab.of_cells(MAKE, *made), 1400) as (page, complaints):
+        page.locator(".loupe").nth(len(PANELS) - 1).wait_for(timeout=300_000)
+        for place, name in enumerate(PANELS):
+            page.locator(".loupe").nth(place).evaluate("(n, name) => n.id = name", name)
+        wait_for(lambda: page.locator(".loupe-plotly .main-svg").count() >= 3)
+        yield page, complaints, folder / "notebooks" / lab.PANEL
 
 
 @pytest.fixture(scope="module")
@@ -186,14 +173,14 @@ def test_no_console_error(start_page):
 @pytest.fixture(scope="module")
 def reopened(start_page, browser):
     """The notebook, saved, its kernel ended, opened again."""
-    page, _, address, file = start_page
+    page, _, file = start_page
     page.evaluate(SAVE)
     wait_for(
         lambda: file.read_text("utf-8").count(VIEW) == len(PANELS) and file.read_text("utf-8").endswith("}\n")
     )
     page.evaluate(SHUT_DOWN)
     again = browser.new_page(viewport={"width": 1280, "height": 1400})
-    lab.open_notebook(again, address, NAME)
+    lab.open_notebook(again, page.url.partition("/lab/")[0], lab.PANEL)
     yield again
     again.close()
 

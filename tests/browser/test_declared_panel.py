@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -17,7 +16,6 @@ from tests.browser.test_chart_and_upload import SAVE, change_theme
 from tests.browser.test_start_notebook import caption, says, wait_for
 from tests.unit.toy_panel import MODEL, Toy
 
-ROOT, NAME = Path(__file__).parents[2], "panel.ipynb"
 ENDED = "The kernel of this panel has ended: run its cell again."
 CELLS = (
     """from dataclasses import replace
@@ -41,18 +39,9 @@ UNNAMED = ["image-alt"]
 def start_page(browser, tmp_path_factory):
     """The notebook with the panel in two cells and three figures, run; the page's errors; its file."""
     folder = tmp_path_factory.mktemp("declared")
-    (notebooks := folder / "notebooks").mkdir()
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / NAME)
-    with lab.server(folder, notebooks, env={"PYTHONPATH": str(ROOT)}) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        complaints = lab.open_notebook(page, address, NAME)
-        try:
-            lab.run_all(page)
-            chart(page, 1).locator(".main-svg").first.wait_for(timeout=60_000)
-            yield page, complaints, notebooks / NAME
-        finally:
-            page.close()
+    with lab.opened(browser, folder, lab.of_cells(*CELLS), 1400) as (page, complaints):
+        chart(page, 1).locator(".main-svg").first.wait_for(timeout=60_000)
+        yield page, complaints, folder / "notebooks" / lab.PANEL
 
 
 @pytest.fixture(scope="module")

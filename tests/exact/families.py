@@ -7,16 +7,23 @@ from kit.models import Model
 
 SMALL = {"img_size": 64}
 FOUR = {"depths": (1, 1, 2, 1)}
+
+
+def seen_at(size: int) -> dict:
+    """The size of pictures, for towers that take any and have no argument for it."""
+    return {"pretrained_cfg_overlay": {"input_size": (3, size, size)}}
+
+
 # timm name -> what is passed to timm.create_model
 EXACT = {
     "beit_base_patch16_224": SMALL | {"depth": 2, "embed_dim": 96, "num_heads": 3},
     "cait_xxs24_224": SMALL | {"depth": 2},
-    "caformer_s18": {},
-    "coat_lite_tiny": {"serial_depths": (1, 1, 1, 1)},
+    "caformer_s18": seen_at(64),
+    "coat_lite_tiny": seen_at(64) | {"serial_depths": (1, 1, 1, 1)},
     "coat_tiny": SMALL | {"serial_depths": (1, 1, 1, 1), "parallel_depth": 1},
     "coatnet_0_rw_224": SMALL | {"depths": (1, 1, 2, 1)},
     "convit_tiny": SMALL | {"depth": 3, "local_up_to_layer": 2},
-    "davit_tiny": FOUR,
+    "davit_tiny": seen_at(112) | FOUR,
     "deit3_small_patch16_224": SMALL | {"depth": 2},
     "efficientformer_l1": {"depths": (1, 1, 1, 2)},
     "eva02_tiny_patch14_224": {"img_size": 70, "depth": 2},
@@ -26,9 +33,9 @@ EXACT = {
     "maxxvit_rmlp_nano_rw_256": SMALL | {"embed_dim": (32, 64), "depths": (1, 2), "stem_width": (32, 32)},
     "mvitv2_tiny": SMALL,
     "naflexvit_base_patch16_gap": {"depth": 2, "embed_dim": 96, "num_heads": 3},
-    "nextvit_small": {},
+    "nextvit_small": seen_at(64),
     "pit_ti_224": SMALL | {"depth": (1, 2, 1)},
-    "pvt_v2_b0": FOUR,
+    "pvt_v2_b0": seen_at(64) | FOUR,
     "swin_tiny_patch4_window7_224": {"img_size": 112, "depths": (2, 2), "num_heads": (2, 4), "embed_dim": 32},
     "swinv2_tiny_window8_256": {"img_size": 64, "depths": (2, 2), "num_heads": (2, 4), "embed_dim": 32},
     "swinv2_cr_tiny_224": {"img_size": 112, "window_size": 7, "depths": (2, 2), "num_heads": (2, 4)},
