@@ -10,6 +10,30 @@ COSTS, SWEEP, MAPS = f"{UNIT}/test_costs.py", f"{EXACT}/test_sweep.py", f"{EXACT
 
 CHANGES = [
     (
+        "an upload is told by what fewest of its nearest have",
+        "retrieval/labelled.py",
+        'max(known, key=known.count, default="")',
+        'min(known, key=known.count, default="")',
+        f"{UNIT}/test_labelled_gallery.py",
+        "test_of_a_query_that_nobody_labelled_the_heads_nearest_say_which_value_is_marked",
+    ),
+    (
+        "bars of words never seen are not marked",
+        "panels/explorer.py",
+        "KINDS, unknown=notes, picked",
+        "KINDS, picked",
+        EXPLORER,
+        "test_bars_of_a_word_never_seen_are_marked",
+    ),
+    (
+        "the question mark stands at the known labels",
+        "figures/charts.py",
+        "(label in self.unknown)",
+        "(label not in self.unknown)",
+        f"{UNIT}/test_figures_drawn.py",
+        "test_a_label_that_the_model_never_saw_has_a_question_mark",
+    ),
+    (
         "ticks of bars stand at the bars themselves, not at every part on",
         "panels/explorer.py",
         '{"every part on": found.marks}',
