@@ -234,13 +234,6 @@ MUTANTS = [
         (f"{LIVE_TESTS}::test_a_tokenizer_is_asked_for_where_the_vocabulary_is_not_open_clips",),
     ),
     Mutant(
-        "texts of a module are cut at another length than its own",
-        LIVE,
-        "SimpleTokenizer(context_length=module.context_length)",
-        "SimpleTokenizer()",
-        (f"{LIVE_TESTS}::test_a_live_module_is_the_same_as_by_name_to_the_bit_and_stays_as_it_was[a CLIP]",),
-    ),
-    Mutant(
         "the text tower is a part of the image tower",
         OF_HF,
         '{call.path.partition(".")[0] for call in self.seen.calls} - {""}',
@@ -343,7 +336,7 @@ MUTANTS = [
         WEIGHTS,
         "if n >= count and chosen(prefix, key)]",
         "if n >= count]",
-        (f"{ROW}[DINOv2 with registers, student and teacher, by key]",),
+        (f"{ROW}[two CLIPs of transformers, one by key]",),
     ),
     Mutant(
         "of a whole model the image tower alone is taken",
