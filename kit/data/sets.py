@@ -265,11 +265,15 @@ def _content(image) -> bytes:
     return f"{values.dtype} {values.shape} ".encode() + values.tobytes()
 
 
-def as_set(images: Images) -> ImageSet:
+def as_set(images: Images, model=None) -> ImageSet:
     """Images as a set: a set as it is, scenes of the world with labels, whatever `preprocess` reads.
 
     Of a set of torchvision, labels `y` and `class_name` are kept. One of files (`ImageFolder`) is read from
     them, without its own transform: images pass through that of the model.
+
+    Args:
+        images: any of these.
+        model: the model that they are for: scenes are painted at its size. None = as they are.
 
     Raises:
         KitError: there is no image.
@@ -279,6 +283,8 @@ def as_set(images: Images) -> ImageSet:
         >>> as_set(kit.world.draw(3, seed=0)).labels.concept.tolist()
         ['birthday cake', 'sailboat', 'running shoe']
     """
+    if model is not None and isinstance(images, Scenes):
+        images = images.sized_for(model)
     if not (hasattr(images, "digest") and hasattr(images, "names")):
         images = _others_set(images) or _pictures(images)
     if len(images) == 0:

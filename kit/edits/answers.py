@@ -396,7 +396,7 @@ def total_right(
         selector: the parts that are replaced by their means.
         means: of the total effect; None takes those that a shipped model comes with.
     """
-    images, cosines = as_set(images), []
+    images, cosines = as_set(images, model), []
     for low in range(0, len(images), SOME):
         pixels = model.preprocess([images[n] for n in range(low, min(low + SOME, len(images)))])
         done = ablate(model, pixels, selector, effect="total", means=means)

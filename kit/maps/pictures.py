@@ -48,6 +48,7 @@ class Picture:
         note: what was read, where it is an upload.
         fine: the same scene drawn finer than any model sees it; None where there is no such drawing.
         code: what `model.preprocess` is given for it, as Python.
+        scene: the scene alone, where it is one.
     """
 
     name: str
@@ -58,10 +59,19 @@ class Picture:
     note: str = ""
     fine: Image.Image | None = None
     code: str = '"my picture.png"'
+    scene: Scenes | None = field(default=None, repr=False, compare=False)
 
     def with_image(self, image: Image.Image) -> "Picture":
         """The same picture as somebody else sees it."""
         return replace(self, image=image)
+
+    def sized_for(self, model: Model) -> "Picture":
+        """The picture as it is given to a model: a scene and its masks are painted at the model's size."""
+        scene = self.scene and self.scene.sized_for(model)
+        if scene is self.scene:
+            return self
+        masks = None if self.masks is None else _masks(scene, 0)
+        return replace(self, image=_image(scene, 0), masks=masks, scene=scene)
 
     def seen_by(self, model: Model) -> "Picture":
         """The picture as a model sees it, its masks cropped and resized likewise."""
@@ -222,25 +232,33 @@ def scene_pictures(scenes, code: str = "images") -> list[Picture]:
     fine = scenes.finer().cpu().numpy() if len(scenes) <= 64 else [None] * len(scenes)
     for i in range(len(scenes.images)):
         label = scenes.labels.iloc[i]
-        pixels = np.asarray(scenes.images[i]).transpose(1, 2, 0)
-        masks = np.asarray(scenes.masks[i]).astype(bool)
-        masks = masks[masks.any((1, 2))]
-        things = _things(label)
-        if label.get("kind") == "count" and len(masks):
-            masks = masks.any(0, keepdims=True)
+        masks, things = _masks(scenes, i), _things(label)
         known = len(masks) and len(things) == len(masks)
         pictures.append(
             Picture(
                 name=f"scene {int(scenes.index[i])}",
-                image=Image.fromarray(pixels),
+                image=_image(scenes, i),
                 masks=masks if known else None,
                 things=things if known else [],
                 line=truth_line(label),
                 fine=None if fine[i] is None else Image.fromarray(fine[i].transpose(1, 2, 0)),
-                code=f"{code}.images[{i}]",
+                code=f"{code}[{i}]",
+                scene=scenes[i],
             )
         )
     return pictures
+
+
+def _image(scenes, i: int) -> Image.Image:
+    return Image.fromarray(np.asarray(scenes.images[i]).transpose(1, 2, 0))
+
+
+def _masks(scenes, i: int) -> np.ndarray:
+    """Masks of the objects that are seen, bool [object, height, width]; of several equal ones together."""
+    masks = np.asarray(scenes.masks[i]).astype(bool)
+    masks = masks[masks.any((1, 2))]
+    several = scenes.labels.iloc[i].get("kind") == "count" and len(masks)
+    return masks.any(0, keepdims=True) if several else masks
 
 
 def truth_line(label: pd.Series) -> str:

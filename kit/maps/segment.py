@@ -19,6 +19,7 @@ from kit.models.directions import Directions
 from kit.models.images import read_image
 from kit.models.model import Model
 from kit.numbers import interval
+from kit.world import Scenes
 
 
 @dataclass
@@ -153,7 +154,8 @@ def segment(
             `kit.data.read_imagenet_segmentation` gives.
         directions: `Directions` or unit rows, [class, embed].
         masks: the object's pixels of each image at its own size: bool [image, row, col], or a list of
-            [row, col]; None = what the set or the scenes know (the union of all objects of a scene).
+            [row, col]; None = what the set or the scenes know (the union of all objects of a scene). Of
+            scenes they are those of `scenes.sized_for(model)`.
         methods: names of `kit.maps.METHODS` in order, or functions by name; None = all.
         classes: number of each image's class, [image]; None = the answer, as in the paper.
         protocol: see `kit.maps.seen_mask`.
@@ -179,6 +181,7 @@ def segment(
         ['token heatmap', 'rollout']
     """
     vectors = _vectors(model, directions)
+    images = images.sized_for(model) if isinstance(images, Scenes) else images
     source, chosen = as_set(images), chosen_methods(methods)
     truth = _masks(images, source, masks)
     given = None if classes is None else _given(classes, len(source), len(vectors))

@@ -18,6 +18,7 @@ from kit.models.images import AnyImages, read_image, single_images
 from kit.models.output import expect_representation
 from kit.models.stamp import Stamp, sample_of, weights_of
 from kit.models.text import TextTower
+from kit.world.scenes import Scenes
 
 NO_TEXT = (
     'class names, (names, array), "self", another image\'s embedding or principal components '
@@ -128,7 +129,7 @@ class Model:
             self._hash = (stamp, hash_weights(self.tower))
         return self._hash[1]
 
-    def preprocess(self, images: AnyImages) -> Tensor:
+    def preprocess(self, images: AnyImages | Scenes) -> Tensor:
         """Pixels as the tower reads them, by the library's own transform.
 
         Transparent pixels are laid on white; see `kit.models.images.read_image` for
@@ -137,7 +138,8 @@ class Model:
         Args:
             images: one of path, bytes, `PIL.Image`, `uint8` array [row, col, 3], `uint8` tensor
                 [3, row, col]; a list of them; a `uint8` tensor [batch, 3, row, col]; or a set, ours or
-                torchvision's, whose pixels are all held at once.
+                torchvision's, whose pixels are all held at once. Scenes of `kit.world` are painted at the
+                model's own size; `scenes.images` stay as they are.
 
         Returns:
             Pixels [batch, 3, height, width] of the model's type on its device.
@@ -151,7 +153,7 @@ class Model:
             >>> model.preprocess(Image.new("L", (300, 200))).shape
             torch.Size([1, 3, 224, 224])
         """
-        pixels = torch.stack([self.transform(image) for image in read_images(images)])
+        pixels = torch.stack([self.transform(image) for image in self._read(images)])
         return pixels.to(self.device, self.dtype)  # [batch, 3, height, width]
 
     @property
@@ -159,7 +161,10 @@ class Model:
         """The transform in words: what moments and stores say of how images became pixels."""
         return re.sub(r" at 0x[0-9a-f]+", "", re.sub(r"\s+", " ", str(self.transform)))
 
-    def viewed(self, images: AnyImages) -> list[Image.Image]:
+    def _read(self, images: AnyImages | Scenes) -> list[Image.Image]:
+        return read_images(images.sized_for(self).images if isinstance(images, Scenes) else images)
+
+    def viewed(self, images: AnyImages | Scenes) -> list[Image.Image]:
         """What the tower sees of each image: cropped, resized, colours put back.
 
         Args:
@@ -170,7 +175,7 @@ class Model:
         """
         mean, std = self._mean_and_std()
         pictures = []
-        for image in read_images(images):
+        for image in self._read(images):
             pixels = self.transform(image) * std + mean  # [3, height, width], 0 to 1
             values = (255 * pixels.clamp(0, 1)).round().to(torch.uint8)
             pictures.append(Image.fromarray(values.permute(1, 2, 0).contiguous().numpy()))

@@ -76,14 +76,15 @@ class AnyModel(PicturePanel):
 
     def asked(self, s: State) -> tuple:
         """Tower and picture, the one pass, whose first checks the sum, and the scores for a direction."""
-        picture = self.picture(s.image)
+        self.picture(s.image)  # raises where there is none, before a tower is built
         if s.model not in self.towers:
             self.towers[s.model] = self.given.get(s.model) or untrained(s.model, say=self.say), Latest(RUNS)
         model, runs = self.towers[s.model]
+        picture = self.sized(s.image, model)
         if s.image not in runs:
             self.say(f"recording the operations of {s.model}, checking the sum…")
         held = runs.of(s.image, lambda: run(model, model.preprocess([picture.image]), tokens=True))
-        mean = partial(self.kept, s.model, lambda: mean_representation(model, self.images()))
+        mean = partial(self.kept, s.model, lambda: mean_representation(model, self.images(model)))
         z = partial(picture_direction, held.representation, s.texts, mean)
         scores = self.kept((s.model, s.image, s.texts), lambda: part_scores(held, z()))
         return model, picture, held, scores
@@ -121,7 +122,7 @@ class AnyModel(PicturePanel):
         return f"import kit\nimport torch\nmodel = {named}  # a shipped one as it is"
 
     def lines(self) -> str:
-        s, images = self.selection, "images = kit.world.gallery().images\n"
+        s, images = self.selection, "images = kit.world.gallery()\n"
         return f"""\
 {images * (self.of_gallery and s.texts == APART)}\
 run = kit.parts.run(model, model.preprocess({self.picture(s.image).code}))

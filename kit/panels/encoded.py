@@ -27,12 +27,12 @@ class Encoded:
 
     Args:
         model: the model to begin with.
-        picture: from the name of a picture to it.
+        picture: from the name of a picture and a model to the picture as it is given to the model.
         means: mean parts of a reference set for this model (`kit.collect`), or the set; None = those that
             ship.
     """
 
-    def __init__(self, model: Model, picture: Callable[[str], Picture], means=None):
+    def __init__(self, model: Model, picture: Callable[[str, Model], Picture], means=None):
         self.models: dict[str, Model] = {model.label: model}
         self.picture = picture
         self._runs, self._scores, self._totals = Latest(RUNS), Latest(KEPT), Latest(KEPT)
@@ -54,15 +54,19 @@ class Encoded:
             self.models[name] = load(name)
         return self.models[name]
 
+    def sized(self, state: Selection) -> Picture:
+        """The picture as it is given to the model: a scene is painted at the model's size."""
+        return self.picture(state.image, self.model(state.model))
+
     def seen(self, state: Selection) -> Picture:
         """The picture as the model sees it: cropped and resized."""
-        picture = self.picture(state.image)
+        picture = self.sized(state)
         viewed = self.model(state.model).viewed([picture.image])[0]
         return picture.with_image(viewed)
 
     def find(self, state: Selection) -> Finding:
         """The finding of a state; towers run only for what was not asked before."""
-        model, picture = self.model(state.model), self.picture(state.image)
+        model, picture = self.model(state.model), self.sized(state)
         held, scores = self._scored(state)
         total = self._total_of(model, picture, state, scores) if state.effect == "total" else None
         return find(held, scores, state, picture, total)
@@ -84,7 +88,8 @@ class Encoded:
 
     def _run(self, name: str, image: str):
         """The one pass of a picture through a model, kept."""
-        model, picture = self.model(name), self.picture(image)
+        model = self.model(name)
+        picture = self.picture(image, model)
         passed = lambda: run(model, model.preprocess([picture.image]), tokens=True)  # noqa: E731
         return self._runs.of((name, image), passed)
 
@@ -102,7 +107,7 @@ class Encoded:
     def provenance(self, state: Selection, seed: int | None) -> str:
         """Model, weights, picture, its seed and the reference set of a state, in one line."""
         means, uploaded = self._means_of(state.model)[0], state.image.startswith(UPLOAD)
-        seed, source = None if uploaded else seed, self.picture(state.image).source
+        seed, source = None if uploaded else seed, self.sized(state).source
         return provenance(self.model(state.model), source, seed, means=means and means.name)
 
     def has_means(self, name: str) -> bool:

@@ -89,7 +89,7 @@ class Explorer(PicturePanel):
         model = load(model) if isinstance(model, str) else model
         self.take(images)
         self.given = means is not None
-        self.cases, self.begin = Encoded(model, self.picture, means), tuple(texts or PROMPTS)
+        self.cases, self.begin = Encoded(model, self.sized, means), tuple(texts or PROMPTS)
         self.pins, self._pins = w.HTML(), []
         super().__init__(model, state)
         grid = self.views["grid"].widget
@@ -134,7 +134,7 @@ class Explorer(PicturePanel):
     def show(self, s: State) -> Shown:
         if s.text >= len(s.texts):
             raise KitError(f"no prompt {s.text}: there are {len(s.texts)}, counted from 0.")
-        found, picture, model = self.cases.find(s), self.picture(s.image), self.cases.model(s.model)
+        found, picture, model = self.cases.find(s), self.cases.sized(s), self.cases.model(s.model)
         picked, off = ([found.names[i] for i in rows] for rows in (found.picked, found.off))
         names, size = found.names_of_picked, " × ".join(map(str, model.image_size))
         told = [picture.line or picture.note or picture.name]

@@ -120,11 +120,11 @@ class HeadTokens(PicturePanel):
     # --- pictures, their runs, and what was asked of them: each made once
 
     def _seen(self, name: str):
-        return self.model.viewed([self.picture(name).image])[0]
+        return self.model.viewed([self.sized(name, self.model).image])[0]
 
     def run(self, name: str):
         """The one pass of a picture."""
-        pixels = lambda: self.model.preprocess([self.picture(name).image])  # noqa: E731
+        pixels = lambda: self.model.preprocess([self.sized(name, self.model).image])  # noqa: E731
         return self.ran.of(name, lambda: run(self.model, pixels(), tokens=True))
 
     def runs(self, state: State) -> bool:
@@ -186,7 +186,7 @@ class HeadTokens(PicturePanel):
     # --- from a state to what is shown
 
     def show(self, s: State) -> Shown:
-        held, picture = self.read(s.image, s.texts, s.directions), self.picture(s.image)
+        held, picture = self.read(s.image, s.texts, s.directions), self.sized(s.image, self.model)
         if s.text >= len(s.texts):
             raise KitError(f"no prompt {s.text}: there are {len(s.texts)}, counted from 0.")
         film, heads = held.film(s.text), heads_of(held.run.index, s.selector)

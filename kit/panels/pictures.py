@@ -8,9 +8,13 @@ from PIL import Image
 from kit.data.sets import Images
 from kit.errors import KitError, nearest
 from kit.maps.pictures import UPLOAD, Picture, as_pictures, uploaded_picture
+from kit.models.model import Model
 from kit.panels.declared import DeclaredPanel
 from kit.panels.fields import State
+from kit.panels.latest import Latest
 from kit.world import gallery
+
+SIZED = 64  # pictures that are kept as models are given them
 
 
 class PicturePanel(DeclaredPanel):
@@ -31,12 +35,13 @@ class PicturePanel(DeclaredPanel):
         self.of_gallery = images is None
         self.seed = getattr(gallery() if images is None else images, "seed", None)
         self.pictures = as_pictures(images)
+        self._held_sized = Latest(SIZED)
 
-    def images(self) -> Iterator[Image.Image]:
-        """The images of all pictures that were given and can be read, one at a time."""
+    def images(self, model: Model) -> Iterator[Image.Image]:
+        """The images of all pictures that were given and can be read, as they are given to a model."""
         for name in self.pictures:
             with suppress(KitError):
-                yield self.pictures[name].image
+                yield self.pictures[name].sized_for(model).image
 
     def picture(self, name: str) -> Picture:
         """The picture of this name.
@@ -50,6 +55,11 @@ class PicturePanel(DeclaredPanel):
         known = [*self.pictures, *self.uploads]
         hint = " Upload the file again." if name.startswith(UPLOAD) else nearest(name, known)
         raise KitError(f'no picture "{name}" in this panel; it has {len(known)}.{hint}')
+
+    def sized(self, name: str, model: Model) -> Picture:
+        """The picture of this name as it is given to a model: a scene is painted at the model's size."""
+        picture = self.picture(name)
+        return self._held_sized.of((name, model.image_size), lambda: picture.sized_for(model))
 
     def options(self, name: str) -> list:
         if name != "image":

@@ -53,6 +53,7 @@ class Segmenter(DeclaredPanel):
 
     def __init__(self, model: Model, scenes: Scenes, directions: Directions, asked: list[str] | None = None,
                  overall: Segmented | None = None, state: str | None = None):  # fmt: skip
+        scenes = scenes.sized_for(model)
         seen = model.viewed(scenes.images)
         self.pictures = {p.name: p.with_image(i) for p, i in zip(scene_pictures(scenes), seen)}
         self.classes = list(dict.fromkeys(asked or [t for p in self.pictures.values() for t in p.things]))
@@ -121,6 +122,7 @@ class Segmenter(DeclaredPanel):
 from kit.maps.classes import fits, maps_of_classes
 
 # scenes and directions (all classes) as the panel was given them
+scenes = scenes.sized_for(model)
 k, objects = {list(self.pictures).index(s.image)}, {objects}  # {picture.line}: {whose}
 pixels = model.preprocess(scenes.images[k : k + 1])
 maps, _ = maps_of_classes(model, pixels, directions, [{s.text!r}], [{s.method!r}])

@@ -99,7 +99,7 @@ def collect(
     if path is None and place()[1] > 1:
         raise KitError('processes that share a pass must agree on a place: name it, as path="runs/birds".')
     name, batch, workers = check_name(name), expect_count("batch", batch), expect_count("workers", workers, 0)
-    images, path = as_set(images), None if path is None else checked_path(path)
+    images, path = as_set(images, model), None if path is None else checked_path(path)
     check_pass(model, batch)
     where = passing_folder() if keep == "store" and path is None else path
     keeper = KEEPERS[keep](Request(model, images, name, batch, selector, where, workers, tokens, convention))

@@ -42,7 +42,7 @@ def stored(
     if store is None:
         name = f"{len(images):,} images"
         store = collect(model, images, "store", name, selector=selector, tokens=tokens)
-    shown = as_set(images)
+    shown = as_set(images, model)
     if [shown.digest] != store.facts["data"]:
         raise KitError(
             f"the store is not of these {len(shown):,} images, so other pictures would be shown than were "

@@ -134,7 +134,7 @@ def maps_of_labels(model: Model, scenes: Scenes, attributes: Sequence[str]) -> d
         ['background']
     """
     told = {name: prompt_directions(model.encode_text(prompts(name)), "contrast") for name in attributes}
-    return head_maps(model, scenes.images, {name: each[scenes.codes[name]] for name, each in told.items()})
+    return head_maps(model, scenes, {name: each[scenes.codes[name]] for name, each in told.items()})
 
 
 def maps_on_regions(
@@ -196,7 +196,7 @@ def head_maps(
 
     Args:
         model: one whose representation reads one row of attention in each layer.
-        images: as for `Model.preprocess`, such as `scenes.images`.
+        images: as for `Model.preprocess`, such as scenes of `kit.world`.
         directions: the direction of each image, unit length, [image, embed]; or several by name, which
             cost one pass all the same.
         batch: images that pass at a time.
@@ -214,7 +214,7 @@ def head_maps(
         >>> import kit
         >>> model = kit.load("stickers-l8")
         >>> scenes = kit.world.gallery()[:2]
-        >>> maps = head_maps(model, scenes.images, model.encode_text(["a cat", "a whale"]))
+        >>> maps = head_maps(model, scenes, model.encode_text(["a cat", "a whale"]))
         >>> maps.values.shape
         torch.Size([2, 36, 65])
     """

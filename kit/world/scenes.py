@@ -21,6 +21,7 @@ from kit.world.values import SIZE, VALUES
 
 KINDS = (*VALUES["kind"], "mixed")
 ARTISTS = ("seen", "held_out", "all")
+FINEST = 8  # times 64 pixels a side
 CHUNK = 256  # scenes painted at a time, so that memory stays bounded
 OBJECTS = {"single": 1, "single_word": 1, "pair": 2, "word": 1}  # masks kept of each scene; else 4
 
@@ -126,11 +127,29 @@ class Scenes:
             >>> draw(2, seed=0).at(2)
             Scenes(2 of 128 x 128 px, seed 0)
         """
-        if not isinstance(scale, int) or not 1 <= scale <= 8:
-            raise KitError(f"scale should be a whole number from 1 to 8, but is {scale!r}.")
+        if not isinstance(scale, int) or not 1 <= scale <= FINEST:
+            raise KitError(f"scale should be a whole number from 1 to {FINEST}, but is {scale!r}.")
         if scale == self.scale:
             return self
         return painted(self.layout, self.index, self.seed, self.mix, self.masks.shape[1], scale)
+
+    def sized_for(self, model) -> Scenes:
+        """The same scenes as a model is given them: painted at its own size, in whole multiples of 64 pixels.
+
+        Wherever the kit takes scenes and a model, it is these that are used.
+
+        Args:
+            model: anything with an `image_size`, (height, width), such as `kit.load` gives.
+
+        Returns:
+            `Scenes` as of `at`.
+
+        Example:
+            >>> import kit
+            >>> draw(2, seed=0).sized_for(kit.load("stickers-l8-128"))
+            Scenes(2 of 128 x 128 px, seed 0)
+        """
+        return self.at(min(max(min(model.image_size) // SIZE, 1), FINEST))
 
     @cached_property
     def labels(self) -> pd.DataFrame:

@@ -69,7 +69,7 @@ def test_the_first_stops_show_what_they_say(explorer):
         assert guide.at == number and not explorer.message
         shown.append((explorer.string, explorer.found, explorer.state))
     two, swapped, ground, place, off, printed = (found for _, found, _ in shown)
-    on = explorer.cases.picture("scene 16").tokens_on(two.heat.shape)
+    on = explorer.picture("scene 16").tokens_on(two.heat.shape)
     assert two.heat[on[0]].sum() > 0 > two.heat[on[1]].sum()
     assert abs(two.heat + swapped.heat).max() < 1e-6 * two.heat.max()
     assert ground.heat[~on.any(0)].sum() > 20 * abs(ground.heat[on.any(0)].sum())
