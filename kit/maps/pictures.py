@@ -13,7 +13,7 @@ from kit.errors import KitError, shown
 from kit.maps.masks import seen_mask
 from kit.models.images import Items, read_image, single_images
 from kit.models.model import Model
-from kit.world import Scenes, gallery
+from kit.world import Scenes, gallery, print_word
 
 PLACES = {
     "left": "on the left",
@@ -49,6 +49,7 @@ class Picture:
         fine: the same scene drawn finer than any model sees it; None where there is no such drawing.
         code: what `model.preprocess` is given for it, as Python.
         scene: the scene alone, where it is one.
+        word: that is printed into it by hand; empty = none.
     """
 
     name: str
@@ -60,18 +61,35 @@ class Picture:
     fine: Image.Image | None = None
     code: str = '"my picture.png"'
     scene: Scenes | None = field(default=None, repr=False, compare=False)
+    word: str = ""
 
     def with_image(self, image: Image.Image) -> "Picture":
         """The same picture as somebody else sees it."""
         return replace(self, image=image)
 
     def sized_for(self, model: Model) -> "Picture":
-        """The picture as it is given to a model: a scene and its masks are painted at the model's size."""
+        """The picture as it is given to a model.
+
+        A scene and its masks are painted at the model's size. A word is printed into what the model sees.
+        """
         scene = self.scene and self.scene.sized_for(model)
-        if scene is self.scene:
-            return self
-        masks = None if self.masks is None else _masks(scene, 0)
-        return replace(self, image=_image(scene, 0), masks=masks, scene=scene)
+        if scene is not self.scene:
+            masks = None if self.masks is None else _masks(scene, 0)
+            return replace(self, image=_image(scene, 0), masks=masks, scene=scene).sized_for(model)
+        return self._printed(model) if self.word else self
+
+    def _printed(self, model: Model) -> "Picture":
+        """The picture with its word, at the edge where it hides least of what is known to be there."""
+        (seen,), masks = model.viewed([self.image]), self.masks
+        above = masks is not None and _hidden(masks[:, ::-1]) < _hidden(masks)
+        image, box = print_word(seen, self.word, above)
+        code = f"kit.world.print_word(model.viewed({self.code})[0], {self.word!r}{', above=True' * above})[0]"
+        told = f", with ‘{self.word}’ printed into it"
+        line, note = (text and text + told for text in (self.line, self.note))
+        return replace(
+            self, image=image, masks=None if masks is None else masks & ~box, line=line, note=note, code=code,
+            fine=self.fine and print_word(self.fine, self.word, above)[0],
+        )  # fmt: skip
 
     def seen_by(self, model: Model) -> "Picture":
         """The picture as a model sees it, its masks cropped and resized likewise."""
@@ -251,6 +269,11 @@ def scene_pictures(scenes, code: str = "images") -> list[Picture]:
 
 def _image(scenes, i: int) -> Image.Image:
     return Image.fromarray(np.asarray(scenes.images[i]).transpose(1, 2, 0))
+
+
+def _hidden(masks: np.ndarray) -> int:
+    """Pixels of objects in the lower quarter, where a word is printed."""
+    return int(masks[:, 3 * masks.shape[1] // 4 :].sum())
 
 
 def _masks(scenes, i: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from kit.parts.collect import as_means
 from kit.parts.part_scores import PartScores, array, part_scores
 from kit.projections.prompts import prompt_directions
 
+PRINTED = " with "  # between the name of a picture and the word that is printed into it
 RUNS, KEPT = 8, 64  # passes of pictures, and results, that are kept
 
 
@@ -56,7 +57,7 @@ class Encoded:
 
     def sized(self, state: Selection) -> Picture:
         """The picture as it is given to the model: a scene is painted at the model's size."""
-        return self.picture(state.image, self.model(state.model))
+        return self.picture(picture_of(state), self.model(state.model))
 
     def seen(self, state: Selection) -> Picture:
         """The picture as the model sees it: cropped and resized."""
@@ -73,18 +74,18 @@ class Encoded:
 
     def is_ready(self, state: Selection) -> bool:
         """Whether a finding of this state runs no image tower."""
-        if (state.model, state.image) not in self._runs:
+        if (state.model, picture_of(state)) not in self._runs:
             return False
         if state.effect == "direct":
             return True
-        index = self._runs[state.model, state.image].index
+        index = self._runs[state.model, picture_of(state)].index
         return all(
             not rows or self._total_key(state, rows) in self._totals for rows in _asked_rows(index, state)
         )
 
     def index(self, state: Selection):
         """The parts of a state's model, as `parts.index`."""
-        return self._run(state.model, state.image).index
+        return self._run(state.model, picture_of(state)).index
 
     def _run(self, name: str, image: str):
         """The one pass of a picture through a model, kept."""
@@ -97,8 +98,8 @@ class Encoded:
         return prompt_directions(self.model(state.model).encode_text(list(state.texts)), state.directions)
 
     def _scored(self, state: Selection):
-        held = self._run(state.model, state.image)
-        key = state.model, state.image, state.texts, state.text, state.directions
+        held = self._run(state.model, picture_of(state))
+        key = state.model, picture_of(state), state.texts, state.text, state.directions
         means, why = self._means_of(state.model)
         less_mean = state.directions == "reference"
         make = lambda: part_scores(held, self._dirs(state), state.text, less_mean, means, why)  # noqa: E731
@@ -131,7 +132,7 @@ class Encoded:
             if not rows:
                 return scores.whole
             key = self._total_key(state, rows)
-            held = self._run(state.model, state.image)
+            held = self._run(state.model, picture_of(state))
             names = ", ".join(held.index["name"].iloc[rows])
             run_again = lambda: ablate(model, held, names, state.replace, "total", means).embedding  # noqa: E731
             embedding = self._totals.of(key, run_again)
@@ -141,7 +142,13 @@ class Encoded:
         return total
 
     def _total_key(self, state: Selection, rows: list[int]):
-        return state.model, state.image, state.replace, tuple(rows)
+        return state.model, picture_of(state), state.replace, tuple(rows)
+
+
+def picture_of(state: Selection) -> str:
+    """The name of a state's picture, and the word that is printed into it where the state has one."""
+    word = getattr(state, "word", "")
+    return f"{state.image}{PRINTED}{word}" if word else state.image
 
 
 def _asked_rows(index, state: Selection) -> list[list[int]]:

@@ -1,6 +1,7 @@
 """Notebook 00's panel: a picture taken apart into layers, heads and tokens, for prompts that you type."""
 
 import html
+from dataclasses import replace
 from types import SimpleNamespace
 
 import ipywidgets as w
@@ -12,13 +13,15 @@ from kit.figures import Bars, Grid, Maps, Strip
 from kit.figures.maps import painted
 from kit.figures.strip import data_url, small
 from kit.maps.findings import Finding, finding_table
+from kit.maps.pictures import Picture
 from kit.maps.selection import checked_texts, split_tokens
 from kit.models import load
 from kit.models.model import Model
 from kit.panels.declared import Shown
-from kit.panels.encoded import Encoded
+from kit.panels.encoded import PRINTED, Encoded
 from kit.panels.fields import Action, Menu, Parts, Radio, State, Texts, Toggle, Tokens, Upload
 from kit.panels.pictures import PicturePanel
+from kit.world import VALUES
 
 TALL = 224  # pixels of the rows of the grid: it ends where the map does
 PINS, PIN = 4, 152  # findings that are kept below; pixels of their maps
@@ -55,6 +58,7 @@ class Explorer(PicturePanel):
     image = Menu(None, "picture", "what the model looks at", "290px")
     selector = Parts("grid")
     texts = Texts(PROMPTS, "prompts", "a cat; a dog", "100%")
+    word = Menu("", "print", "a word to print into the picture, any picture", "150px")
     text = Radio("bars", "prompt")
     tokens = Tokens("map")
     off = Parts("", "", "parts that are off")
@@ -71,7 +75,7 @@ class Explorer(PicturePanel):
     pinned = Action("pin", "pin", "keep this finding below, to compare")
     positional = ("image", "selector", "texts")
     rows = (
-        ("image", "file", "model"),
+        ("image", "word", "file", "model"),
         "texts",
         ("face", ("told", ("directions", "effect", "replace", "busy"))),
         (("map", ("outline", "all_tokens", "pinned")), ("grid", ("switch", "keep", "all_on")), "bars"),
@@ -97,11 +101,18 @@ class Explorer(PicturePanel):
 
     def options(self, name: str) -> list:
         known = {"effect": ["direct", "total"], "replace": ["mean", "zero"], "directions": DIRECTIONS}
+        known["word"] = [("no word", ""), *((word, word) for word in VALUES["word"])]
         return self.cases.model_names if name == "model" else known.get(name) or super().options(name)
 
     @property
     def label(self) -> str:
         return self.selection.model
+
+    def picture(self, name: str) -> Picture:
+        """The picture of this name; `"scene 3 with banana"` is scene 3 and a word."""
+        name, _, word = name.partition(PRINTED)
+        found = super().picture(name)
+        return replace(found, word=word) if word else found
 
     def first(self) -> dict:
         """The head that adds most to the first prompt."""
@@ -218,7 +229,7 @@ class Explorer(PicturePanel):
         s, means = self.selection, "means = ...  # mean parts, as the panel was given them\n" * self.given
         lines = f"""\
 {means}\
-pixels = model.preprocess({self.picture(s.image).code})
+pixels = model.preprocess({self.cases.sized(s).code})
 vectors = model.encode_text({list(s.texts)!r})
 directions = kit.panels.prompt_directions(vectors, {s.directions!r})
 scores = kit.scores(model, pixels, directions)        # [batch, part, text]

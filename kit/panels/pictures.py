@@ -59,7 +59,7 @@ class PicturePanel(DeclaredPanel):
     def sized(self, name: str, model: Model) -> Picture:
         """The picture of this name as it is given to a model: a scene is painted at the model's size."""
         picture = self.picture(name)
-        return self._held_sized.of((name, model.image_size), lambda: picture.sized_for(model))
+        return self._held_sized.of((name, model.label), lambda: picture.sized_for(model))
 
     def options(self, name: str) -> list:
         if name != "image":

@@ -6,6 +6,6 @@ from kit.world.elsewhere import elsewhere
 from kit.world.gallery import gallery
 from kit.world.pairs import Pairs, pairs
 from kit.world.phrases import order_texts, prompts
-from kit.world.printed import with_words, word_boxes
+from kit.world.printed import print_word, with_words, word_boxes
 from kit.world.scenes import Scenes, draw
 from kit.world.values import VALUES, VERSION

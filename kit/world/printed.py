@@ -1,14 +1,19 @@
 """The same scenes with another printed word, or with none."""
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from kit.axes import expect_shape
-from kit.errors import KitError
+from kit.errors import KitError, nearest
+from kit.world import atlas
 from kit.world.chance import Chance
 from kit.world.sample import KIND, TABLE, arrange
 from kit.world.scenes import Scenes, painted
-from kit.world.values import VALUES
+from kit.world.values import SIZE, VALUES
+
+EDGE = 2  # of 64 pixels: how far a printed word stays from the edge of a picture
 
 
 def with_words(scenes: Scenes, words: Tensor) -> Scenes:
@@ -44,6 +49,41 @@ def with_words(scenes: Scenes, words: Tensor) -> Scenes:
     kind = torch.where(words >= 0, KIND["single_word"], KIND["single"])
     layout = arrange(Chance(scenes.seed, scenes.index), scenes.codes | {"word": words, "kind": kind})
     return painted(layout, scenes.index, scenes.seed, scenes.mix, scenes.masks.shape[1], scenes.scale)
+
+
+def print_word(image: Image.Image, word: str, above: bool = False) -> tuple[Image.Image, np.ndarray]:
+    """Any picture with a word of the world printed into it, as large as in a scene.
+
+    Args:
+        image: RGB, such as `model.viewed` gives: the box is measured against its shorter side.
+        word: one of `VALUES["word"]`.
+        above: print it at the upper edge, in place of the lower.
+
+    Returns:
+        The picture, and where the box of the word lies, bool [height, width].
+
+    Raises:
+        KitError: another word.
+
+    Example:
+        >>> image, box = print_word(Image.new("RGB", (64, 64), "red"), "cat")
+        >>> image.getpixel((0, 0)), bool(box[55, 32]), bool(box[5, 32])
+        ((255, 0, 0), True, False)
+    """
+    if word not in VALUES["word"]:
+        known = VALUES["word"]
+        told = f'the word "{word}" cannot be printed; there are {", ".join(known)}.'
+        raise KitError(told + nearest(word, known))
+    number, scale = VALUES["word"].index(word), min(image.size) / SIZE
+    (sheets, wide), width = atlas.words(fine=True), int(atlas.words()[1][number])
+    ink = Image.fromarray(sheets[number, 0, :, : int(wide[number])].numpy())
+    ink = ink.resize((round(width * scale), round(atlas.WORD_HEIGHT * scale)), Image.Resampling.BILINEAR)
+    left, edge = (image.width - ink.width) // 2, round(EDGE * scale)
+    top = edge if above else image.height - ink.height - edge
+    printed, box = image.convert("RGB"), np.zeros((image.height, image.width), dtype=bool)
+    printed.paste(ink.convert("RGB"), (left, top))
+    box[top : top + ink.height, left : left + ink.width] = True
+    return printed, box
 
 
 def word_boxes(scenes: Scenes) -> Tensor:
