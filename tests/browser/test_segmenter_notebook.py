@@ -9,8 +9,7 @@ from tests.browser.test_start_notebook import caption, fill, picture_of, says, w
 
 NAME = "15_a_segmenter_from_a_classifier.ipynb"
 WANTED = (
-    "import kit", "directions = Directions(", "scenes = kit.world.draw(", "result = segment(",
-    "kit.panels.Segmenter(",
+    "import kit", "directions = Directions(", "scenes = kit.world.draw(", "kit.panels.Segmenter(",
 )  # fmt: skip
 
 
@@ -57,7 +56,7 @@ def test_another_picture_is_asked_for_its_own_object(page):
 
 def test_a_bad_state_becomes_a_sentence_and_the_last_one_stays(page):
     before = caption(page)
-    fill(page, "state", "stickers-l8|scene 0|blorb|rollout")
+    fill(page, "state", "stickers-l8-128|scene 0|blorb|rollout")
     wait_for(lambda: 'no class "blorb" here' in says(page))
     assert caption(page) == before and lab.ask(page, "print(panel.last_error)") == "None"
 

@@ -194,6 +194,21 @@ def test_a_picture_is_uploaded(page):
     assert lab.ask(page, "print(panel.selection.image)").startswith("upload ")
 
 
+def test_a_word_is_printed_and_the_model_that_reads_is_fooled(page):
+    fill(page, "state", f"{lab.ask(page, 'print(reader)')}|scene 0|L*.H*|a cat;a banana")
+    wait_for(lambda: "a banana" in page.locator(f"{PANEL} .loupe-prompt-name").all_inner_texts())
+    whole = "print(*(round(float(bar), 3) for bar in panel.found.bars[:, 0]))"
+    cat, banana = map(float, lab.ask(page, whole).split())
+    assert cat > banana
+    heat, _ = canvases(page)
+    before = picture_of(heat)
+    page.locator(PANEL).get_by_label("print", exact=True).select_option(label="banana")
+    wait_for(lambda: "with ‘banana’ printed into it" in page.locator(f"{PANEL} .loupe-truth").inner_text())
+    wait_for(lambda: picture_of(heat) != before)
+    cat, banana = map(float, lab.ask(page, whole).split())
+    assert banana > cat
+
+
 def test_switching_off_moves_the_bars_and_back(page):
     before = bars(page)
     press(page, "switch off")

@@ -7,7 +7,7 @@ from tests.browser.test_start_notebook import fill, says, wait_for
 
 NAME = "16_heads_and_tokens.ipynb"
 PANEL = (
-    'panel = kit.panels.HeadTokens(model, state="stickers-l8|scene 16|L2.H3|a cat;a dog;a thing on grass")'
+    'panel = kit.panels.HeadTokens(model, state=f"{model.label}|scene 16|L2.H3|a cat;a dog;a thing on grass")'
 )
 
 
@@ -37,10 +37,10 @@ def text(page) -> str:
 
 
 def test_a_click_on_the_picture_says_who_reads_the_token(page):
-    lab.click_cell(page, canvas(page, "scene 16. "), 26)
-    wait_for(lambda: "From r3c2 all heads add" in text(page))
-    assert lab.ask(page, "print(panel.selection.tokens)") == "r3c2"
-    readers = canvas(page, "Who reads it, for which prompt: the strongest readers of r3c2")
+    lab.click_cell(page, canvas(page, "scene 16. "), 7 * 16 + 4)
+    wait_for(lambda: "From r7c4 all heads add" in text(page))
+    assert lab.ask(page, "print(panel.selection.tokens)") == "r7c4"
+    readers = canvas(page, "Who reads it, for which prompt: the strongest readers of r7c4")
     assert lab.pixel(readers, 0) != [247, 247, 247]
 
 
@@ -80,7 +80,7 @@ def test_the_film_steps_by_keyboard_and_plays(page):
 
 def test_a_bad_state_becomes_a_sentence_and_no_tower_has_run(page):
     before = lab.ask(page, "print(panel.string)")
-    fill(page, "state", "stickers-l8|scene 16|L4.MLP|a cat")
+    fill(page, "state", "stickers-l8-128|scene 16|L4.MLP|a cat")
     wait_for(lambda: "L4.MLP is no head" in says(page))
     assert lab.ask(page, "print(panel.string)") == before
     assert lab.ask(page, "print(model.passes['image'], panel.last_error)") == "1 None"

@@ -39,8 +39,8 @@ MUTANTS = [
     Mutant(
         "the prompt is ignored: scores of the prompts before are shown",
         f"{PANELS}/encoded.py",
-        "key = state.model, state.image, state.texts, state.text, state.directions",
-        "key = state.model, state.image, state.text, state.directions",
+        "key = state.model, picture_of(state), state.texts, state.text, state.directions",
+        "key = state.model, picture_of(state), state.text, state.directions",
         (f"{CASES}::test_another_prompt_gives_other_scores",),
     ),
     Mutant(

@@ -196,8 +196,8 @@ CHANGES = [
     (
         "the total effect of a mean is kept for zero",
         "panels/encoded.py",
-        "return state.model, state.image, state.replace, tuple(rows)",
-        "return state.model, state.image, tuple(rows)",
+        "return state.model, picture_of(state), state.replace, tuple(rows)",
+        "return state.model, picture_of(state), tuple(rows)",
         EXPLORER,
         "test_another_replacement_runs_the_later_layers_again",
     ),
