@@ -77,8 +77,8 @@ class Explorer(PicturePanel):
     rows = (
         ("image", "word", "file", "model"),
         "texts",
-        ("face", ("told", ("directions", "effect", "replace", "busy"))),
-        (("map", ("outline", "all_tokens", "pinned")), ("grid", ("switch", "keep", "all_on")), "bars"),
+        ("face", ("told", ("directions", "effect", "replace", "switch", "keep", "all_on", "busy"))),
+        (("map", ("outline", "all_tokens", "pinned")), "grid", "bars"),
     )
     stills = (("map", "grid"), ("face", "bars"))
 
@@ -149,7 +149,7 @@ class Explorer(PicturePanel):
         picked, off = ([found.names[i] for i in rows] for rows in (found.picked, found.off))
         names, size = found.names_of_picked, " × ".join(map(str, model.image_size))
         told = [picture.line or picture.note or picture.name]
-        face = Strip([picture.fine or picture.image], [f"model sees {size}"], tips=told, large=True)
+        face = Strip([picture.fine or picture.image], [f"seen at {size}"], tips=told, large=True)
         heat = Maps(
             [found.heat], [self.cases.seen(s).image], "what each token adds", [picture.name],
             None if picture.masks is None else picture.masks.any(0)[None], found.heat_limit,

@@ -16,7 +16,7 @@ from kit.world import Scenes
 
 MOST = 12  # pictures, and classes: every one is asked of every other
 MAP = "The map: red speaks for the class, blue against it"
-MASK = "What it finds: the map, clipped at 0, above its mean"
+MASK = "What it finds: the map above its mean"
 FIT = "How well it fits: the same for every method"
 
 

@@ -76,7 +76,7 @@ def test_a_state_keeps_its_word_and_copied_code_prints_it(panel):
     panel.choose(word="guitar", selector="L5.H2")
     state, heat = panel.string, panel.shown.figures["map"].values[0]
     assert "|word=guitar" in state
-    names: dict = {}
+    names: dict = {"kit": kit, "model": panel.cases.model("stickers-l8-web")}
     exec(panel.lines(), names)
     mine = names["heat"][0, 0, names["run"].prefix :, 0].reshape(heat.shape)
     assert np.allclose(mine, heat, atol=1e-6)

@@ -96,7 +96,7 @@ def test_each_model_of_a_panel_gets_the_picture_at_its_own_size(fine):
 def test_code_that_is_copied_gives_the_model_what_the_panel_gave_it(fine):
     panel = Explorer(fine, texts=["a cat", "a dog"])
     panel.choose(image=f"scene {PAIR}", selector="L5.H0")
-    names: dict = {}
+    names: dict = {"kit": kit, "model": fine}
     exec(panel.lines(), names)
     held = names["heat"][0, 0, names["run"].prefix :, 0].reshape(16, 16)
     assert np.allclose(panel.shown.figures["map"].values[0], held, atol=1e-6)
