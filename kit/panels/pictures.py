@@ -59,6 +59,8 @@ class PicturePanel(DeclaredPanel):
     def sized(self, name: str, model: Model) -> Picture:
         """The picture of this name as it is given to a model: a scene is painted at the model's size."""
         picture = self.picture(name)
+        if picture.scene is None and not picture.word:
+            return picture  # nothing is painted, and a large one is not kept
         return self._held_sized.of((name, model.label), lambda: picture.sized_for(model))
 
     def options(self, name: str) -> list:
