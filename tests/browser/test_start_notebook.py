@@ -151,11 +151,15 @@ def test_positive_cells_are_redder_than_blue_and_negative_bluer_than_red(page):
     for i in clear:
         red, _, blue = lab.pixel(grid, i)
         assert (red > blue) == (values[i] > 0), (i, values[i], red, blue)
+    outlined = picture_of(heat)
+    press(page, "outline")  # its line runs through cells
+    wait_for(lambda: picture_of(heat) != outlined)
     top = json.loads(lab.ask(page, "print(panel.found.heat.reshape(-1).tolist())"))
     strong = [i for i, value in enumerate(top) if abs(value) > 0.1 * max(map(abs, top))]
     for i in strong:
         red, _, blue = lab.pixel(heat, i)
         assert (red > blue) == (top[i] > 0), (i, top[i], red, blue)
+    press(page, "outline")
 
 
 def test_a_prompt_typed_changes_the_bars(page):
