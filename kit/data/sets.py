@@ -16,6 +16,7 @@ from torch import Tensor
 from kit.data.reading import NO_BYTES, Read, attempt, file_sha256, file_stamp, read_file
 from kit.errors import KitError, shown
 from kit.models.images import AnyImages, Items, read_image, single_images
+from kit.models.model import Model
 from kit.world.scenes import Scenes
 
 Picks = slice | Sequence[int] | np.ndarray | Tensor  # some images of a set: numbers, or yes and no for each
@@ -265,7 +266,7 @@ def _content(image) -> bytes:
     return f"{values.dtype} {values.shape} ".encode() + values.tobytes()
 
 
-def as_set(images: Images, model=None) -> ImageSet:
+def as_set(images: Images, model: Model | None = None) -> ImageSet:
     """Images as a set: a set as it is, scenes of the world with labels, whatever `preprocess` reads.
 
     Of a set of torchvision, labels `y` and `class_name` are kept. One of files (`ImageFolder`) is read from

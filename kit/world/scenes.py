@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,12 @@ ARTISTS = ("seen", "held_out", "all")
 FINEST = 8  # times 64 pixels a side
 CHUNK = 256  # scenes painted at a time, so that memory stays bounded
 OBJECTS = {"single": 1, "single_word": 1, "pair": 2, "word": 1}  # masks kept of each scene; else 4
+
+
+class Sized(Protocol):
+    """What looks at pictures of one size, such as a model: its `image_size` is (height, width)."""
+
+    image_size: tuple[int, int]
 
 
 @dataclass
@@ -133,13 +140,13 @@ class Scenes:
             return self
         return painted(self.layout, self.index, self.seed, self.mix, self.masks.shape[1], scale)
 
-    def sized_for(self, model) -> Scenes:
+    def sized_for(self, model: Sized) -> Scenes:
         """The same scenes as a model is given them: painted at its own size, in whole multiples of 64 pixels.
 
         Wherever the kit takes scenes and a model, it is these that are used.
 
         Args:
-            model: anything with an `image_size`, (height, width), such as `kit.load` gives.
+            model: such as `kit.load` gives.
 
         Returns:
             `Scenes` as of `at`.
