@@ -36,7 +36,7 @@ MUTANTS = [
         LISTING,
         "LOST = (NOT_READ, NOWHERE, CLOSED)",
         "LOST = (NOWHERE, CLOSED)",
-        (f"{FOLDERS}::test_what_is_not_listed_is_counted_by_reason",),
+        (f"{FOLDERS}::test_each_reason_for_which_images_may_be_missing_is_warned_of",),
     ),
     Mutant(
         "what lies behind a link to a folder does not count as reached by a link",

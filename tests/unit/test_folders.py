@@ -92,6 +92,19 @@ def test_what_is_not_listed_is_counted_by_reason(four, tmp_path):
     assert "hidden" not in note and note in repr(images) and "others, 3" in note and len(images) == 4
 
 
+@pytest.mark.parametrize("name, said", [("a.heic", "not read"), ("b.png", "lead nowhere"), ("c", "opened")])
+def test_each_reason_for_which_images_may_be_missing_is_warned_of(name, said, four, monkeypatch):
+    if name == "b.png":
+        os.symlink("nowhere", four / name)
+    else:
+        (four / name).write_bytes(b"nothing")
+    real = open
+    shut = lambda path, *how: real(path if str(path) != str(four / "c") else four, *how)  # noqa: E731
+    monkeypatch.setattr("kit.data.listing.open", shut, raising=False)
+    with pytest.warns(UserWarning, match=said):
+        assert len(read_folder(four)) == 4
+
+
 def test_a_quiet_folder_says_nothing(four, recwarn):
     images = read_folder(four)
     assert images.notes == [] and not recwarn and repr(images) == f'<ImageFolder "{four}": 4 images.>'
