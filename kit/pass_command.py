@@ -71,7 +71,9 @@ def run(arguments: list[str]) -> int:
         expect_count("--limit", given.limit)
     rank, processes = place()
     model = load(given.model, given.pretrained, like=given.like, key=given.key, device=given.device)
-    images = read_set(given.images, given.limit)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # what was passed over is said below
+        images = read_set(given.images, given.limit)
     if rank == 0:
         say(
             f"{len(images):,} images through {model.label}, {given.batch} at once on {model.device}"

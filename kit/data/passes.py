@@ -3,6 +3,7 @@
 import glob
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from kit.errors import KitError, shown
 from kit.models.model import Model
 
 SAVE_EVERY = 5.0  # seconds between two saved states
+LINE_EVERY = 10.0  # seconds between two lines of progress in a file
 
 
 @dataclass
@@ -124,7 +126,7 @@ def go_over(model: Model, images: ImageSet, batch: int, keeper: Keeper, title: s
     rows = [rows_of_batch(images, batch, number) for number in mine]
     total, saved = sum(map(len, rows)), time.monotonic()
     silent = rank > 0 or "TQDM_DISABLE" in os.environ  # which tqdm's bar in notebooks does not look at
-    with tqdm(total=total, desc=title, unit="img", delay=2, disable=silent) as bar:
+    with tqdm(total=total, desc=title, unit="img", delay=2, disable=silent, **_lines()) as bar:
         try:
             for number, numbers, found in zip(mine, rows, _read(model, images, rows, workers), strict=True):
                 why = {n: each[1] for n, each in zip(numbers, found) if each[1]}
@@ -141,6 +143,28 @@ def go_over(model: Model, images: ImageSet, batch: int, keeper: Keeper, title: s
     if rank == 0:
         keeper.finish()
     wait_for_all()
+
+
+class _Lines:
+    """A stream on which every state of a bar is a line of its own, as a file or a log needs it."""
+
+    def __init__(self, stream):
+        self.stream, self.encoding = stream, getattr(stream, "encoding", None)
+
+    def write(self, text: str) -> None:
+        for line in text.replace("\r", "\n").split("\n"):
+            if line.strip():
+                self.stream.write(f"{line.strip()}\n")
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+
+def _lines() -> dict:
+    """What a bar is made with where nothing on the screen moves: a line at times in place of a bar."""
+    notebook = any(kind.__module__ == "tqdm.notebook" for kind in tqdm.__mro__)
+    still = not notebook and not sys.stderr.isatty()
+    return {"file": _Lines(sys.stderr), "mininterval": LINE_EVERY, "ascii": True} if still else {}
 
 
 def batches(images: ImageSet, batch: int) -> int:

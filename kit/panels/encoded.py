@@ -27,14 +27,22 @@ class Encoded:
     """Everything that can be looked at in one panel. A picture passes each model once.
 
     Args:
-        model: the model to begin with.
+        models: those to choose from, beside the shipped ones; the panel begins with the first.
         picture: from the name of a picture and a model to the picture as it is given to the model.
-        means: mean parts of a reference set for this model (`kit.collect`), or the set; None = those that
-            ship.
+        means: mean parts of a reference set for the first model (`kit.collect`), or the set; None = those
+            that ship.
     """
 
-    def __init__(self, model: Model, picture: Callable[[str, Model], Picture], means=None):
-        self.models: dict[str, Model] = {model.label: model}
+    def __init__(self, models: list[Model], picture: Callable[[str, Model], Picture], means=None):
+        if not models:
+            raise KitError("the panel was given no model; give at least one.")
+        self.models: dict[str, Model] = {model.label: model for model in models}
+        if len(self.models) < len(models):
+            raise KitError(
+                f"{len(models)} models have {len(self.models)} names between them, {', '.join(self.models)}, "
+                'so that the menu cannot tell them apart; rename one, as model.name = "mine".'
+            )
+        model = models[0]
         self.picture = picture
         self._runs, self._scores, self._totals = Latest(RUNS), Latest(KEPT), Latest(KEPT)
         self._means: dict = {} if means is None else {model.label: (as_means(model, means), "")}

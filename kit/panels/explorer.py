@@ -1,6 +1,7 @@
 """Notebook 00's panel: a picture taken apart into layers, heads and tokens, for prompts that you type."""
 
 import html
+from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -36,7 +37,7 @@ class Explorer(PicturePanel):
     """A picture, the layer × head grid, and a bar for each prompt; pick, type, switch off, and see.
 
     Args:
-        model: a model, or the name of a shipped one.
+        model: a model, or the name of a shipped one; a list of them stands in the menu, the first is shown.
         images: scenes of `kit.world`, pictures (paths, PIL images, arrays), or a set, such as that of
             `kit.data.read_folder`; None = the gallery.
         texts: prompts to begin with; None = a few that fit the gallery.
@@ -84,18 +85,19 @@ class Explorer(PicturePanel):
 
     def __init__(
         self,
-        model: Model | str = "stickers-l8",
+        model: Model | str | Sequence[Model | str] = "stickers-l8",
         images: Images | None = None,
         texts=None,
         state: str | None = None,
         means=None,
     ):
-        model = load(model) if isinstance(model, str) else model
+        models = list(model) if isinstance(model, list | tuple) else [model]
+        models = [load(one) if isinstance(one, str) else one for one in models]
         self.take(images)
         self.given = means is not None
-        self.cases, self.begin = Encoded(model, self.sized, means), tuple(texts or PROMPTS)
+        self.cases, self.begin = Encoded(models, self.sized, means), tuple(texts or PROMPTS)
         self.pins, self._pins = w.HTML(), []
-        super().__init__(model, state)
+        super().__init__(models[0], state)
         grid = self.views["grid"].widget
         grid.tall, grid.missing = TALL, "not split by token"
 

@@ -18,7 +18,7 @@ def kept(monkeypatch):
     monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))
     pictures = {picture.name: picture for picture in scene_pictures(double.Scenes())}
-    return encoded.Encoded(double.Model(), lambda name, model: pictures[name])
+    return encoded.Encoded([double.Model()], lambda name, model: pictures[name])
 
 
 def test_each_model_runs_once_on_each_picture(kept):

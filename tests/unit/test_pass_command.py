@@ -1,11 +1,13 @@
 """`loupe pass`: what is read from the command line, and what is said."""
 
+import io
 from pathlib import Path
 
 import pytest
 
 import kit
 from kit.cli import main
+from kit.data import passes
 from kit.data.registry import written
 from kit.parts import load_moments, load_store
 
@@ -172,3 +174,29 @@ def test_like_and_key_reach_the_model(command, tmp_path, monkeypatch, capsys):
     assert main([*words, "--like", "laion2b_s34b_b88k", "--key", "ema"]) == 0
     assert 'Weights taken from "ema" of a.pt; it also holds "model".' in capsys.readouterr().out
     assert all(torch.equal(model.tower.proj, state["visual.proj"] + 1) for model in seen)
+
+
+def test_what_is_passed_over_is_said(stickers, tmp_path, capsys):
+    write_pictures(stickers, tmp_path / "set", ["0.png", "1.png"])
+    (tmp_path / "set" / "phone.HEIC").write_bytes(b"no picture")
+    (tmp_path / "set" / "about.txt").touch()
+    words = ["pass", "stickers-l8", str(tmp_path / "set"), "--selector", "L5.H*"]
+    assert main([*words, "--out", str(tmp_path / "moments")]) == 0
+    said = capsys.readouterr().out
+    assert "images in a format that is not read (.heic), 1; files that are no image (.txt), 1." in said
+
+
+def test_each_state_of_a_bar_is_a_line_where_nothing_moves(monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(passes.sys, "stderr", screen)
+    assert set(passes._lines()) == {"file", "mininterval", "ascii"}
+    made = {"total": 3, "desc": "moments", "unit": "img", "disable": False}
+    with passes.tqdm(**made | passes._lines() | {"mininterval": 0}) as bar:
+        for _ in range(3):
+            bar.update()
+            bar.refresh()
+    lines = screen.getvalue().split("\n")
+    assert len(lines) >= 4 and lines.pop() == "" and "\r" not in screen.getvalue()
+    assert all(line.startswith("moments:") and line.count("moments:") == 1 for line in lines)
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    assert passes._lines() == {}
