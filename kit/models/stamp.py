@@ -119,11 +119,7 @@ class Stamp:
             now = self._attributes[number]
             ignored, missing = self._ignored.get(number, set()), object()
             for name in (before.keys() | now.keys()) - ignored:
-                was, found = before.get(name, missing), now.get(name, missing)
-                # torch.export puts other containers there that hold the same
-                if was is not found and not (
-                    type(was) is type(found) in CONTAINERS and held(was) == held(found)
-                ):
+                if not _is_same(before.get(name, missing), now.get(name, missing)):
                     written.add((number, name))
         for number, name in written:
             self._ignored.setdefault(number, set()).add(name)

@@ -88,7 +88,7 @@ def test_an_upload_is_a_query(page):
     with page.expect_file_chooser() as chooser:
         page.locator(".loupe .loupe-upload button").click()
     chooser.value.set_files(file)
-    wait_for(lambda: "nearest to upload" in caption(page))
+    wait_for(lambda: "nearest to ‘blue.png’" in caption(page))
     said = page.locator(".loupe .loupe-truth").first
     wait_for(lambda: said.inner_text() == "The query is blue.png, 80 × 60 pixels.")
     wait_for(lambda: "blue.png" in page.locator(".loupe .loupe-of-strip").first.inner_text())
