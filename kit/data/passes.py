@@ -152,9 +152,8 @@ class _Lines:
         self.stream, self.encoding = stream, getattr(stream, "encoding", None)
 
     def write(self, text: str) -> None:
-        for line in text.replace("\r", "\n").split("\n"):
-            if line.strip():
-                self.stream.write(f"{line.strip()}\n")
+        if state := text.strip():  # a bar writes each state behind a carriage return
+            self.stream.write(f"{state}\n")
 
     def flush(self) -> None:
         self.stream.flush()

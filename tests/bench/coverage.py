@@ -400,7 +400,7 @@ def _wiring(row: dict) -> tuple:
     """What tells how layers are wired: the file, the first word of the name, verdict and kinds of parts."""
     trunk = row["family"].removeprefix("timm trunk ")
     name = trunk if trunk != row["family"] else row["name"].removeprefix("timm/")
-    word = re.match("[a-z]+", name)[0]
+    word = re.match("[a-z]*", name.lower())[0]
     family = TRUNKS.get(word, row["family"]) if trunk != row["family"] else row["family"]
     return family, word, "rmlp" in name, row["verdict"], frozenset(row["kinds"])
 

@@ -217,7 +217,7 @@ But they are not counted as reached. Heads, source tokens and edits of the other
 look at; what a silent layer does for them shows in a total effect.
 
 """
-_BARE = """AnyModel of open_clip without an attention layer (names of timm without one are not built at all).
+_BARE = """Towers of open_clip without an attention layer (names of timm without one are not built at all).
 Their parts are whole branches; 0 of 0 layers is no reason to call them exact.
 
 """
