@@ -329,7 +329,7 @@ MUTANTS = [
         CHECKPOINT,
         "return all(part in rest for part in",
         "return any(part in rest for part in",
-        (f"{ROW}[DINO, its student without the wrapper's name]",),
+        (f"{ROW}[two encoders, one by the end of its path]",),
     ),
     Mutant(
         "a key is not followed where the layout is another",

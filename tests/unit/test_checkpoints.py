@@ -314,6 +314,7 @@ PREFIXES = [
     Row("DINO, its teacher by the whole path", dino, Right(note=r'"teacher\.backbone"'), options=keyed("teacher.backbone")),
     Row("DINO, its student", dino, Right(lambda: vit(2), r'"student\.module\.backbone"'), options=keyed("student")),
     Row("DINO, its student without the wrapper's name", dino, Right(lambda: vit(2), r'"student\.module\.backbone"'), options=keyed("student.backbone")),
+    Row("two encoders, one by the end of its path", lambda: {"state_dict": under("encoder.q.", vit(2)) | under("encoder.k.", vit())}, Right(note=r'"state_dict\.encoder\.k" of'), options=keyed("encoder.k")),
     Row("MoCo v3", moco, Right(note=r'"state_dict\.module\.base_encoder" of'), options=keyed("base_encoder")),
     Row("MoCo v3, the head is left out and said", moco, Right(note=r"^Left out of checkpoint\.pth, since this model has no place for it: 2 entries \(head\.0\.weight, head\.1\.running_mean\)"), options=keyed("base_encoder")),
     Row("I-JEPA, the target", ijepa, Right(note=r'"target_encoder\.module" of .* also holds "encoder", "predictor"'), options=keyed("target_encoder")),
@@ -372,7 +373,7 @@ LAYOUTS = [
     Row("Swin, the original layout", lambda: {"model": renamed(made(SWIN).state_dict(), (r"layers\.1\.downsample", "layers.0.downsample"))}, Right(lambda: made(SWIN).state_dict(), "layout"), SWIN, {"config": SWIN_CONFIG}),
     Row("DeiT III, the original names", lambda: {"model": renamed(made(DEIT3).state_dict(), (r"ls(\d)\.gamma", r"gamma_\1"))}, Right(lambda: made(DEIT3).state_dict(), "layout"), DEIT3, {"config": DEIT3_CONFIG}),
     clip_row("CLIP at another size", lambda: clip().state_dict(), Right(as_open_clip_loads(clip().state_dict(), {**small(), "vision_cfg": {**small()["vision_cfg"], "image_size": 48}}), r'"visual\.positional_embedding" of checkpoint\.pth was turned from \[17, 32\] into \[37, 32\], as open_clip does'), config={**small(), "vision_cfg": {**small()["vision_cfg"], "image_size": 48}}),
-    clip_row("two CLIPs of transformers, one by key", lambda: {"model": transformers_state(clip()), "ema": {k: v + 1 for k, v in transformers_state(clip()).items()}}, Right(lambda: {k: v + 1 for k, v in clip().state_dict().items()}, '"ema" of'), key="ema"),
+    clip_row("two CLIPs of transformers, one by key", lambda: {"state_dict": {"model": transformers_state(clip()), "ema": {k: v + 1 for k, v in transformers_state(clip()).items()}}}, Right(lambda: {k: v + 1 for k, v in clip().state_dict().items()}, r'"state_dict\.ema" of'), key="ema"),
     clip_row("a CLIP of transformers at another size", lambda: transformers_state(clip()), Right(as_open_clip_loads(clip().state_dict(), {**small(), "vision_cfg": {**small()["vision_cfg"], "image_size": 48}}), "layout of transformers"), config={**small(), "vision_cfg": {**small()["vision_cfg"], "image_size": 48}}),
 ]  # fmt: skip
 
