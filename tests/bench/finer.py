@@ -5,18 +5,13 @@ hand's event to the frame after the last change of sentence and canvases.
 """
 
 import argparse
-import tempfile
-import time
 from itertools import cycle
-from pathlib import Path
 from statistics import median
 
-import kit
 from tests.bench.harness import save
-from tests.bench.panels import SEEN, table
+from tests.bench.panels import SEEN, in_lab, table
 
 ROUNDS, PICTURES = 15, 22  # rounds; pictures of the gallery that are taken in turn, more than are kept
-NOTEBOOK = "finer.ipynb"
 CELLS = (
     """import kit
 texts = ["a cat", "a dog", "a thing on grass"]
@@ -29,25 +24,8 @@ HEADS = "print(*[i for i, n in enumerate(panels[{}].views['grid'].widget.labels)
 
 def seen(rounds: int) -> str:
     """A table: from the event to the frame that shows all of it."""
-    import nbformat
-    from playwright.sync_api import sync_playwright
-
-    from tests.browser import lab
-
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as pw:
-        (notebooks := Path(name) / "notebooks").mkdir()
-        cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / NOTEBOOK)
-        browser = pw.chromium.launch(executable_path=lab.chromium(), headless=True)
-        path = {"PYTHONPATH": str(Path(kit.__file__).parents[1])}
-        with lab.server(Path(name), notebooks, env=path) as address:
-            page = browser.new_page(viewport={"width": 1280, "height": 1400})
-            lab.open_notebook(page, address, NOTEBOOK)
-            lab.run_all(page)
-            page.locator(".loupe").nth(1).wait_for(timeout=240_000)
-            time.sleep(2)
-            lines = [line for number in (0, 1) for line in _lines(page, number, rounds)]
-        browser.close()
+    with in_lab(CELLS) as page:
+        lines = [line for number in (0, 1) for line in _lines(page, number, rounds)]
     head = "| change | median ms | worst ms |"
     return table("stickers-l8-128, seen in JupyterLab and Chromium", rounds, head, lines)
 

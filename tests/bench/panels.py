@@ -7,7 +7,8 @@ the time from a hand's event in JupyterLab to the frame after the last change of
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import cycle
@@ -184,8 +185,9 @@ def table(heading: str, rounds: int, head: str, lines: list[str]) -> str:
     return "\n".join([f"## {heading}", "", f"{facts[:1].upper()}{facts[1:]}.", "", head, rule, *lines, ""])
 
 
-def seen(rounds: int) -> str:
-    """A table of the panels in JupyterLab and Chromium: from the event to the frame that shows all of it."""
+@contextmanager
+def in_lab(sources: Sequence[str]) -> Iterator:
+    """A page of JupyterLab in Chromium with a notebook of these cells, run until each shows a panel."""
     import nbformat
     from playwright.sync_api import sync_playwright
 
@@ -193,7 +195,7 @@ def seen(rounds: int) -> str:
 
     with tempfile.TemporaryDirectory() as name, sync_playwright() as pw:
         (notebooks := Path(name) / "notebooks").mkdir()
-        cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / NOTEBOOK)
         browser = pw.chromium.launch(executable_path=lab.chromium(), headless=True)
         path = {"PYTHONPATH": str(Path(kit.__file__).parents[1])}
@@ -201,11 +203,17 @@ def seen(rounds: int) -> str:
             page = browser.new_page(viewport={"width": 1280, "height": 1400})
             lab.open_notebook(page, address, NOTEBOOK)
             lab.run_all(page)
-            page.locator(".loupe").nth(2).wait_for(timeout=240_000)
-            page.locator(".loupe-plotly .main-svg").first.wait_for(timeout=60_000)
+            page.locator(".loupe").nth(len(sources) - 1).wait_for(timeout=240_000)
             time.sleep(2)
-            lines = _seen_lines(page, rounds)
+            yield page
         browser.close()
+
+
+def seen(rounds: int) -> str:
+    """A table of the panels in JupyterLab and Chromium: from the event to the frame that shows all of it."""
+    with in_lab(CELLS) as page:
+        page.locator(".loupe-plotly .main-svg").first.wait_for(timeout=60_000)
+        lines = _seen_lines(page, rounds)
     return table("Seen in JupyterLab and Chromium", rounds, "| change | median ms | worst ms |", lines)
 
 
