@@ -13,6 +13,7 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(4 * 2**20))
 os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the same
 os.environ["KIT_REPORT"] = ""  # a report of a sweep that lies here is not what notebooks were saved with
 
+import asyncio
 import shutil
 import socket
 import tempfile
@@ -31,6 +32,22 @@ def is_loopback(host: object) -> bool:
     """Whether a host name or number stands for this machine."""
     host = host.decode() if isinstance(host, bytes) else host
     return host in LOOPBACK or str(host).startswith("127.")
+
+
+def _without_a_loop(item):
+    """As in a script: Playwright leaves its event loop running, for which a slow panel would wait."""
+    loop = None if "browser" in item.path.parts else asyncio._get_running_loop()
+    if loop is not None:
+        asyncio._set_running_loop(None)
+    try:
+        return (yield)
+    finally:
+        if loop is not None:
+            asyncio._set_running_loop(loop)
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_without_a_loop)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(_without_a_loop)
 
 
 @pytest.fixture(scope="session", autouse=True)

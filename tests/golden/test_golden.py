@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import kit
-from kit.panels import declared
 from tests.golden.record import TOLERANCE, Shown, differences, each_shown, numbers
 from tests.golden.states import PANELS, STATES
 
@@ -20,14 +19,8 @@ HELD = json.loads(Path(__file__).with_name("panels.json").read_text(encoding="ut
 SOME = Shown("a caption", "tiny, a caption", np.array([-0.25, 0.1, 0.1, 3.0]))
 
 
-@pytest.fixture
-def without_a_loop(monkeypatch):
-    """As in a script: Playwright leaves an event loop running in a process that has tried a browser."""
-    monkeypatch.setattr(declared, "_running_loop", lambda: None)
-
-
 @pytest.mark.parametrize("name", PANELS)
-def test_a_panel_shows_what_it_showed(name, tmp_path, without_a_loop):
+def test_a_panel_shows_what_it_showed(name, tmp_path):
     wrong = []
     for state, came in each_shown(PANELS[name], STATES[name], tmp_path):
         for line in differences(Shown.of_json(HELD[name][state]), came):

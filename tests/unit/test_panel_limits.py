@@ -20,13 +20,10 @@ STEP = 0.01  # seconds
 
 @pytest.fixture(autouse=True)
 def as_in_a_kernel():
-    """Other tests of the same worker leave a loop running, which a panel waits for, or interrupts unheard."""
-    loop, handler = asyncio._get_running_loop(), signal.getsignal(signal.SIGINT)
-    asyncio._set_running_loop(None)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Other tests of the same worker leave interrupts unheard."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, handler)
-    asyncio._set_running_loop(loop)
 
 
 class Uploads(Toy):

@@ -23,8 +23,6 @@ def panel(model, monkeypatch):
     monkeypatch.setattr(encoded, "load_means", lambda model: double.means())
     monkeypatch.setattr(encoded, "shipped_names", lambda texts: ["other"])
     monkeypatch.setattr(encoded, "load", lambda name: double.Model(name))
-    # Playwright's, where browser tests ran before
-    monkeypatch.setattr(declared, "_running_loop", lambda: None)
     made = Explorer(model, texts=["a cat", "a dog"])
     yield made
     made.close()
