@@ -41,6 +41,11 @@ class GeneralRun(Run):
             out = forward(self.model, self.frozen, self.pixels, self._leaves, "general")
         self._out, self.representation = out, out.detach()
 
+    @property
+    def frozen_values(self) -> dict:
+        """Norm statistics, gates and pooling patterns of this run, by node."""
+        return self._leaves.held
+
     @torch.no_grad()
     def gap(self) -> float:
         """As for any run; of sources that are not all read part by part it shows when they are asked for."""

@@ -82,6 +82,18 @@ def test_a_store_holds_the_parts_of_the_images_that_can_be_read(tiny, folder, st
     assert store.labels.folder.tolist() == [name.split("/")[0] for name in store.files]
 
 
+@pytest.mark.parametrize("name", ["stickers-swin", "stickers-maxvit", "stickers-dino"])
+def test_towers_of_any_kind_have_stores_and_moments(load, name):
+    model, scenes = load(name), kit.world.draw(5, seed=3)
+    parts = kit.decompose(model, model.preprocess(scenes))
+    wanted = parts.values / parts.total.norm(dim=1)[:, None, None]
+    store = collect(model, scenes, "store", "five scenes", batch=3, selector="all")
+    assert list(store.index["name"]) == list(parts.index["name"])
+    assert (store.vectors() - wanted).norm() < 1e-6 * wanted.norm()
+    moments = collect(model, scenes, "moments", "five scenes", batch=3, selector="all")
+    assert (moments.embed_mean - wanted.double().mean(0)).norm() < 1e-6 * wanted.norm()
+
+
 def test_scores_of_a_store_sum_to_the_cosines(tiny, store):
     directions = torch.nn.functional.normalize(torch.randn(3, tiny.embed_dim), dim=1)
     assert torch.allclose(store.scores(directions).sum(1), store.cosines(directions), atol=1e-6)
