@@ -9,7 +9,7 @@ _NAMES = {
     "kit.models": "load available",
     "kit.parts": "decompose scores pattern check collect roles run",
     "kit.edits": "ablate",
-    "kit.projections": "textspan",
+    "kit.projections": "textspan align rank_parts",
     "kit.workshop.cards.family": "family",
 }
 _PUBLIC = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -75,6 +75,11 @@ class Model:
     _text_stamp: tuple = field(default=(), init=False)
     _hash: tuple = field(default=(), init=False)
 
+    @property
+    def runs_itself(self) -> bool:
+        """Whether its representation is no one forward pass of `tower`, so that it makes its runs itself."""
+        return False
+
     def __getstate__(self) -> dict:
         """A copy makes its own record, frozen graph and texts: they belong to the modules of the original."""
         kept = {k: v for k, v in self.__dict__.items() if k not in ("_record", "_frozen")}

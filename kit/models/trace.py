@@ -115,6 +115,12 @@ def record_of(model: "Model", editing: frozenset[Key] | None = None, kept: Recor
     Raises:
         KitError: as `trace_of`.
     """
+    if model.runs_itself:
+        raise KitError(
+            f'"{model.name}" takes each part by a map of its own, so no pass of a tower gives its '
+            "representation, and nothing inside can be replaced or looked at; use model.base, or one map for "
+            'all parts, kind="shared".'
+        )
     kept = kept or kept_record(model)
     if kept is not None and editing in (None, kept.editing):
         return kept

@@ -101,9 +101,9 @@ def decompose(
     """
     if by not in SPLITS:
         raise KitError(f'no split by "{by}"; there are {", ".join(SPLITS)}.')
-    _check_convention(convention)
+    _check_convention(convention, model)
     if selector is not None:  # an unknown part is said before the tower runs
-        wanted = frozen_graph(model).index
+        wanted = parts_index(model)
         select(_layer_index(wanted) if by == "layer" else wanted, selector)
     run = checked_run(model, pixels, tokens=by == "token")
     index, everything = run.index, run.vectors()
@@ -157,19 +157,24 @@ def scores(
         >>> scores(model, pixels, ["a cat", "a dog"]).shape[-1]
         2
     """
-    _check_convention(convention)
+    _check_convention(convention, model)
     if by not in ("head", "token"):
         raise KitError(f'no scores by "{by}"; there are head and token.')
     if not isinstance(directions, Tensor):
         directions = model.encode_text(directions)
     expect_shape(directions, "text embed", "directions", embed=model.embed_dim)
     if selector is not None:
-        select(frozen_graph(model).index, selector)
+        select(parts_index(model), selector)
     run = checked_run(model, pixels, tokens=by == "token")
     if convention == "paper":
         values = _paper_scores(run, directions, by, selector)
         return values / run.norm.reshape(-1, *[1] * (values.ndim - 1)) if normalize else values
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
+
+
+def parts_index(model: Model) -> pd.DataFrame:
+    """One row for each part of a model, before any pass: name, kind, layer, head."""
+    return model.index if model.runs_itself else frozen_graph(model).index
 
 
 def _paper_scores(run: Run, directions: Tensor, by: str, selector: str | None) -> Tensor:
@@ -181,9 +186,11 @@ def _paper_scores(run: Run, directions: Tensor, by: str, selector: str | None) -
     return vectors[:, rows] @ directions.to(vectors).T
 
 
-def _check_convention(convention: str) -> None:
+def _check_convention(convention: str, model: Model) -> None:
     if convention not in ("exact", "paper"):
         raise KitError(f'no convention "{convention}"; there are exact and paper.')
+    if convention == "paper" and model.runs_itself:
+        raise KitError(f'parts of "{model.name}" are mapped ones; convention="paper" is of a tower as it is.')
 
 
 def pattern(model: Model, pixels: Tensor, layer: int) -> Tensor:

@@ -7,6 +7,7 @@ the parts (`disagreement`), wherever parts share what they vary by (`shared_rank
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,6 +37,12 @@ class Aligner:
     kind: str
     weights: Tensor
     bias: Tensor
+
+    @property
+    def digest(self) -> str:
+        """sha256 of kind and numbers, its first sixteen signs."""
+        values = torch.cat([self.weights.flatten(), self.bias.flatten()]).detach().float().cpu().numpy()
+        return hashlib.sha256(self.kind.encode() + values.tobytes()).hexdigest()[:16]
 
     def parts(self, parts: Tensor) -> Tensor:
         """Each part in the other space, [image, part, embed]; `bias` is none of them.
