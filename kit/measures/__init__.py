@@ -1,6 +1,6 @@
 """Measures of answers, maps and roles, and their intervals. No model, no plotting."""
 
-from kit.measures.agreement import Agreement, agreement, agreement_table
+from kit.measures.agreement import Agreement, agreement, agreement_table, rank_agreement
 from kit.measures.answers import accuracy, answer_changes, confusions, hits
 from kit.measures.changes import Resampled, changes, in_percent, resampled
 from kit.measures.groups import GroupBootstrap

@@ -148,3 +148,35 @@ def against_roles(said: Sequence[str], roles: Sequence[str], seed: int = 0) -> t
     known = [pair for pair, r in zip(zip(said, roles), right) if r is not None]
     told = agreement(*zip(*known), seed=seed, also=ALSO, draws=ROLE_DRAWS).says("heads") if known else ""
     return marks, told
+
+
+def rank_agreement(values, truth, seed: int, draws: int = 300) -> Interval:
+    """Spearman's rank correlation of two numbers of the same things, with its bootstrap interval over these.
+
+    Args:
+        values, truth: [thing], finite; of three things or more.
+        seed: of the bootstrap.
+        draws: how often things are drawn again.
+
+    Raises:
+        KitError: other shapes, values that are not finite.
+
+    Example:
+        >>> rank_agreement([1, 2, 3, 4], [1, 4, 9, 16], seed=0).value
+        1.0
+    """
+    both = np.stack([np.asarray(values, dtype=float), np.asarray(truth, dtype=float)])
+    if both.ndim != 2 or both.shape[1] < 3 or not np.isfinite(both).all():
+        raise KitError(f"give two rows of finite numbers for three things or more, not {both.shape}.")
+    count = both.shape[1]
+    rows = np.random.default_rng(seed).integers(0, count, (draws, count))
+    found = [_spearman(*both), *(_spearman(*both[:, some]) for some in rows)]
+    low, high = np.nanquantile(found[1:], [0.025, 0.975])
+    return Interval(found[0], float(low), float(high))
+
+
+def _spearman(one: np.ndarray, other: np.ndarray) -> float:
+    """Rank correlation, ties at their middle rank; 0 where one of the two never varies."""
+    one, other = (pd.Series(each).rank().to_numpy() - (len(each) + 1) / 2 for each in (one, other))
+    length = np.sqrt((one**2).sum() * (other**2).sum())
+    return float((one * other).sum() / length) if length else 0.0

@@ -9,6 +9,8 @@ from kit.panels.guide import Guide, first_stops
 from kit.panels.head_tokens import HeadTokens
 from kit.panels.heat_panel import BarPanel, HeatPanel
 from kit.panels.panel import Panel
+from kit.panels.planted_maps import PlantedMaps
+from kit.panels.ranking import Ranking
 from kit.panels.retrieval import Retrieval
 from kit.panels.segmenter import Segmenter
 from kit.panels.spans import Spans
@@ -27,6 +29,8 @@ __all__ = [
     "HeadTokens",
     "HeatPanel",
     "Panel",
+    "PlantedMaps",
+    "Ranking",
     "Retrieval",
     "Segmenter",
     "Spans",

@@ -83,18 +83,20 @@ def strongest_roles(model: Model, parts: list[str]) -> list[str]:
     return [strongest.get(name, "") for name in parts]
 
 
-def role_shares(model: Model, attribute: str) -> pd.Series | None:
+def role_shares(model: Model, attribute: str, kinds: tuple[str, ...] | None = ("head",)) -> pd.Series | None:
     """Share of each head's variance that an attribute explains, largest first; None without roles.
 
     Args:
         model: any; a shipped one has roles.
         attribute: such as `"background"`.
+        kinds: of parts; None is all.
     """
     try:
         found = roles(model)
     except KitError:
         return None
-    some = found[(found["kind"] == "head") & (found["attribute"] == attribute)]
+    some = found[found["attribute"] == attribute]
+    some = some if kinds is None else some[some["kind"].isin(kinds)]
     return some.set_index("part")["share"].sort_values(ascending=False)
 
 

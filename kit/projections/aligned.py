@@ -21,7 +21,7 @@ from kit.parts.checked import checked_run
 from kit.parts.collect import collect
 from kit.parts.selector import select
 from kit.parts.stores import Store
-from kit.projections.aligner_files import read_aligner, shipped_aligner
+from kit.projections.aligner_files import inputs_of, read_aligner, shipped_aligner
 from kit.projections.aligners import MAPS, Aligner, fit
 
 OFFERED = "cosine"  # the map that parts are read by where none is named
@@ -54,8 +54,8 @@ def align(
         images: pictures to fit on, anything that `kit.collect` takes: thousands, none of which is looked at
             later. No labels are needed.
         kind: see `kit.projections.fit`.
-        path: a folder in which both passes are kept, so that another kind, or the same call after an
-            interruption, costs none of them again. None forgets them.
+        path: a folder in which both passes are kept, so that another kind, another tower with the same
+            CLIP, or the same call after an interruption costs none of them again. None forgets them.
         batch: pictures at once.
         options: of the fit: `isometry`, `epochs`, `seed`, `start`, `progress`.
 
@@ -130,7 +130,7 @@ def seen_by_both(
     Raises:
         KitError: pictures that only one of both could read.
     """
-    places = [None if path is None else Path(path) / name for name in ("tower", "clip")]
+    places = [None if path is None else Path(path) / each.weights_hash[:16] for each in (model, clip)]
     store = collect(model, images, "store", "pictures to fit on", batch=batch, path=places[0])
     seen = collect(clip, images, "store", "pictures to fit on", batch=batch, path=places[1], selector="embed")
     if not np.array_equal(store.rows, seen.rows):
@@ -154,17 +154,14 @@ def fitted(
             f'the store is of "{store.model}" with weights {store.weights_hash[:8]}, but "{model.name}" has '
             f"weights {model.weights_hash[:8]}; collect it anew."
         )
-    if kind == "shared":  # the sum is all that is asked for
-        whole = normalize(torch.from_numpy(store.arrays["embedding"][store.rows]), dim=-1)
-        return aligned(model, clip, fit(kind, whole[:, None], target, **options), ())
     needed, free = 8 * len(store) * len(store.index) * model.embed_dim, free_memory()
-    if needed > free:
+    if needed > free and kind != "shared":
         raise KitError(
             f"parts of {len(store):,} pictures at once take {needed / 2**30:.1f} GiB, and "
             f"{free / 2**30:.1f} GiB are free; give fewer pictures."
         )
-    aligner = fit(kind, store.vectors(), target, **options)
-    return aligned(model, clip, aligner, tuple(store.index["name"]))
+    aligner = fit(kind, inputs_of(store, kind), target, **options)
+    return aligned(model, clip, aligner, () if kind == "shared" else tuple(store.index["name"]))
 
 
 def aligned(model: Model, clip: Model, aligner: Aligner, names: tuple[str, ...]) -> Aligned:

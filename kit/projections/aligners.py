@@ -20,7 +20,7 @@ from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 
 RIDGES = tuple(10.0**k for k in range(-12, 3))  # tried for a ridge, relative to the mean eigenvalue
-SPAN = 1e-10  # share of a part's largest variance that is rounding of float32
+SPAN = 1e-6  # share of a part's largest variance below which a direction is left out
 EPOCHS, BATCH, RATE = 6, 256, 3e-3  # of the trained maps
 
 
@@ -261,10 +261,11 @@ def polar(matrix: Tensor) -> Tensor:
 
 
 def _bases(parts: Tensor) -> list[Tensor]:
-    """What each centred part spans, [dim, rank]: directions whose variance is more than rounding."""
+    """What each centred part spans, [dim, rank]: directions that hold more than `SPAN` of its variance."""
     bases = []
     for own in parts.unbind(1):
-        values, vectors = torch.linalg.eigh((own.T @ own).double())
+        own = own.double()  # a product in float32 would fill what a part leaves empty
+        values, vectors = torch.linalg.eigh(own.T @ own)
         inside = values > SPAN * values[-1].clamp(min=1e-300)
         bases.append(vectors[:, inside].to(parts))
     return bases

@@ -9,6 +9,7 @@ from torch import Tensor
 from kit.axes import expect_shape
 from kit.errors import KitError
 
+AXES = 8  # of a bank of many texts, whose directions span all there is
 SCORES = ("R", "share", "without itself", "CompAttribute", "size")
 
 

@@ -120,7 +120,7 @@ def test_two_passes_that_are_kept_are_not_made_again(load, clip, scenes, tmp_pat
 def test_maps_come_back_from_a_file_and_only_to_their_own_towers(of, load, clip, seen, tmp_path):
     tower, (store, _) = of("stickers-deit", "cosine"), seen["stickers-deit"]
     path = tmp_path / "maps.safetensors"
-    save_aligner(path, tower.base, clip, tower.aligner, tower.names, store.vectors(), name="40 scenes")
+    save_aligner(path, tower, store)
     again = load_aligned(tower.base, path)
     assert again.clip.name == clip.name and again.names == tower.names
     before, after = (each.aligner.parts(store.vectors()) for each in (tower, again))

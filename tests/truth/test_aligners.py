@@ -142,6 +142,11 @@ def test_a_part_alone_is_turned_to_where_the_target_follows_it(kind):
         )
 
 
+def test_what_a_part_spans_is_not_filled_by_rounding():
+    parts = world("B")[0].float() + 30 * torch.ones(DIM)  # a mean that is large beside what varies
+    assert [basis.shape[1] for basis in aligners._bases(parts - parts.mean(0))] == [4] * PARTS
+
+
 def test_hard_isometries_are_isometries_on_what_a_part_spans():
     parts, truth = world("B")
     aligner = fit("orthogonal", parts[:FIT], truth[:FIT].sum(1), epochs=2)
