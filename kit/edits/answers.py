@@ -156,7 +156,17 @@ class Answers:
 
     def steps(self, order: list[str]) -> list[np.ndarray]:
         """Whether each image is answered right with none, the first, the first two … of some parts off."""
-        return [self.right(", ".join(order[:k]) or "none") for k in range(len(order) + 1)]
+        rows, found = [], [self.right([])]
+        for selector in order:
+            rows += [row for row in self.parts_of(selector) if row not in rows]
+            found.append(self.right(rows))
+        return found
+
+    def lost(self, orders: dict[str, list[str]]) -> dict[str, np.ndarray]:
+        """Accuracy with none, the first, the first two … parts replaced, for each of some orders of parts."""
+        return {
+            name: np.array([right.mean() for right in self.steps(order)]) for name, order in orders.items()
+        }
 
     def alone(self, means: Means | None = None) -> np.ndarray:
         """Whether each image is answered right with one part replaced, each in turn, bool [part, image]."""

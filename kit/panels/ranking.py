@@ -1,5 +1,7 @@
 """Notebook 22's panel: which parts of a tower matter for a feature, by each score, beside what is true."""
 
+from functools import partial
+
 import numpy as np
 
 from kit.data.sets import Images
@@ -8,18 +10,17 @@ from kit.errors import KitError
 from kit.figures import Bars, Curves, Grid, Scatter, number
 from kit.measures import rank_agreement
 from kit.panels.declared import DeclaredPanel, Shown
-from kit.panels.fields import Menu, Parts, State, Texts, Toggle
+from kit.panels.fields import Menu, Parts, State, Toggle, Words
 from kit.panels.latest import Latest
 from kit.parts import collect
 from kit.parts.roles import role_shares
-from kit.projections import Aligned, align, rank_parts
+from kit.projections import Aligned, Bank, align, rank_parts
 from kit.projections.ranking import AXES, SCORES
 from kit.world import draw, prompts
 
-SEED, SCENES = 82_001, 300
+SEED, SCENES, RANDOM, OWN = 82_001, 300, "in random order", "own texts"
 TOWERS = ("stickers-deit", "stickers-dino", "stickers-dinov2", "stickers-swin", "stickers-maxvit")
-FEATURES, OWN = ("background", "position", "size", "colour", "texture", "category", "concept"), "own texts"
-RANDOM = "in random order"
+FEATURES = ("background", "position", "size", "colour", "texture", "category", "concept")
 
 
 class Ranking(DeclaredPanel):
@@ -32,131 +33,98 @@ class Ranking(DeclaredPanel):
 
     Raises:
         KitError: a tower that is not aligned, a state that cannot be.
-
-    Example:
-        >>> panel = Ranking()                                   # doctest: +SKIP
-        >>> panel.choose(feature="colour", score="share")       # doctest: +SKIP
-        >>> panel.caption                                       # doctest: +SKIP
-        'For colour, L5.H2 stands first of 31 parts by share, with 0.31. …'
     """
 
     model = Menu(None, "tower", width="230px")
     feature = Menu(None, "feature", "what the parts are asked for", "230px")
     score = Toggle(None, "score", "how parts are ranked")
     part = Parts("grid", "", "part")
-    own = Texts("", OWN, "a red thing; a blue thing: two or more", "100%")
-    positional = ("model", "feature", "score", "part", "own")
+    own = Words("", OWN, "a red thing; a blue thing: two or more", "100%")
+    positional = ("feature", "score", "part", "own")
     rows = (("model", "feature", "score"), "own", ("grid", "scores"), ("truth", "curve"))
     seed = SEED
 
     def __init__(
         self, towers: list[Aligned] | None = None, images: Images | None = None, state: str | None = None
-    ):
+    ):  # fmt: skip
         if towers is not None and not all(isinstance(tower, Aligned) for tower in towers):
             raise KitError("parts are ranked where texts can be asked of them; give towers of kit.align.")
-        self.given = {} if towers is None else {tower.base.name: tower for tower in towers}
+        self.given = dict.fromkeys(TOWERS) if towers is None else {t.base.name: t for t in towers}
         self.pictures = draw(SCENES, SEED, kind="single") if images is None else images
-        self.seen = Latest(len(self.given) or len(TOWERS))
-        super().__init__(self.held(next(iter(self.given), TOWERS[0]))[0], state)
+        self.seen = Latest(len(self.given))
+        super().__init__(self.held(next(iter(self.given)))[0], state)
 
     def options(self, name: str) -> list:
-        known = {
-            "model": list(self.given) or list(TOWERS),
-            "feature": [*FEATURES, OWN],
-            "score": list(SCORES),
-        }
-        return known.get(name, [])
+        return {"model": list(self.given), "feature": [*FEATURES, OWN], "score": [*SCORES]}.get(name, [])
 
     def also(self, fields: dict) -> dict:
         fields = {"feature": OWN, **fields} if fields.get("own") else fields
         return {"part": "", **fields} if {"model", "feature", "score"} & fields.keys() else fields
 
-    def held(self, name: str) -> tuple:
-        """A tower and what its mapped parts are for every picture; one pass, when it is first asked for."""
-
-        def pass_over() -> tuple:
-            tower = self.given.get(name) or align(name)
-            store = collect(tower.base, self.pictures, "store", f"{len(self.pictures):,} images")
-            return tower, tower.store(store)
-
-        return self.seen.of(name, pass_over)
-
     def slow(self, state: State) -> bool:
         return state.model not in self.seen
 
+    def held(self, name: str) -> tuple:
+        """A tower and what its mapped parts are for every picture: one pass, when it is first asked for."""
+
+        def made() -> tuple:
+            tower, count = self.given[name] or align(name), f"{len(self.pictures):,} images"
+            return tower, tower.store(collect(tower.base, self.pictures, "store", count))
+
+        return self.seen.of(name, made)
+
     def ranked(self, s: State) -> tuple:
-        """Scores of all parts, what is asked of pictures (None for own texts), the truth, and the store."""
+        """Scores of all parts; what is asked of pictures, and the truth, both None for own texts; index."""
         tower, store = self.held(s.model)
-        if s.feature != OWN:
-            question, texts = ask(tower, store, s.feature), prompts(s.feature)
-        else:
-            question, texts = None, list(s.own)
-        images = None if question is None else question.images.numpy()
-        axes = AXES if len(texts) > 4 * AXES else None
-        table = rank_parts(store.vectors(images), tower.encode_text(texts), list(store.index["name"]), axes)
-        truth = None if question is None else role_shares(tower.base, s.feature, kinds=None)
-        return table.set_index("part"), question, truth, store
-
-    def order(self, s: State, table, score: str) -> list[str]:
-        """The parts as they go: the first by a score first; by chance for `RANDOM`."""
-        names = np.array(table.index)
-        if score == RANDOM:
-            return list(np.random.default_rng(SEED).permutation(names))
-        return list(names[np.argsort(-table[score].to_numpy(), kind="stable")])
-
-    def curve(self, s: State, table, question, score: str) -> np.ndarray:
-        """Accuracy with none, the first, the first two … parts replaced by their means, [part + 1]."""
-        steps = question.with_own_means().steps(self.order(s, table, score))
-        return np.array([right.mean() for right in steps])
+        bank = Bank.own(tower, s.own) if s.feature == OWN else None
+        question = None if bank else ask(tower, store, s.feature).with_own_means()
+        texts = bank.vectors if bank else tower.encode_text(prompts(s.feature))
+        parts = store.vectors(None if bank else question.images.numpy())
+        table = rank_parts(parts, texts, list(store.index["name"]), AXES if len(texts) > 4 * AXES else None)
+        truth = None if bank else role_shares(tower.base, s.feature, kinds=None)
+        return table.set_index("part"), question, truth, store.index
 
     def show(self, s: State) -> Shown:
-        table, question, truth, store = self.kept((s.model, s.feature, s.own), lambda: self.ranked(s))
-        first = table[s.score].idxmax()
-        part = s.part or first
-        if part not in table.index:
-            raise KitError(f'"{s.model}" has no part "{part}"; there are {len(table)}, see the grid.')
-        values, about = table[s.score], f"‘{'; '.join(s.own)}’" if s.feature == OWN else s.feature
-        caption = (
-            f"For {about}, {first} stands first of {len(table)} parts by {s.score}, with "
-            f"{number(values[first], digits=2)}."
-        )
-        grid = Grid(
-            store.index, values.to_numpy(), s.score, picked=[part], signed=s.score != "size",
-            title=f"Which parts: {s.score} for {about}",
-        )  # fmt: skip
-        own = [name for name in SCORES if name != "size"]
-        scores = Bars(own, table.loc[part, own].to_numpy(float), "score", title=f"{part} by every score")
-        known = np.full(len(table), np.nan) if truth is None else truth.reindex(table.index).to_numpy()
+        table, question, truth, index = self.kept((s.model, s.feature, s.own), lambda: self.ranked(s))
+        names, values = table.index.to_numpy(), table[s.score].to_numpy()
+        about, first = f"‘{s.own}’" if s.feature == OWN else s.feature, names[values.argmax()]
+        if (part := s.part or first) not in names:
+            raise KitError(f'"{s.model}" has no part "{part}"; there are {len(names)}, see the grid.')
+        stands, shares = number(values.max(), digits=2), np.zeros(len(names))
+        caption = f"For {about}, {first} stands first of {len(names)} parts by {s.score}, with {stands}."
         if truth is not None:
-            agrees = rank_agreement(values.to_numpy(), known, SEED)
-            caption += f" Rank correlation with the truth over parts: {agrees.told(2)}."
-        points = Scatter(
-            values.to_numpy(), np.nan_to_num(known), list(table.index), s.score, "share of variance (truth)",
-            list(store.index["kind"]), picked=part, title="Is it so? Each point a part",
-        )  # fmt: skip
-        lost = {f"by {s.score}": np.full(len(table) + 1, np.nan), RANDOM: np.full(len(table) + 1, np.nan)}
-        if question is not None:
-            for name, score in zip(lost, (s.score, RANDOM)):
-                key = s.model, s.feature, score, "curve"
-                lost[name] = self.kept(key, lambda score=score: self.curve(s, table, question, score))
+            shares = truth.reindex(names).to_numpy()
+            agrees = rank_agreement(values, shares, SEED).told(2)
+            caption += f" Rank correlation with the truth over parts: {agrees}."
+        title = f"Which parts: {s.score} for {about}"
+        grid = Grid(index, values, s.score, picked=[part], signed=s.score != "size", title=title)
+        others, title = table.columns[:-1], f"{part} by every score"  # all but size
+        scores = Bars(others, table.loc[part, others].to_numpy(float), "score", title=title)
+        title = "No truth is known of own texts" if truth is None else "Is it so? Each point a part"
+        unit, kinds = "share of its variance (truth)", index["kind"]
+        points = Scatter(values, shares, names, s.score, unit, kinds, picked=part, title=title)
+        orders = {f"by {s.score}": names[np.argsort(-values, kind="stable")]}
+        orders[RANDOM] = np.random.default_rng(SEED).permutation(names)
+        lost = (lambda: question.lost(orders)) if question else partial(dict.fromkeys, orders, [np.nan])
+        curves = self.kept((s.model, s.feature, s.own, s.score), lost)
+        across, title = "parts replaced by their mean", f"What is lost as parts go: {about}, by texts"
         curve = Curves(
-            list(range(len(table) + 1)), lost, "parts replaced by their mean", "accuracy", limits=(0, 1),
-            title=f"What is lost as parts go: {about} read from the mapped sum",
-        )  # fmt: skip
-        figures = {"grid": grid, "scores": scores, "truth": points, "curve": curve}
-        return Shown(caption, figures, about=about, images=store.name, table=table.reset_index())
+            range(len(next(iter(curves.values())))), curves, across, "accuracy", limits=(0, 1), title=title
+        )
+        figures, count = {"grid": grid, "scores": scores, "truth": points, "curve": curve}, len(self.pictures)
+        return Shown(caption, figures, about=about, images=f"{count:,} images", table=table.reset_index())
 
     def again(self, state: State) -> str:
-        return "[tower]" if self.given else ""
+        return "[tower]"
 
     def loaded(self) -> str:
         return f"import kit\ntower = kit.align({self.selection.model!r})"
 
     def lines(self) -> str:
-        s = self.selection
-        texts = list(s.own) if s.feature == OWN else f"kit.world.prompts({s.feature!r})"
-        axes = AXES if s.feature == "concept" else None
+        s, axes = self.selection, f", axes={AXES}" * (self.selection.feature == "concept")
+        texts = f"kit.world.prompts({s.feature!r})"
+        texts = [text.strip() for text in s.own.split(";")] if s.feature == OWN else texts
         return f"""\
-images = ...  # {len(self.pictures):,} pictures
+images = kit.world.draw({SCENES}, {SEED}, kind="single")  # or your own
 store = tower.store(kit.collect(tower.base, images, "store", "my images"))
-kit.rank_parts(store.vectors(), tower.encode_text({texts}), list(store.index["name"]), {axes})"""
+kit.rank_parts(store.vectors(), tower.encode_text({texts}), list(store.index["name"]){axes})"""
