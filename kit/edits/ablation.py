@@ -13,7 +13,7 @@ from kit.models.model import Model
 from kit.parts.checked import checked_run
 from kit.parts.collect import as_means
 from kit.parts.files import check_weights
-from kit.parts.frozen import frozen_graph
+from kit.parts.frozen import frozen_graph, parts_index
 from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.means import Means, batch_dim, by_image, load_means, replaced
 from kit.parts.runs import Run, forward
@@ -95,7 +95,7 @@ def ablate(
         raise KitError(f'no replacement "{replace}"; there are mean, zero, or an array [part, embed].')
     if not isinstance(pixels, Run):
         model.check_pixels(pixels)
-    chosen = select(frozen_graph(model).index, selector)
+    chosen = select(parts_index(model), selector)
     means_id = "zero"
     if isinstance(replace, Tensor):
         means_id, size = "array", {"part": len(chosen), "embed": model.embed_dim}

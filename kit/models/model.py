@@ -96,6 +96,11 @@ class Model:
         return self.name if self.trained else f"{self.name} (random weights, untrained)"
 
     @property
+    def line(self) -> str:
+        """The Python that loads it again."""
+        return f"kit.load({self.name!r})"
+
+    @property
     def has_text(self) -> bool:
         return self.text_tower is not None
 

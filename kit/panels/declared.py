@@ -144,7 +144,9 @@ class DeclaredPanel(Panel):
 
     def loaded(self) -> str:
         """Lines of Python that load the model, before those of `lines`."""
-        return f"import kit\nmodel = kit.load({self.selection.model!r})"
+        own = self.selection.model in (getattr(self.model, "name", ""), getattr(self.model, "label", ""))
+        line = getattr(self.model, "line", "") if own else ""
+        return f"import kit\nmodel = {line or f'kit.load({self.selection.model!r})'}"
 
     def again(self, state: State) -> str:
         """What the panel is made of again, as arguments in the names of `lines`."""

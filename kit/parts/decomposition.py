@@ -12,7 +12,7 @@ from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 from kit.models.model import Model
 from kit.parts.checked import checked_run, compared_graph
-from kit.parts.frozen import frozen_graph
+from kit.parts.frozen import parts_index
 from kit.parts.hook_points import AttentionCall, HookPoints
 from kit.parts.paper import paper_maps, paper_vectors
 from kit.parts.runs import Run, forward
@@ -170,11 +170,6 @@ def scores(
         values = _paper_scores(run, directions, by, selector)
         return values / run.norm.reshape(-1, *[1] * (values.ndim - 1)) if normalize else values
     return (run.maps if by == "token" else run.scores)(directions, normalize=normalize, selector=selector)
-
-
-def parts_index(model: Model) -> pd.DataFrame:
-    """One row for each part of a model, before any pass: name, kind, layer, head."""
-    return model.index if model.runs_itself else frozen_graph(model).index
 
 
 def _paper_scores(run: Run, directions: Tensor, by: str, selector: str | None) -> Tensor:

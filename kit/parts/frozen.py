@@ -366,6 +366,11 @@ def frozen_graph(model: Model, editing: frozenset | None = None, kept: Record | 
         return frozen
 
 
+def parts_index(model: Model) -> pd.DataFrame:
+    """One row for each part of a model, before any pass: name, kind, layer, head."""
+    return model.index if model.runs_itself else frozen_graph(model).index
+
+
 def forget(model: Model) -> None:
     """Drop what is known of a tower, so that the next call takes it apart anew."""
     for name in ("_record", "_frozen"):

@@ -21,7 +21,7 @@ from kit.parts.checked import checked_run
 from kit.parts.collect import collect
 from kit.parts.selector import select
 from kit.parts.stores import Store
-from kit.projections.aligner_files import inputs_of, read_aligner, shipped_aligner
+from kit.projections.aligner_files import inputs_of, read_aligner, shipped_aligner, shipped_file
 from kit.projections.aligners import MAPS, Aligner, fit
 
 OFFERED = "cosine"  # the map that parts are read by where none is named
@@ -241,6 +241,24 @@ class Aligned(Model):
     @property
     def runs_itself(self) -> bool:
         return self.aligner.kind != "shared"
+
+    @property
+    def line(self) -> str:
+        """The Python that makes it again: of what ships, whole; else the pictures have to be filled in."""
+        if self.base.pretrained is None and shipped_file(self.base.name, self.aligner.kind).is_file():
+            return f"kit.align({self.base.name!r}, kind={self.aligner.kind!r})"
+        made = f"{self.base.line}, {self.clip.line}, images, {self.aligner.kind!r}"
+        return f"kit.align({made})  # images: those it was fitted on"
+
+    @property
+    def layers(self) -> int:
+        """Number of attention modules of the tower."""
+        return self.base.layers
+
+    @property
+    def heads(self) -> tuple[int, ...]:
+        """Number of heads of each layer of the tower."""
+        return self.base.heads
 
     @property
     def weights_hash(self) -> str:

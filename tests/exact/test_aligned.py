@@ -87,6 +87,13 @@ def test_with_a_map_for_each_part_runs_give_what_the_maps_make_of_the_parts(of, 
     assert relative(kit.decompose(tower, pixels).total, run.representation) < 1e-5
 
 
+def test_parts_are_replaced_in_the_sum(of, scenes):
+    tower = of("stickers-deit", "marginal")
+    pixels = tower.preprocess(scenes[:2])
+    run, found = kit.run(tower, pixels), kit.ablate(tower, pixels, "L1.H0, L5.MLP", replace="zero")
+    assert relative(found.embedding, run.representation - run.vectors("L1.H0, L5.MLP").sum(1)) < 1e-5
+
+
 def test_each_image_has_maps_for_its_own_direction(of, load, scenes):
     tower = of("stickers-deit", "marginal")
     run = kit.run(tower, tower.preprocess(scenes[:3]))
@@ -144,7 +151,8 @@ def test_in_float64_it_is_the_same_tower_more_finely(of, load, scenes):
 @pytest.mark.parametrize(
     "asked, words",
     [
-        (lambda t, x: kit.ablate(t, x, "L1.H0"), "takes each part by a map of its own"),
+        (lambda t, x: kit.ablate(t, x, "L1.H0", "zero", "total"), "takes each part by a map of its own"),
+        (lambda t, x: kit.ablate(t, x, "L1.H0"), "has no means yet"),
         (lambda t, x: kit.pattern(t, x, 0), "takes each part by a map of its own"),
         (lambda t, x: kit.collect(t, kit.world.draw(3, seed=1), name="three"), "by a map of its own"),
         (lambda t, x: kit.decompose(t, x, convention="paper"), "mapped ones"),
