@@ -1,14 +1,15 @@
 """`loupe pass`: what is read from the command line, and what is said."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import kit
 from kit.cli import main
-from kit.data import passes
-from kit.data.registry import written
+from kit.data import passes, read_folder
+from kit.data.registry import DataSet, written
 from kit.parts import load_moments, load_store
 
 
@@ -75,6 +76,16 @@ def test_a_split_is_named_after_the_folder(stickers, tmp_path, capsys, ending, g
     assert main(["pass", *words, "--limit", "1", "--out", str(tmp_path / "one")]) == 0
     assert f"1 of these {len(groups)} were taken." in capsys.readouterr().out
     assert load_store(stickers, tmp_path / "one").labels.group.tolist() == groups[:1]
+
+
+def test_a_set_has_splits_without_an_experiment_of_the_sweep(stickers, tmp_path):
+    write_pictures(stickers, tmp_path, ["test/1.png", "test/2.png", "train/1.png"])
+    birds = DataSet("FOLDER", "birds", lambda folder, split="test": read_folder(f"{folder}/{split}"))
+    birds = replace(birds, splits=("test", "train"))
+    assert birds.about == "birds; test (default) or train" and not birds.asked
+    read = [birds.read(f"{tmp_path}{split}", limit) for split in ("", ":train") for limit in (None, 1)]
+    assert [images.names for images in read] == [["1.png", "2.png"], ["1.png"], ["1.png"], ["1.png"]]
+    assert [images.root.name for images in read] == ["test", "test", "train", "train"]
 
 
 def test_help_lists_every_kind_of_set(capsys):
