@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -93,11 +92,6 @@ def test_help_lists_every_kind_of_set(capsys):
         main(["pass", "--help"])
     said = capsys.readouterr().out
     assert not [words for words, about in written().items() if f"  {words:<29}{about}\n" not in said]
-
-
-def test_the_readme_lists_every_kind_of_set():
-    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert not [words for words, about in written().items() if f"| `{words}` | {about} |" not in page]
 
 
 @pytest.mark.parametrize(
