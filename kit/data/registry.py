@@ -29,20 +29,22 @@ class DataSet:
     Attributes:
         place: what a command names beside it.
         title: what it is.
-        reader: place and limit -> images; of a paper's set its place, and a split where it has some.
-        asked: splits that the papers' experiments ask for, "whole" where it has none; () of no paper's set.
-        splits: of a paper's set, the one that is read unasked first.
+        reader: place -> images; of a set with splits, place and split.
+        splits: those that it has, the one that is read unasked first.
+        asked: splits that `loupe sweep` asks for, "whole" where it has none; () where no experiment is on it.
+        limited: whether the reader takes a limit beside the place, as one that makes images does.
     """
 
     place: str
     title: str
     reader: Callable
-    asked: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    limited: bool = False
 
     def read(self, where: str, limit: int | None = None) -> ImageSet | Scenes:
-        """Its images, at most so many; a paper's set is written `place` or `place:split`."""
-        if not self.asked:
+        """Its images, at most so many; a set with splits is written `place` or `place:split`."""
+        if self.limited:
             return self.reader(where, limit)
         place, colon, split = where.rpartition(":")
         named = self.splits and colon and len(place) > 1 and not os.path.exists(where)  # "C:" is a drive
@@ -57,13 +59,15 @@ class DataSet:
 
 
 DATA_SETS = {
-    "imagenet": DataSet("FOLDER", "ImageNet with its labels", read_imagenet, ("val",), IMAGENET_SPLITS[::-1]),
+    "imagenet": DataSet("FOLDER", "ImageNet with its labels", read_imagenet, IMAGENET_SPLITS[::-1], ("val",)),
     "waterbirds": DataSet(
-        "FOLDER", "Waterbirds with its labels", read_waterbirds, ("val", "test"), WATERBIRDS_SPLITS[::-1]
+        "FOLDER", "Waterbirds with its labels", read_waterbirds, WATERBIRDS_SPLITS[::-1], ("val", "test")
     ),
-    "segmentation": DataSet("FILE", f"ImageNet-Segmentation, {FILE}", read_imagenet_segmentation, ("whole",)),
-    "stickers": DataSet("NUMBER", "unbiased scenes of the world, seed 1", _scenes),
-    "folder": DataSet("FOLDER", "a folder whose name looks like one of these", read_folder),
+    "segmentation": DataSet(
+        "FILE", f"ImageNet-Segmentation, {FILE}", read_imagenet_segmentation, asked=("whole",)
+    ),
+    "stickers": DataSet("NUMBER", "unbiased scenes of the world, seed 1", _scenes, limited=True),
+    "folder": DataSet("FOLDER", "a folder whose name looks like one of these", read_folder, limited=True),
 }
 
 

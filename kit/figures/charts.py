@@ -270,6 +270,7 @@ class Bars(Chart):
 
     @property
     def series(self) -> list[Series]:
+        """One series for each kind of bar; places are numbers of labels."""
         nothing, at = np.full(self.values.shape, np.nan), np.arange(len(self.labels), dtype=float)
         low, high = (nothing if e is None else e for e in (self.low, self.high))
         return [
@@ -355,6 +356,7 @@ class Curves(Chart):
 
     @property
     def series(self) -> list[Series]:
+        """One series for each curve; places are `x`, or their numbers where they are words."""
         nothing, names = np.full(len(self.x), np.nan), tuple(map(str, self.x))
         at = np.arange(len(self.x)) if self._worded() else np.array(self.x)
         return [
@@ -379,6 +381,7 @@ class Curves(Chart):
                 axes.plot(s.places[i], s.values[i], "o", ms=11, mfc="none", mec=look["ink"], gid="picked")
 
     def plotly(self):
+        """The chart for plotly, with the axis of values in powers of ten where it is asked for."""
         made = super().plotly()
         ends = {"range": np.log10(self.limits)} if self.log and self.limits else {}  # powers of ten
         return made.update_yaxes(type="log", **ends) if self.log else made
@@ -429,6 +432,7 @@ class Scatter(Chart):
 
     @property
     def series(self) -> list[Series]:
+        """One series for each kind of point; places are along `x`."""
         kinds, names = np.array(self.kinds or [""] * len(self.names)), np.array(self.names, dtype=object)
         low, high = (np.full(len(names), np.nan) if e is None else e for e in (self.low, self.high))
         x, y, low, high = map(np.asarray, (self.x, self.y, low, high))

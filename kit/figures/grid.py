@@ -220,6 +220,7 @@ class Cells(Grid):
 
     @cached_property
     def layout(self) -> GridLayout:
+        """Where each pair lies: rows and columns in the order in which they first come."""
         rows, cols = (list(dict.fromkeys(self.index[name])) for name in ("row", "col"))
         names, count = self.index["name"].tolist(), len(self.index)
         return GridLayout(len(rows), len(cols), np.arange(count), [1] * count, names, rows, cols)

@@ -50,6 +50,7 @@ class Table(Figure):
                 raise KitError(f'no column "{name}"; there are {", ".join(map(str, self.frame.columns))}.')
 
     def rows(self) -> pd.DataFrame:
+        """A copy of the frame."""
         return self.frame.copy()
 
     def cells(self) -> list[list[str]]:

@@ -52,8 +52,7 @@ METHODS: dict[str, Method] = {
     "value-only last layer": value_only,
     "ClearCLIP-like": clearclip,
 }
-
-
+BLIND = ("raw attention", "rollout")  # their map is the same for every direction
 RENAMED = {"GradCAM": "GradCAM of heads"}  # as code and state strings had them
 
 

@@ -35,6 +35,7 @@ class Seen(HookPoints):
         self.norms: list[Tensor] = []
 
     def attention(self, layer: int, call: AttentionCall, out: Tensor) -> Tensor:
+        """Keep the call and what its heads give; the last layer's are changed first, where asked."""
         if self.change is not None and layer == self.layers - 1:
             out = self.change(call)
         self.calls.append(call)
@@ -42,6 +43,7 @@ class Seen(HookPoints):
         return out
 
     def norm(self, norm: int, value: Tensor, out: Tensor) -> Tensor:
+        """Keep what the norm gives."""
         self.norms.append(out)
         return out
 

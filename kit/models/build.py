@@ -32,6 +32,7 @@ class TimmTower(nn.Module):
         self.stop = {"pre_logits": True} if "pre_logits" in signature(model.forward_head).parameters else {}
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """What the classifier reads, before its own activation where it has one, [batch, embed]."""
         features = self.model.forward_features(pixels)
         if self.activation is None:
             return self.model.forward_head(features, **self.stop)  # [batch, embed]
@@ -50,6 +51,7 @@ class FirstOutput(nn.Module):
         self.visual = visual
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """The pooled output, [batch, embed]."""
         return self.visual(pixels)[0]  # [batch, embed]
 
 

@@ -28,10 +28,10 @@ TURNS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-STRIP = 1 << 22  # pixels of a picture that are laid on white at a time
+STRIP = 1 << 18  # pixels of a picture that are laid on white at a time
 RGB_BYTES = 4  # of a pixel as Pillow holds it
 # bytes for each pixel while a file of a format is decoded: the picture, and what its decoder holds
-DECODING = {"WEBP": 16, "AVIF": 18, "TIFF": 12}
+DECODING = {"WEBP": 17, "AVIF": 18, "TIFF": 12}
 PROGRESSIVE = 10  # of a JPEG: it holds all coefficients, 16 bits each
 
 
@@ -232,8 +232,11 @@ def _check_size(image: Image.Image, what: str) -> None:
         )
 
 
-def _check_memory(image: Image.Image, what: str, size: int) -> None:
-    """Raise where reading a file of so many bytes, of which the header was read, would take too much."""
+def memory_to_read(image: Image.Image, size: int) -> int:
+    """Bytes that reading a file of so many bytes takes at most, from its header: file, decoder, picture.
+
+    Measured for every format on docs/bench/large_pictures.md.
+    """
     kind, info = getattr(image, "format", ""), image.info
     decoding = DECODING.get(kind, RGB_BYTES)
     if info.get("progressive") or info.get("progression"):
@@ -242,12 +245,16 @@ def _check_memory(image: Image.Image, what: str, size: int) -> None:
         decoding = RGB_BYTES
     held = 1 if image.mode in ("1", "L", "P") else RGB_BYTES
     again = 0 if image.mode == "RGB" and not _turn(image) else RGB_BYTES
-    need = image.width * image.height * max(decoding, held + again) + size
-    if need > MAX_MEMORY:
+    return image.width * image.height * max(decoding, held + again) + size
+
+
+def _check_memory(image: Image.Image, what: str, size: int) -> None:
+    """Raise where reading a file of so many bytes, of which the header was read, would take too much."""
+    if (need := memory_to_read(image, size)) > MAX_MEMORY:
         raise KitError(
-            f"{what} is {image.width} x {image.height} pixels, {kind} of {image.mode}, which takes about "
-            f"{need / 1e6:,.0f} MB of memory to read; the limit is {MAX_MEMORY / 1e6:,.0f}: make it smaller "
-            "first, or save it as a plain JPEG."
+            f"{what} is {image.width} x {image.height} pixels, {image.format} of {image.mode}, which takes "
+            f"about {need / 1e6:,.0f} MB of memory to read; the limit is {MAX_MEMORY / 1e6:,.0f}: make it "
+            "smaller first, or save it as a plain JPEG."
         )
 
 

@@ -272,6 +272,7 @@ def no_text_reason(name: str, config: dict, fetch: bool = False) -> str:
 
 
 def has_text_weights(state: dict) -> bool:
+    """Whether a state names weights of a text tower."""
     return any(key.startswith("text.") or key.endswith("token_embedding.weight") for key in state)
 
 

@@ -158,6 +158,7 @@ class Tower(nn.Module):
         self.training = model.training
 
     def forward(self, pixels: Tensor) -> Tensor:
+        """The representation, [batch, embed]."""
         return self.read.of(self.read(self.model, pixels))  # [batch, embed]
 
 
@@ -173,11 +174,13 @@ class Beside(Tower):
         self.parts = tuple(sorted(parts))
 
     def named_modules(self, memo=None, prefix: str = "", remove_duplicate: bool = True):
+        """The modules that pictures pass, with their paths."""
         for path, module in super().named_modules(memo, prefix, remove_duplicate):
             if self._is_passed(path.removeprefix(prefix).lstrip(".")):
                 yield path, module
 
     def state_dict(self, *args, **options) -> dict[str, Tensor]:
+        """The weights that pictures pass; all of them where a module around this one asks."""
         found = super().state_dict(*args, **options)
         if args or options.get("destination") is not None:  # asked for by a module around it
             return found
@@ -195,6 +198,7 @@ class ImageFeatures:
         return model.get_image_features(pixel_values=pixels)
 
     def of(self, out: object) -> Tensor:
+        """The features in what the model gave, [batch, embed]."""
         return out if isinstance(out, Tensor) else out.pooler_output
 
 
@@ -215,6 +219,7 @@ class Output(Everything):
         self.field = field
 
     def of(self, out: object) -> Tensor:
+        """The tensor of this name, [batch, embed]; of tokens the first."""
         value = getattr(out, self.field)
         if self.field == "last_hidden_state":
             return value[:, 0]
@@ -243,6 +248,7 @@ class ClassifierInput(Everything):
         return seen
 
     def of(self, seen: list[Tensor]) -> Tensor:
+        """What the layers read, side by side, [batch, embed]."""
         seen = [value.flatten(1) for value in seen]  # of one token too
         return seen[0] if len(seen) == 1 else torch.cat(seen, -1)
 
@@ -402,6 +408,7 @@ class TransformersTexts(TextTower):
 
     @property
     def context_length(self) -> int:
+        """Most tokens of a text, start and end included."""
         return self.module.config.text_config.max_position_embeddings
 
     def encode(self, texts: list[str]) -> Tensor:

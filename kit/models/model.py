@@ -102,14 +102,17 @@ class Model:
 
     @property
     def has_text(self) -> bool:
+        """Whether there is a text tower, so that `encode_text` works."""
         return self.text_tower is not None
 
     @property
     def device(self) -> torch.device:
+        """Where the image tower's weights lie."""
         return next(self.tower.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
+        """The type that the image tower computes in."""
         return next(self.tower.parameters()).dtype
 
     @property

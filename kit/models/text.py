@@ -40,12 +40,14 @@ class TextTower:
 
     @property
     def tokenizer(self):
+        """Texts to tokens; made when it is first asked for."""
         if self._tokenizer is None:
             self._tokenizer = self._make_tokenizer()
         return self._tokenizer
 
     @property
     def context_length(self) -> int:
+        """Most tokens of a text, start and end included."""
         return self.module.context_length
 
     def encode(self, texts: list[str]) -> Tensor:
@@ -83,6 +85,7 @@ class TextTower:
 
 
 def shorten(text: str, limit: int = 40) -> str:
+    """At most so many characters of a text, the last three of them dots where it is longer."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

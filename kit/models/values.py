@@ -28,6 +28,7 @@ def left_out(names: list[str], file: str) -> list[str]:
 
 
 def is_whole(value: Tensor | None) -> bool:
+    """Whether a tensor is there and holds whole numbers."""
     return value is not None and value.dtype in WHOLE
 
 
@@ -43,6 +44,7 @@ def kind_of(value: Tensor) -> str:
 
 
 def type_of(value: Tensor) -> str:
+    """Name of a tensor's type, such as "float32"."""
     return str(value.dtype).removeprefix("torch.")
 
 

@@ -107,6 +107,7 @@ class Ablations(DeclaredPanel):
         return self.references[s.image] if s.replace == "mean" else None
 
     def show(self, s: State) -> Shown:
+        """What every question loses without these parts, part by part and layer by layer."""
         means, asked, cls = self.means(s), self.asked[s.texts], "L*.H*" if s.tokens else None
         index, key, names = asked.index, (s.texts, means and means.name), list(self.asked)
         found, chance = costs(self.asked.values(), s.selector, means, cls), self.chance

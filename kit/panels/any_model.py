@@ -90,6 +90,7 @@ class AnyModel(PicturePanel):
         return model, picture, held, scores
 
     def show(self, s: State) -> Shown:
+        """What each part adds to the direction, and where the picked ones read it."""
         model, picture, held, scores = self.asked(s)
         source, picture, tokens = picture.source, picture.seen_by(model), s.tokens.replace("none", "")
         asked = Selection(model=s.model, image=s.image, selector=s.selector, texts=(s.texts,), tokens=tokens)
@@ -118,6 +119,7 @@ class AnyModel(PicturePanel):
         return {"model": self.controls["model"].value}
 
     def loaded(self) -> str:
+        """Lines that build the tower as the panel did, untrained where it is not shipped."""
         named = f"kit.panels.untrained({self.selection.model!r})"
         return f"import kit\nimport torch\nmodel = {named}  # a shipped one as it is"
 

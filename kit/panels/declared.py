@@ -518,6 +518,7 @@ class DeclaredPanel(Panel):
         return provenance(self.model, self.shown.images, self.seed, **self.shown.facts)
 
     def close(self) -> None:
+        """Stop what waits, and close all widgets."""
         self._stop_waiting()
         super().close()
 

@@ -37,11 +37,12 @@ class Encoded:
         if not models:
             raise KitError("the panel was given no model; give at least one.")
         self.models: dict[str, Model] = {model.label: model for model in models}
-        if len(self.models) < len(models):
-            raise KitError(
-                f"{len(models)} models have {len(self.models)} names between them, {', '.join(self.models)}, "
-                'so that the menu cannot tell them apart; rename one, as model.name = "mine".'
-            )
+        for name in self.models:
+            if (count := sum(model.label == name for model in models)) > 1:
+                raise KitError(
+                    f'{count} models are called "{name}", so the menu cannot tell them apart; rename all '
+                    'but one, as model.name = "mine".'
+                )
         model = models[0]
         self.picture = picture
         self._runs, self._scores, self._totals = Latest(RUNS), Latest(KEPT), Latest(KEPT)

@@ -145,6 +145,7 @@ class Explorer(PicturePanel):
         return self.cases.find(self.selection)
 
     def show(self, s: State) -> Shown:
+        """The picture, its map and grid for one prompt, and the cosines of all."""
         if s.text >= len(s.texts):
             raise KitError(f"no prompt {s.text}: there are {len(s.texts)}, counted from 0.")
         found, picture, model = self.cases.find(s), self.cases.sized(s), self.cases.model(s.model)

@@ -100,6 +100,7 @@ class Groups(DeclaredPanel):
         return {"off": self.drawn}
 
     def show(self, s: State) -> Shown:
+        """The groups before and after these parts are off, and which parts carry the cue."""
         index, rows = self.answers.index, self.answers.parts_of(s.off)
         off = list(index["name"].iloc[rows])
         after = self.bootstrap.table(self.answers.right(rows), self.whole)

@@ -166,10 +166,12 @@ class HeadTokens(PicturePanel):
     # --- what hands do
 
     def hold_beside(self) -> dict:
+        """Hold the head that is shown beside the next one; again, let it go."""
         head, *held = self.selection.selector.split(", ")
         return {"selector": head if held else f"{head}, {head}"}
 
     def switch_class_token(self) -> dict:
+        """Pick the class token too, or no longer."""
         tokens = split_tokens(self.selection.tokens)
         others = [token for token in tokens if token != "cls"]
         return {"tokens": ", ".join(others if "cls" in tokens else ["cls", *others])}
@@ -186,6 +188,7 @@ class HeadTokens(PicturePanel):
     # --- from a state to what is shown
 
     def show(self, s: State) -> Shown:
+        """Maps of one head or two, who reads the picked tokens, and a frame of the film."""
         held, picture = self.read(s.image, s.texts, s.directions), self.sized(s.image, self.model)
         if s.text >= len(s.texts):
             raise KitError(f"no prompt {s.text}: there are {len(s.texts)}, counted from 0.")
@@ -291,6 +294,7 @@ class HeadTokens(PicturePanel):
         return super().again(state) + ", spans=spans, bank=bank" * own
 
     def finding(self) -> str:
+        """The finding, and who reads the picked tokens."""
         return f"{super().finding()} {self.shown.figures['readers'].says}"
 
     # --- what this panel has beside its fields and figures: sentences below figures, and a film that plays

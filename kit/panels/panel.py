@@ -73,6 +73,7 @@ class Panel:
 
     @property
     def message(self) -> str:
+        """What could not be done, in a sentence; empty where nothing failed."""
         return self._say.text
 
     def guarded(self, make: Callable[[], Any]) -> Any:

@@ -105,6 +105,7 @@ class Retrieval(DeclaredPanel):
         return self.kept(name, lambda: self.gallery.query(int(number)))
 
     def next(self) -> dict:
+        """The image after the query; the first after the last, and after an upload."""
         number = self.asked(self.selection.query).number
         return {"query": f"{IMAGE}{0 if number is None else (number + 1) % len(self.gallery)}"}
 
@@ -117,6 +118,7 @@ class Retrieval(DeclaredPanel):
         return {"query": picture.name}
 
     def show(self, s: State) -> Shown:
+        """The nearest pictures in a head's space and in those beside it, and how good they are in general."""
         gallery, query = self.gallery, self.asked(s.query)
         found = gallery.compare(query, s.part, s.attribute, self.most, s.how, s.other)
         upload, number, called = self.uploads.get(s.query), query.number, s.query

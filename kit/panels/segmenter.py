@@ -68,6 +68,7 @@ class Segmenter(DeclaredPanel):
         super().__init__(model, state)
 
     def first(self) -> dict:
+        """The first picture, asked for its own object by the first method that has a map."""
         return {"method": self.drawn[0], **self.also({"image": next(iter(self.pictures))})}
 
     def options(self, name: str) -> list:
@@ -86,6 +87,7 @@ class Segmenter(DeclaredPanel):
         return {"text": own[0], **fields} if own else fields
 
     def show(self, s: State) -> Shown:
+        """The map of one method, its mask beside the truth, and how well every method's fits."""
         if s.method in self.refused:
             raise KitError(self.refused[s.method])
         picture = self.pictures[s.image]

@@ -77,6 +77,7 @@ class Spans(DeclaredPanel):
         return {"part": one["share"].idxmax()}  # the head that one text explains most of
 
     def also(self, fields: dict) -> dict:
+        """Own texts that are written are the bank that is used."""
         return {"bank": OWN, **fields} if fields.get("own") else fields
 
     def bank_of(self, s: State) -> Bank:
@@ -91,6 +92,7 @@ class Spans(DeclaredPanel):
         return self.kept(key, lambda: textspan(moments, bank, most, score)).first(texts)
 
     def show(self, s: State) -> Shown:
+        """What the first text of each head tells, the texts of one, and pictures at both ends."""
         bank, store, inside = self.bank_of(s), self.store, self.subsets[s.images]
         images = np.arange(len(store)) if inside is None else np.flatnonzero(inside)
         spans = self.spans(bank, s.images, s.score, s.texts)

@@ -294,6 +294,7 @@ def _beginnings(frozen: FrozenGraph) -> dict[int, tuple]:
 
 
 def chosen_rows(index: pd.DataFrame, selector: str) -> list[int]:
+    """Rows of the index that a selector chooses, at least one."""
     rows = select(index, selector)
     if not rows:
         raise KitError(f'"{selector}" chooses no part; there are {len(index)}, see the index.')
@@ -301,4 +302,5 @@ def chosen_rows(index: pd.DataFrame, selector: str) -> list[int]:
 
 
 def rows_of(index: pd.DataFrame, rows: list[int]) -> pd.DataFrame:
+    """These rows of the index, numbered anew."""
     return index.iloc[rows].reset_index(drop=True)

@@ -56,6 +56,7 @@ class Leaves(HookPoints):
         self.held: dict[fx.Node, Tensor] = steps.held
 
     def attention(self, layer: int, call, out: Tensor) -> Tensor:
+        """Make what heads give a leaf, where it is a part; with tokens keep the call."""
         out = self.edit.attention(layer, call, out)
         if f"L{layer}" not in self.frozen.by_name:
             return out
@@ -64,6 +65,7 @@ class Leaves(HookPoints):
         return self._leaf(f"L{layer}", out)
 
     def value(self, name: str, out: Tensor) -> Tensor:
+        """Make the value of a part a leaf."""
         return self._leaf(name, self.edit.value(name, out))
 
     def _leaf(self, name: str, out: Tensor) -> Tensor:
@@ -71,6 +73,7 @@ class Leaves(HookPoints):
         return self.values[name]
 
     def norm(self, norm: int, value: Tensor, out: Tensor) -> Tensor:
+        """Hold the norm's spread at the image's own, so that what is left of it is linear."""
         node = list(self.frozen.norms)[norm]
         self.held[node] = inverse_spread(node, value.detach())
         if not torch.is_grad_enabled():
@@ -80,6 +83,7 @@ class Leaves(HookPoints):
         return frozen if added is None else frozen + added
 
     def pooling(self, pool: int, call, out: Tensor) -> Tensor:
+        """Hold the pooling's pattern at the image's own."""
         node = self.frozen.pools[pool]
         self.held[node] = call.pattern().detach()
         return self.held[node] @ call.value

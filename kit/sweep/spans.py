@@ -32,6 +32,7 @@ class Heads:
 
     @classmethod
     def of(cls, layers: int, last: int) -> "Heads":
+        """The heads of a tower of so many layers, with the last so many apart."""
         last = min(last, layers)
         early = f"L0-{layers - last - 1}.H*" if layers > last else "none"
         return cls(f"L-{last}:.H*", early)

@@ -139,6 +139,7 @@ Token heatmaps are, in mIoU with intervals apart: {verdict(aligned)}.
 
 {table(head, cells(aligned))}
 {" ".join(found.notes)}
+
 ## Released: the mask is squashed
 
 The same maps, held against masks that were squashed to a square while the photograph was cropped.

@@ -22,9 +22,9 @@ def main() -> None:
             image = Image.fromarray(picture.permute(1, 2, 0).numpy())
             image.save(Path(place) / concept / f"{number:02d}.png")
         images = kit.data.read_folder(place)
-        panel = kit.panels.Explorer(
-            "stickers-l8", images, [f"a {images.labels.folder[0]}", "a dog", "a boat"]
-        )
+        own = kit.world.VALUES["concept"].index(images.labels.folder[0])
+        texts = [kit.world.prompts("concept")[own], "a dog", "a boat"]
+        panel = kit.panels.Explorer("stickers-l8", images, texts)
         panel.save(PAGE)
 
 

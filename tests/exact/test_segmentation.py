@@ -15,6 +15,7 @@ from kit.errors import KitError
 from kit.maps import METHODS, over_chance, perfect_iou, seen_mask, segment, spread, which_object
 from kit.maps.attention import rolled
 from kit.maps.classes import fits, maps_of_classes
+from kit.maps.methods import BLIND
 from kit.maps.passes import pattern_gradients
 from kit.maps.relevance import in_float64, linear_relevance, pattern_relevance
 from kit.measures import Segmentation, segmentation_table
@@ -25,7 +26,6 @@ from kit.parts.runs import forward
 from tests.exact.planted_tower import TOWARDS, pixels, tower
 from tests.exact.towers import perturbed, pixels_for, unit_directions
 
-BLIND = ("raw attention", "rollout")
 RATIOS = [(224, 224), (448, 336), (672, 448), (448, 672), (720, 1280)]
 
 

@@ -1,9 +1,10 @@
-"""The sum of memory of a tree of processes: children of children are in it, and shared pages count once."""
+"""What is held: by a tree of processes, with children of children and shared pages once; by one picture."""
 
 import sys
 
 import pytest
 
+from tests.bench.bad_pictures import apart, read_in, smooth
 from tests.bench.memory import MIB, watched
 
 HOLDS = 120  # MiB
@@ -36,3 +37,14 @@ def test_what_two_processes_share_counts_once():
 
 def test_the_status_of_the_command_is_given():
     assert watched([sys.executable, "-c", "raise SystemExit(3)"], seconds=0.1)[0] == 3
+
+
+@pytest.mark.parametrize(
+    "kind, mode, how", [("PNG", "RGBA", {"compress_level": 1}), ("JPEG", "CMYK", {}), ("BMP", "RGB", {})]
+)
+def test_a_picture_takes_the_memory_that_is_expected_of_it(kind, mode, how, tmp_path):
+    """On docs/bench/large_pictures.md all formats, as large as they are read."""
+    for name, side in (("small", 64), ("large", 3000)):
+        smooth(side, mode).save(tmp_path / name, kind, **how)
+    pixels, expected, taken = apart(read_in, tmp_path / "large", (tmp_path / "small").read_bytes())
+    assert pixels == 9e6 and 0.8 * expected < taken < expected + 8e6

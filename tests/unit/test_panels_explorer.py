@@ -330,6 +330,18 @@ def test_wrong_beginnings_are_refused(model, monkeypatch):
         Explorer(model, state="x")
 
 
+def test_two_models_of_one_name_are_refused_until_one_is_renamed(panel):
+    one, two = double.Model("mine"), double.Model("mine")
+    with pytest.raises(KitError, match=r'2 models are called "mine".*model\.name = "mine"'):
+        Explorer([one, double.Model("another"), two], texts=["a cat", "a dog"])
+    two.name = two.label = "mine, edited"
+    made = Explorer([one, two], texts=["a cat", "a dog"])
+    assert made.cases.model_names[:2] == ["mine", "mine, edited"]
+    made.choose(model="mine, edited")
+    assert made.message == "" and made.label == "mine, edited" and made.cases.model(made.label) is two
+    made.close()
+
+
 def test_a_cell_that_runs_again_closes_its_panel_of_before(monkeypatch):
     from kit.panels import panel as module
 

@@ -1,14 +1,14 @@
 """`loupe pass`: what is read from the command line, and what is said."""
 
 import io
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 import kit
 from kit.cli import main
-from kit.data import passes
-from kit.data.registry import written
+from kit.data import passes, read_folder
+from kit.data.registry import DataSet, written
 from kit.parts import load_moments, load_store
 
 
@@ -77,16 +77,21 @@ def test_a_split_is_named_after_the_folder(stickers, tmp_path, capsys, ending, g
     assert load_store(stickers, tmp_path / "one").labels.group.tolist() == groups[:1]
 
 
+def test_a_set_has_splits_without_an_experiment_of_the_sweep(stickers, tmp_path):
+    write_pictures(stickers, tmp_path, ["test/1.png", "test/2.png", "train/1.png"])
+    birds = DataSet("FOLDER", "birds", lambda folder, split="test": read_folder(f"{folder}/{split}"))
+    birds = replace(birds, splits=("test", "train"))
+    assert birds.about == "birds; test (default) or train" and not birds.asked
+    read = [birds.read(f"{tmp_path}{split}", limit) for split in ("", ":train") for limit in (None, 1)]
+    assert [images.names for images in read] == [["1.png", "2.png"], ["1.png"], ["1.png"], ["1.png"]]
+    assert [images.root.name for images in read] == ["test", "test", "train", "train"]
+
+
 def test_help_lists_every_kind_of_set(capsys):
     with pytest.raises(SystemExit):
         main(["pass", "--help"])
     said = capsys.readouterr().out
     assert not [words for words, about in written().items() if f"  {words:<29}{about}\n" not in said]
-
-
-def test_the_readme_lists_every_kind_of_set():
-    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert not [words for words, about in written().items() if f"| `{words}` | {about} |" not in page]
 
 
 @pytest.mark.parametrize(
