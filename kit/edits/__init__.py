@@ -2,7 +2,7 @@
 
 from kit.edits.ablation import Ablation, ablate
 from kit.edits.answers import Answers, ask, ask_classes, asked, total_right
-from kit.edits.by_layer import by_layer, effects_by_layer, layer_selectors, place_of
+from kit.edits.by_layer import by_layer, effects_by_layer, layer_selectors, lost_by_layer, place_of
 from kit.edits.controls import crossing, other_names, shuffled_crossings
 from kit.edits.costs import compare_edits, compare_means, compare_questions, costs, layer_costs
 from kit.edits.cues import (

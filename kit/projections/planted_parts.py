@@ -10,6 +10,7 @@ from torch.nn.functional import cosine_similarity
 
 from kit.errors import KitError, expect_count
 from kit.projections.aligners import fit, polar
+from kit.projections.ranking import feature_axes, rank_parts
 
 IMAGES, PARTS, DIM = 1000, 6, 16
 WORLDS = {  # of how many factors each part is made, and how many of these all parts share
@@ -114,3 +115,31 @@ def recovered(kind: str, planted: PlantedParts, **options) -> Recovered:
     return Recovered(
         mapped, truth, float(1 - cosine_similarity(total, truth.sum(1), dim=-1).mean()), apart.sqrt()
     )
+
+
+def noise_and_carrier(size: float, seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Scores of two planted parts that fool scores: one of noise, and one that alone carries the feature.
+
+    Args:
+        size: of the noise inside the feature's space, over that of the parts that carry it.
+        seed: of everything.
+
+    Returns:
+        For each, name of a score (`kit.rank_parts`) -> value.
+
+    Example:
+        >>> noise, carrier = noise_and_carrier(3, seed=0)
+        >>> noise["R"] > 0.8, abs(noise["without itself"]) < 0.1, carrier["R"] > 0.9
+        (True, True, True)
+    """
+    chance = torch.Generator().manual_seed(seed)
+    random = lambda *shape: torch.randn(*shape, generator=chance, dtype=torch.float64)  # noqa: E731
+    texts = 3 * random(1, DIM) + random(5, DIM)  # in a cone, as texts are
+    texts = texts / texts.norm(dim=1, keepdim=True)
+    axes = feature_axes(texts).T  # [axis, dim]
+    factor, count = random(2 * IMAGES, len(axes)), 2 * IMAGES
+    carry = [scale * factor + 0.1 * random(*factor.shape) for scale in (1.0, 0.7, 0.5)]
+    noise = size * random(count, len(axes)) * factor.std()
+    helped = torch.stack([noise, *carry], 1) @ axes
+    alone = torch.stack([factor, *(0.2 * random(*factor.shape) for _ in range(3))], 1) @ axes
+    return tuple(rank_parts(parts, texts).iloc[0, 1:].to_dict() for parts in (helped, alone))

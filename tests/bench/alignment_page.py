@@ -21,7 +21,8 @@ writes an attribute explains. *Pairs*: how much more a part changes with one fac
 others ({pairs} pairs a factor). Both are of the tower's own parts; neither has seen a CLIP. R is how far a
 mapped part moves with the sum along the texts of an attribute (`kit.rank_parts`). Spearman's correlation of
 R with the truth over the parts of a tower says whether the map finds the parts that carry the attribute; the
-mean is over five towers and five attributes ({five}). Intervals are 95 %, parts drawn again within each
+mean is over five towers and five attributes
+({five}). Intervals are 95 %, parts drawn again within each
 tower.
 """
 
@@ -60,7 +61,7 @@ def write(found: dict[str, dict], agreements) -> str:
         judged = [interval(means(found, kind, "R", judge, agreements)) for judge in JUDGES]
         seconds = [f["kinds"][kind]["seconds"] for f in found.values()]
         ahead = "" if kind == "shared" else str(paired(found, kind, agreements).told(2))
-        rows.append([kind, *(j.told(2) for j in judged), ahead, f"{min(seconds):.1f}–{max(seconds):.1f}"])
+        rows.append([kind, *(j.told(2) for j in judged), ahead, f"{min(seconds):.2f}–{max(seconds):.2f}"])
     text += table(["map", *(f"R and {j}" for j in JUDGES), "ahead of shared, paired", "CPU seconds"], rows)
     text += f'\nOffered for parts: `"{OFFERED}"`; for what parts add to the sum: `"shared"`.\n'
     text += "\n## The sum: centred cosine with what the CLIP sees\n\n"
