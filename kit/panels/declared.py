@@ -507,7 +507,8 @@ class DeclaredPanel(Panel):
         begin = {**self._plain, **self.first()}
         held = {name: begin[name] for name, value in self.state.items() if value in self.uploads}
         string = self.written({**self.state, **held})
-        made = f"{place}{type(self).__name__}({self.again(self.selection)}, state={string!r})"
+        given = self.again(self.selection)
+        made = f"{place}{type(self).__name__}({given}{', ' * bool(given)}state={string!r})"
         if held:
             made = f'panel, file = {made}, "my picture.png"\n'
             made += 'panel.upload(open(file, "rb").read(), file)\npanel'

@@ -4,9 +4,9 @@ from kit.figures import Bars, Scatter, number
 from kit.panels.declared import DeclaredPanel, Shown
 from kit.panels.fields import Menu, Number, State, Toggle
 from kit.projections.aligners import MAPS
-from kit.projections.planted_parts import DIM, PARTS, WORLDS, planted_parts, recovered
+from kit.projections.planted_worlds import DIM, PARTS, WORLDS, planted_parts, recovered
 
-OWN, SEED, SHOWN = "as the numbers say", 0, 150  # points that are drawn
+OWN, SEED, SHOWN = "as the numbers say", 0, 60  # points that are drawn
 TURNS = {"each part its own": False, "one for all": True}
 TRAINED, EPOCHS = ("cosine", "orthogonal"), 60
 PART = [f"part {n}" for n in range(PARTS)]
@@ -92,7 +92,7 @@ class PlantedMaps(DeclaredPanel):
         return ""
 
     def loaded(self) -> str:
-        return "from kit.projections.planted_parts import planted_parts, recovered"
+        return "from kit.projections.planted_worlds import planted_parts, recovered"
 
     def lines(self) -> str:
         s = self.selection

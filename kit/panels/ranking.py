@@ -69,6 +69,7 @@ class Ranking(DeclaredPanel):
 
         def made() -> tuple:
             tower, count = self.given[name] or align(name), f"{len(self.pictures):,} images"
+            tower.encode_text([text for feature in FEATURES for text in prompts(feature)])
             return tower, tower.store(collect(tower.base, self.pictures, "store", count))
 
         return self.seen.of(name, made)
@@ -115,10 +116,10 @@ class Ranking(DeclaredPanel):
         return Shown(caption, figures, about=about, images=f"{count:,} images", table=table.reset_index())
 
     def again(self, state: State) -> str:
-        return "[tower]"
+        return "towers, images"
 
     def loaded(self) -> str:
-        return f"import kit\ntower = kit.align({self.selection.model!r})"
+        return f"import kit\ntowers = [{self.held(self.selection.model)[0].line}]"
 
     def lines(self) -> str:
         s, axes = self.selection, f", axes={AXES}" * (self.selection.feature == "concept")
@@ -126,5 +127,6 @@ class Ranking(DeclaredPanel):
         texts = [text.strip() for text in s.own.split(";")] if s.feature == OWN else texts
         return f"""\
 images = kit.world.draw({SCENES}, {SEED}, kind="single")  # or your own
+(tower,) = towers
 store = tower.store(kit.collect(tower.base, images, "store", "my images"))
 kit.rank_parts(store.vectors(), tower.encode_text({texts}), list(store.index["name"]){axes})"""

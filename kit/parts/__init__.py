@@ -7,7 +7,7 @@ from kit.parts.decomposition import Parts, decompose, pattern, scores
 from kit.parts.examine import Examined, examine
 from kit.parts.means import Means, load_means
 from kit.parts.moments import Moments, load_moments
-from kit.parts.roles import heads_of_role, roles
+from kit.parts.roles import heads_of_role, role_shares, roles
 from kit.parts.runs import Run
 from kit.parts.selector import select
 from kit.parts.store_files import load_store

@@ -78,7 +78,7 @@ def test_with_a_map_for_each_part_runs_give_what_the_maps_make_of_the_parts(of, 
     texts = tower.encode_text(TEXTS)
     wanted = run.vectors() @ texts.T / run.norm[:, None, None]
     assert relative(run.scores(texts), wanted) < 1e-5
-    heads = (run.index["kind"] == "head").to_numpy()
+    heads = (run.index["kind"] == "head").to_numpy().copy()
     maps = run.maps(texts)
     assert maps.shape[1] == heads.sum() and relative(maps.sum(2), wanted[:, heads]) < 1e-4
     one = run.index["name"][heads].iloc[-1]

@@ -145,6 +145,22 @@ def towers(state: str):
     return uploaded(kit.panels.AnyModel(state=state))
 
 
+@cache
+def aligned() -> list:
+    """Two towers without texts, in the space of a CLIP."""
+    return [kit.align("stickers-deit"), kit.align("stickers-dino")]
+
+
+def ranking(state: str):
+    """Notebook 22's panel, of two towers."""
+    return kit.panels.Ranking(aligned(), kit.world.draw(SCENES // 2, 85_001), state)
+
+
+def planted_maps(state: str):
+    """Notebook 21's panel of planted worlds."""
+    return kit.panels.PlantedMaps(state)
+
+
 PANELS: dict[str, Callable] = {
     "Explorer": explorer,
     "HeadTokens": head_tokens,
@@ -154,6 +170,8 @@ PANELS: dict[str, Callable] = {
     "Retrieval": retrieval,
     "Ablations": ablations,
     "AnyModel": towers,
+    "Ranking": ranking,
+    "PlantedMaps": planted_maps,
 }
 _SIX = "a cat;a dog;a red thing;a blue thing;a thing on grass;a thing on snow"
 _NET = "timm/vit_small_patch14_reg4_dinov2"
@@ -225,5 +243,21 @@ STATES: dict[str, list[str]] = {
         "stickers-l8|scene 16|L5.H0|what sets it apart|tokens=r4c2",
         "stickers-l8|scene 7|embed, L5.MLP|its own direction",
         "timm/swin_tiny_patch4_window7_224|scene 17|L9.H3|its own direction",
+    ],
+    "Ranking": [
+        "stickers-deit|background|R||",
+        "stickers-dino|colour|share|L3.H1|",
+        "stickers-deit|concept|without itself|L5.MLP|",
+        "stickers-deit|own texts|R|L2.H1|a red thing; a blue thing",
+        "stickers-dino|position|size||",
+        "stickers-deit|texture|CompAttribute|embed|",
+    ],
+    "PlantedMaps": [
+        "planted parts|A: parts of their own|16|0|each part its own|ridge|1|part 0",
+        "planted parts|D: eight shared factors|8|8|each part its own|marginal|1|part 3",
+        "planted parts|as the numbers say|6|2|one for all|shared|1|part 5",
+        "planted parts|B: narrow parts|4|0|each part its own|procrustes|1|part 1",
+        "planted parts|C: all is shared|16|16|one for all|ridge|1|part 2",
+        "planted parts|B: narrow parts|4|0|each part its own|cosine|0|part 4",
     ],
 }

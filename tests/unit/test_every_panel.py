@@ -12,7 +12,7 @@ from PIL import Image
 import kit
 from kit.panels.chart import _plotly
 from tests.golden.record import restore, string, typed
-from tests.golden.states import _NET, PANELS, STATES, model, segmented
+from tests.golden.states import _NET, PANELS, STATES, aligned, model, segmented
 from tests.wire import messages
 
 LIMIT = 60_000  # bytes of a click
@@ -25,6 +25,11 @@ WRONG = {
     "Retrieval": ("stickers-l8|image 1|L9.H0|centred|colour|0", 'no head "L9.H0"'),
     "Ablations": ("stickers-l8|100 held-out scenes|L9.H0|colour|replace=mean", "layer 9 does not exist"),
     "AnyModel": (f"{_NET}|scene 0|L1.H0|its own directions", "Nearest: its own direction"),
+    "Ranking": ("stickers-deit|colour|R|L9.H0|", 'no part "L9.H0"'),
+    "PlantedMaps": (
+        "planted parts|as the numbers say|4|8|each part its own|ridge|1|part 0",
+        "shares at most all of these",
+    ),
 }
 # a head, a prompt that was encoded, a switch: arithmetic on what is kept (design §7)
 CLICKS = {
@@ -42,6 +47,8 @@ CLICKS = {
         {"image": "scenes on water", "replace": "mean"},
     ],
     "AnyModel": [{"selector": "L2.H1"}, {"tokens": "r1c1"}, {"texts": "a random direction"}],
+    "Ranking": [{"part": "L2.H1"}, {"score": "share"}, {"feature": "size"}, {"feature": "concept"}],
+    "PlantedMaps": [{"part": "part 3"}, {"shared": 2}, {"world": "B: narrow parts"}, {"kind": "marginal"}],
 }  # fmt: skip
 
 
@@ -116,6 +123,8 @@ def names_in(panel) -> dict:
     held = {**vars(panel), "kit": kit, "images": getattr(panel, "images", getattr(panel, "pictures", None))}
     if isinstance(panel, kit.panels.Retrieval):
         held["store"] = panel.gallery.store
+    if isinstance(panel, kit.panels.Ranking):
+        held["towers"] = [tower for tower in panel.given.values() if tower]
     if isinstance(panel, kit.panels.Ablations):
         held["reference"] = panel.references.get(panel.selection.image)
     if isinstance(panel, kit.panels.Segmenter):
@@ -139,8 +148,9 @@ def passes(panel) -> list[dict]:
         model("stickers-l8-web"),
         *getattr(getattr(panel, "cases", None), "models", {}).values(),
         *([panel.model] if hasattr(panel, "model") else []),
+        *[tower.base for tower in aligned()],
     ]
-    return [dict(each.passes) for each in models]
+    return [dict(each.passes) for each in models if hasattr(each, "passes")]
 
 
 def test_a_click_runs_no_tower_and_sends_little(panel):
