@@ -14,17 +14,23 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the 
 os.environ["KIT_REPORT"] = ""  # a report of a sweep that lies here is not what notebooks were saved with
 
 import asyncio
+import ctypes
+import gc
 import shutil
 import socket
+import sys
 import tempfile
 from collections import defaultdict
 
+import psutil
 import pytest
 
 # what the kit keeps: one folder for a run, its workers and its kernels, and never the user's own
 CACHE = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.mkdtemp(prefix="loupe-tests-")
 os.environ["KIT_CACHE"] = CACHE or os.environ["KIT_CACHE"]
 
+GROWN = 200 * 2**20  # bytes that a process may grow by before what nobody holds is let go
+PROCESS, HELD = psutil.Process(), pytest.StashKey[int]()
 LOOPBACK = ("localhost", "::1", "", None)
 
 
@@ -44,6 +50,32 @@ def _without_a_loop(item):
     finally:
         if loop is not None:
             asyncio._set_running_loop(loop)
+
+
+def let_go() -> None:
+    """Give back what nobody holds: graphs are circles, which Python frees late, and C keeps what is freed."""
+    gc.collect()
+    if "torch._subclasses.fake_tensor" in sys.modules:  # what each operation of a recorded tower gives
+        sys.modules["torch._subclasses.fake_tensor"].FakeTensorMode.cache_clear()
+    if hasattr(ctypes.CDLL(None), "malloc_trim"):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def pytest_collection_finish():
+    """What was imported stays, and need not be looked through again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Let go after each file, and within one after a test behind which the process is larger."""
+    done = yield
+    held = item.config.stash.get(HELD, 0)
+    if nextitem is None or nextitem.path != item.path or PROCESS.memory_info().rss > held + GROWN:
+        let_go()
+        item.config.stash[HELD] = PROCESS.memory_info().rss
+    return done
 
 
 pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_without_a_loop)
