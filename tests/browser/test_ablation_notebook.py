@@ -16,11 +16,10 @@ WANTED = (
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The cells that the panel needs, on fewer scenes; the others run under nbval."""
     notebook = lab.cut(NAME, WANTED, fewer=(("draw(1000,", "draw(160,"), ("draw(300,", "draw(100,")))
-    with lab.opened(browser, tmp_path_factory.mktemp("lab11"), notebook) as found:
-        yield found
+    return opened(notebook)
 
 
 @pytest.fixture

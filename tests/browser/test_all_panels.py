@@ -76,18 +76,17 @@ SECONDS = 3  # in which a key is answered
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The notebook with all panels, run; the page's errors; its file."""
     made = [
         f"panels[{name!r}] = kit.panels.{name}({given})\npanels[{name!r}]" for name, given in PANELS.items()
     ]
-    folder = tmp_path_factory.mktemp("all")
-    with lab.opened(browser, folder, lab.of_cells(MAKE, *made), 1400) as (page, complaints):
-        page.locator(".loupe").nth(len(PANELS) - 1).wait_for(timeout=300_000)
-        for place, name in enumerate(PANELS):
-            page.locator(".loupe").nth(place).evaluate("(n, name) => n.id = name", name)
-        wait_for(lambda: page.locator(".loupe-plotly .main-svg").count() >= 3)
-        yield page, complaints, folder / "notebooks" / lab.PANEL
+    page, complaints, file = opened(lab.of_cells(MAKE, *made), 1400)
+    page.locator(".loupe").nth(len(PANELS) - 1).wait_for(timeout=300_000)
+    for place, name in enumerate(PANELS):
+        page.locator(".loupe").nth(place).evaluate("(n, name) => n.id = name", name)
+    wait_for(lambda: page.locator(".loupe-plotly .main-svg").count() >= 3)
+    return page, complaints, file
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +170,7 @@ def test_no_console_error(start_page):
 
 
 @pytest.fixture(scope="module")
-def reopened(start_page, browser):
+def reopened(start_page, browser, jupyter):
     """The notebook, saved, its kernel ended, opened again."""
     page, _, file = start_page
     page.evaluate(SAVE)
@@ -180,7 +179,7 @@ def reopened(start_page, browser):
     )
     page.evaluate(SHUT_DOWN)
     again = browser.new_page(viewport={"width": 1280, "height": 1400})
-    lab.open_notebook(again, page.url.partition("/lab/")[0], lab.PANEL)
+    jupyter.open(again, file)
     yield again
     again.close()
 

@@ -36,12 +36,11 @@ UNNAMED = ["image-alt"]
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The notebook with the panel in two cells and three figures, run; the page's errors; its file."""
-    folder = tmp_path_factory.mktemp("declared")
-    with lab.opened(browser, folder, lab.of_cells(*CELLS), 1400) as (page, complaints):
-        chart(page, 1).locator(".main-svg").first.wait_for(timeout=60_000)
-        yield page, complaints, folder / "notebooks" / lab.PANEL
+    found = opened(lab.of_cells(*CELLS), 1400)
+    chart(found[0], 1).locator(".main-svg").first.wait_for(timeout=60_000)
+    return found
 
 
 @pytest.fixture(scope="module")
