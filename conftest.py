@@ -29,6 +29,15 @@ import pytest
 CACHE = None if "PYTEST_XDIST_WORKER" in os.environ else tempfile.mkdtemp(prefix="loupe-tests-")
 os.environ["KIT_CACHE"] = CACHE or os.environ["KIT_CACHE"]
 
+LONGEST = (  # test files, by the seconds that they take
+    "test_families.py", "test_all_panels.py", "test_any_vit_notebook.py", "test_saved_notebook.py",
+    "test_golden.py", "15_a_segmenter_from_a_classifier.ipynb", "20_decomposing_any_vit.ipynb",
+    "10_taking_an_image_apart.ipynb", "11_mean_ablation.ipynb", "12_what_each_head_says.ipynb",
+    "13_removing_a_spurious_cue.ipynb", "14_retrieval_by_head.ipynb", "16_heads_and_tokens.ipynb",
+    "00_start_here.ipynb", "test_start_notebook.py", "test_cue_notebook.py", "test_chart_and_upload.py",
+    "test_parts.py", "test_segmenter_notebook.py", "test_declared_panel.py", "test_retrieval_notebook.py",
+    "test_ablation_notebook.py", "test_heads_notebook.py", "test_tokens_notebook.py",
+)  # fmt: skip
 GROWN = 200 * 2**20  # bytes that a process may grow by before what nobody holds is let go
 PROCESS, HELD = psutil.Process(), pytest.StashKey[int]()
 LOOPBACK = ("localhost", "::1", "", None)
@@ -59,6 +68,12 @@ def let_go() -> None:
         sys.modules["torch._subclasses.fake_tensor"].FakeTensorMode.cache_clear()
     if hasattr(ctypes.CDLL(None), "malloc_trim"):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that at the end no worker waits long for another."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 def pytest_collection_finish():
