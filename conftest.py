@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # What is large goes back to the machine when it is freed: C's allocator keeps it otherwise. Workers and
 # kernels inherit this.
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(4 * 2**20))
+os.environ.setdefault("MALLOC_ARENA_MAX", "1")  # threads share what is free
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the same
 os.environ["KIT_REPORT"] = ""  # a report of a sweep that lies here is not what notebooks were saved with
