@@ -35,6 +35,7 @@ LONGEST = (  # test files, by the seconds that they take
     "test_golden.py", "15_a_segmenter_from_a_classifier.ipynb", "20_decomposing_any_vit.ipynb",
     "10_taking_an_image_apart.ipynb", "11_mean_ablation.ipynb", "12_what_each_head_says.ipynb",
     "13_removing_a_spurious_cue.ipynb", "14_retrieval_by_head.ipynb", "16_heads_and_tokens.ipynb",
+    "21_aligning_parts_with_clip.ipynb", "22_which_parts_matter.ipynb",
     "00_start_here.ipynb", "test_start_notebook.py", "test_cue_notebook.py", "test_chart_and_upload.py",
     "test_parts.py", "test_segmenter_notebook.py", "test_declared_panel.py", "test_retrieval_notebook.py",
     "test_ablation_notebook.py", "test_heads_notebook.py", "test_tokens_notebook.py",
