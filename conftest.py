@@ -9,7 +9,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # What is large goes back to the machine when it is freed: C's allocator keeps it otherwise. Workers and
 # kernels inherit this.
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(4 * 2**20))
-os.environ.setdefault("MALLOC_ARENA_MAX", "1")  # threads share what is free
+# Threads of a worker share what is free, and `let_go` gives it back; kernels would keep it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.pop("MALLOC_ARENA_MAX", None)
+else:
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 os.environ.setdefault("TQDM_DISABLE", "1")  # progress bars are never twice the same
 os.environ["KIT_REPORT"] = ""  # a report of a sweep that lies here is not what notebooks were saved with
