@@ -13,7 +13,7 @@ from kit.maps.methods import METHODS, RENAMED
 from kit.models.directions import Directions
 from kit.models.model import Model
 
-AT_ONCE = 32
+AT_ONCE = 8  # maps: relevance keeps every value of a pass in float64
 
 
 def maps_of_classes(

@@ -9,6 +9,7 @@ largest value. All of it is computed in float64, by a copy of the model.
 """
 
 import operator
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -83,14 +84,18 @@ _finer: WeakKeyDictionary[Model, tuple[object, Model]] = WeakKeyDictionary()
 
 
 def in_float64(model: Model, pixels: Tensor, directions: Tensor, what: str) -> tuple[Model, Tensor, Tensor]:
-    """A model and what it is asked in float64; its copy is kept for as long as the model stays as it is."""
+    """A model and what it is asked in float64.
+
+    The copy, of the image tower alone, is kept for as long as the model stays as it is.
+    """
     model.check_pixels(pixels)
     frozen = plain_graph(model, pixels, what)
     if model.dtype == torch.float64:
         return model, pixels, directions
     held = _finer.get(model)
     if held is None or held[0] is not frozen:
-        held = _finer[model] = frozen, model.double()
+        alone = replace(model, library_model=model.tower, text_tower=None)
+        held = _finer[model] = frozen, alone.double()
     finer = held[1]
     return finer, *(each.to(finer.device, torch.float64) for each in (pixels, directions))
 

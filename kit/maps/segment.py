@@ -147,7 +147,7 @@ def segment(
     methods=None,
     classes=None,
     protocol: str = "aligned",
-    batch: int = 16,
+    batch: int = 8,
     keep_maps: bool = False,
 ) -> Segmented:
     """How well maps of class directions find objects, beside other methods on the same images.

@@ -1,6 +1,5 @@
 """One JupyterLab and one Chromium for all tests of the browser; a screenshot of every failure."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -26,20 +25,38 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def start_page(browser, tmp_path_factory):
-    """Notebook 00, opened in JupyterLab and run to its end; with the list of the page's errors."""
+def shared_lab(tmp_path_factory):
+    """The one JupyterLab of a worker."""
     folder = tmp_path_factory.mktemp("lab")
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    shutil.copy(ROOT / "notebooks" / "00_start_here.ipynb", notebooks)
-    with lab.server(folder, notebooks) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        complaints = lab.open_notebook(page, address, "00_start_here.ipynb")
-        try:
-            lab.run_all(page)
-            yield page, complaints
-        finally:
-            page.close()
+    (folder / "notebooks").mkdir()
+    with lab.server(folder, folder / "notebooks", env={"PYTHONPATH": str(ROOT)}) as address:
+        yield lab.Jupyter(address, folder)
+
+
+@pytest.fixture(scope="module")
+def jupyter(shared_lab):
+    """The JupyterLab of a worker; behind each file its kernels end and the settings are as before."""
+    yield shared_lab
+    shared_lab.clear()
+
+
+@pytest.fixture(scope="module")
+def opened(request, browser, jupyter):
+    """`opened(notebook, height)`: the notebook run, its panel in view; page, the page's errors, its file."""
+    pages = []
+
+    def run(notebook, height=1000):
+        file = jupyter.put(request.module.__name__, notebook)
+        pages.append(page := browser.new_page(viewport={"width": 1280, "height": height}))
+        complaints = jupyter.open(page, file)
+        lab.run_all(page)
+        page.locator(".loupe").first.wait_for(timeout=240_000)
+        page.locator(".loupe").first.scroll_into_view_if_needed()
+        return page, complaints, file
+
+    yield run
+    for page in pages:
+        page.close()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,7 +10,9 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 
@@ -61,19 +63,23 @@ def chromium() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
+def write_settings(folder: Path, theme: str = "JupyterLab Light") -> None:
+    """Settings of a server, as the tests expect them."""
+    themes = {"@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"theme": theme}}
+    for name, value in (SETTINGS | themes).items():
+        path = folder / "settings" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value))
+
+
 @contextmanager
 def server(folder: Path, notebooks: Path, theme: str = "JupyterLab Light", env: dict | None = None):
     """A JupyterLab as `loupe` starts it, that shares nothing with the user's own; gives its address."""
-    settings = folder / "settings"
-    themes = {"@jupyterlab/apputils-extension/themes.jupyterlab-settings": {"theme": theme}}
-    for name, value in (SETTINGS | themes).items():
-        path = settings / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(value))
+    write_settings(folder, theme)
     places = {
         "JUPYTER_CONFIG_DIR": folder / "config",
         "JUPYTER_DATA_DIR": folder / "data",
-        "JUPYTERLAB_SETTINGS_DIR": settings,
+        "JUPYTERLAB_SETTINGS_DIR": folder / "settings",
         "JUPYTERLAB_WORKSPACES_DIR": folder / "workspaces",
         "IPYTHONDIR": folder / "ipython",
     }
@@ -160,25 +166,43 @@ def of_cells(*sources: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
 
 
-@contextmanager
-def opened(browser, folder: Path, notebook: nbformat.NotebookNode, height: int = 1000):
-    """A notebook run in a JupyterLab of its own, its panel in view; gives the page and the page's errors.
+@dataclass(frozen=True)
+class Jupyter:
+    """A JupyterLab that runs. Its kernels can import the tests.
 
-    The file is `folder / "notebooks" / PANEL`. Its kernel can import the tests.
+    Attributes:
+        address: where it answers.
+        folder: of its settings; its notebooks lie in `notebooks` within.
     """
-    notebooks = folder / "notebooks"
-    notebooks.mkdir()
-    nbformat.write(notebook, notebooks / PANEL)
-    with server(folder, notebooks, env={"PYTHONPATH": str(NOTEBOOKS.parent)}) as address:
-        page = browser.new_page(viewport={"width": 1280, "height": height})
-        complaints = open_notebook(page, address, PANEL)
-        try:
-            run_all(page)
-            page.locator(".loupe").first.wait_for(timeout=240_000)
-            page.locator(".loupe").first.scroll_into_view_if_needed()
-            yield page, complaints
-        finally:
-            page.close()
+
+    address: str
+    folder: Path
+
+    @property
+    def notebooks(self) -> Path:
+        return self.folder / "notebooks"
+
+    def put(self, folder: str, notebook: nbformat.NotebookNode) -> Path:
+        """Write a notebook into a folder of its own; gives its file, named `PANEL`."""
+        file = self.notebooks / folder / PANEL
+        file.parent.mkdir()
+        nbformat.write(notebook, file)
+        return file
+
+    def open(self, page, file: Path) -> list[str]:
+        """`open_notebook` for a file of this server."""
+        return open_notebook(page, self.address, quote(file.relative_to(self.notebooks).as_posix()))
+
+    def clear(self) -> None:
+        """End every kernel, and put the settings back."""
+        for kernel in json.load(self._ask("")):
+            self._ask(f"/{kernel['id']}", "DELETE").close()
+        write_settings(self.folder)
+
+    def _ask(self, path: str, method: str = "GET"):
+        request = urllib.request.Request(f"{self.address}/api/kernels{path}", method=method)
+        request.add_header("Authorization", f"token {TOKEN}")
+        return urllib.request.urlopen(request, timeout=60)
 
 
 def run_all(page) -> None:

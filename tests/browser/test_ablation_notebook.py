@@ -15,12 +15,17 @@ WANTED = (
 )
 
 
+WITHIN = """box => [...box.querySelectorAll('svg.main-svg, img, input, canvas')].every(
+  one => one.getBoundingClientRect().right <= box.getBoundingClientRect().right + 2)"""
+HIGH = """box => box.querySelector('.loupe-of-bars .main-svg').getBoundingClientRect().bottom
+  - box.getBoundingClientRect().top"""
+
+
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The cells that the panel needs, on fewer scenes; the others run under nbval."""
     notebook = lab.cut(NAME, WANTED, fewer=(("draw(1000,", "draw(160,"), ("draw(300,", "draw(100,")))
-    with lab.opened(browser, tmp_path_factory.mktemp("lab11"), notebook) as found:
-        yield found
+    return opened(notebook)
 
 
 @pytest.fixture
@@ -141,17 +146,9 @@ def test_pictures_are_small_and_stand_above_their_words(page):
 def test_nothing_lies_outside_the_panel_and_what_a_control_changes_is_in_view(page):
     for width in (1280, 900):
         page.set_viewport_size({"width": width, "height": 720})
-        page.wait_for_timeout(300)
         box = page.locator(".loupe").first
-        assert box.evaluate(
-            "box => [...box.querySelectorAll('svg.main-svg, img, input, canvas')].every(one => "
-            "one.getBoundingClientRect().right <= box.getBoundingClientRect().right + 2)"
-        )
-        high = box.evaluate(
-            "box => box.querySelector('.loupe-of-bars .main-svg').getBoundingClientRect().bottom"
-            " - box.getBoundingClientRect().top"
-        )
-        assert width == 900 or high < 600  # of 720, less JupyterLab's own bars
+        wait_for(lambda box=box: box.evaluate(WITHIN), seconds=10)
+        assert width == 900 or box.evaluate(HIGH) < 600  # of 720, less JupyterLab's own bars
     page.set_viewport_size({"width": 1280, "height": 1000})
 
 

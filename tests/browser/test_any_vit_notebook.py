@@ -10,15 +10,14 @@ TINY = "timm/vit_tiny_patch16_224"
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """Notebook 20, opened and run: the cell with its panel and those it needs; and the page's errors.
 
     The other cells run under nbval, and nothing of them is looked at here.
     """
     first = "timm/vit_small_patch14_reg4_dinov2"  # a tower whose heads the tests below name
     notebook = lab.cut(NAME, ("import kit", "kit.panels.AnyModel("), (("stickers-swin", first),))
-    with lab.opened(browser, tmp_path_factory.mktemp("lab20"), notebook) as found:
-        yield found
+    return opened(notebook)
 
 
 @pytest.fixture(scope="module")
@@ -119,5 +118,4 @@ def test_a_state_string_brings_the_same_panel_back(page):
 
 
 def test_the_page_had_no_errors(start_page):
-    _, complaints = start_page
-    assert complaints == []
+    assert start_page[1] == []

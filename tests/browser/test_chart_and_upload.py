@@ -3,7 +3,6 @@
 import json
 import time
 
-import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,22 +56,16 @@ COLOURS = """() => [...document.querySelectorAll(".loupe-plotly")].map((root) =>
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(browser, jupyter):
     """The notebook with two charts and an upload, run; the page's errors are in the second place."""
-    folder = tmp_path_factory.mktemp("charts")
-    (notebooks := folder / "notebooks").mkdir()
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), notebooks / "panel.ipynb")
-    with lab.server(folder, notebooks) as address:
-        page, sizes = browser.new_page(viewport={"width": 1280, "height": 1400}), []
-        page.on("websocket", lambda ws: ws.on("framereceived", lambda frame: sizes.append(len(frame))))
-        complaints = lab.open_notebook(page, address, "panel.ipynb")
-        try:
-            lab.run_all(page)
-            page.locator(".loupe-plotly .main-svg").nth(3).wait_for(timeout=60_000)  # two a chart
-            yield page, complaints, sizes
-        finally:
-            page.close()
+    file = jupyter.put("charts", lab.of_cells(*CELLS))
+    page, sizes = browser.new_page(viewport={"width": 1280, "height": 1400}), []
+    page.on("websocket", lambda ws: ws.on("framereceived", lambda frame: sizes.append(len(frame))))
+    complaints = jupyter.open(page, file)
+    lab.run_all(page)
+    page.locator(".loupe-plotly .main-svg").nth(3).wait_for(timeout=60_000)  # two a chart
+    yield page, complaints, sizes
+    page.close()
 
 
 @pytest.fixture(scope="module")

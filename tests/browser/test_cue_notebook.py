@@ -16,11 +16,10 @@ WANTED = (
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """Notebook 13, opened and run as far as its panel needs; and the page's errors."""
     notebook = lab.cut(NAME, WANTED)
-    with lab.opened(browser, tmp_path_factory.mktemp("lab13"), notebook) as found:
-        yield found
+    return opened(notebook)
 
 
 @pytest.fixture

@@ -36,12 +36,11 @@ UNNAMED = ["image-alt"]
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The notebook with the panel in two cells and three figures, run; the page's errors; its file."""
-    folder = tmp_path_factory.mktemp("declared")
-    with lab.opened(browser, folder, lab.of_cells(*CELLS), 1400) as (page, complaints):
-        chart(page, 1).locator(".main-svg").first.wait_for(timeout=60_000)
-        yield page, complaints, folder / "notebooks" / lab.PANEL
+    found = opened(lab.of_cells(*CELLS), 1400)
+    chart(found[0], 1).locator(".main-svg").first.wait_for(timeout=60_000)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +146,7 @@ def test_the_state_field_brings_a_state_back(page):
     before, said = menu(page, "state").input_value(), caption(page)
     restore(page, "toy|blue|a hat|L1.H2|name=Ada")
     wait_for(lambda: caption(page) == "Ada writes +6.61 for ‘a hat’.", seconds=10)
-    assert menu(page, "picture").input_value() == "blue" and menu(page, "name").input_value() == "Ada"
+    wait_for(lambda: [menu(page, name).input_value() for name in ("picture", "name")] == ["blue", "Ada"])
     restore(page, "toy|green|a hat|L1.H2")
     wait_for(lambda: 'no picture "green" here; there are red, blue.' in says(page), seconds=10)
     assert caption(page) == "Ada writes +6.61 for ‘a hat’."

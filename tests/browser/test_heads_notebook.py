@@ -10,15 +10,14 @@ WORDS = "h = panel.shown.figures['heads']; print(h.words, h.marks)"
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The cells of notebook 12 that its panel needs, run; and the page's errors."""
     notebook = lab.cut(
         NAME,
         ("import kit", "store = kit.collect(model", "kit.panels.Spans("),
         fewer=(("draw(1000", "draw(150"),),
     )
-    with lab.opened(browser, tmp_path_factory.mktemp("lab12"), notebook) as found:
-        yield found
+    return opened(notebook)
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,14 @@ NAME = "14_retrieval_by_head.ipynb"
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The cells of notebook 14 that its panel needs, run; and the page's errors."""
     notebook = lab.cut(
         NAME,
         ("import kit\n", "gallery = LabelledGallery(store)", "kit.panels.Retrieval("),
         fewer=(("draw(1000", "draw(150"),),
     )
-    with lab.opened(browser, tmp_path_factory.mktemp("lab14"), notebook, height=1200) as found:
-        yield found
+    return opened(notebook, height=1200)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from kit.lab.contents import VIEW
 from tests.browser import lab
 from tests.browser.test_start_notebook import caption, wait_for
 
-NAME, FOLDER = "own.ipynb", "my notebooks"
+FOLDER = "my notebooks"
 CELLS = (
     'import kit\n\nmodel = kit.load("stickers-s8")',
     'panel = kit.panels.Explorer(model, texts=["a cat", "a dog"])\npanel',
@@ -18,29 +18,25 @@ SAVE = "() => void window.jupyterapp.shell.currentWidget.context.save()"
 
 
 @pytest.fixture(scope="module")
-def saved(browser, tmp_path_factory):
-    """The server's address, the saved file, and what opens a page on it and closes the one before."""
-    folder = tmp_path_factory.mktemp("saved")
-    file = folder / "notebooks" / FOLDER / NAME
-    file.parent.mkdir(parents=True)
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS]), file)
+def saved(browser, jupyter):
+    """The saved file, and what opens a page on it and closes the one before."""
+    file = jupyter.put(FOLDER, lab.of_cells(*CELLS))
     pages = []
 
     def opened():
         while pages:
             pages.pop().close()
         pages.append(browser.new_page(viewport={"width": 1280, "height": 1000}))
-        pages[0].complaints = lab.open_notebook(pages[0], address, f"{FOLDER}/{NAME}")
+        pages[0].complaints = jupyter.open(pages[0], file)
         return pages[0]
 
-    with lab.server(folder, folder / "notebooks") as address:
-        page = opened()
-        lab.run_all(page)
-        page.locator(".loupe").wait_for(timeout=240_000)
-        page.evaluate(SAVE)
-        wait_for(lambda: VIEW in (text := file.read_text("utf-8")) and text.endswith("}\n"))
-        yield file, opened
-        pages.pop().close()
+    page = opened()
+    lab.run_all(page)
+    page.locator(".loupe").wait_for(timeout=240_000)
+    page.evaluate(SAVE)
+    wait_for(lambda: VIEW in (text := file.read_text("utf-8")) and text.endswith("}\n"))
+    yield file, opened
+    pages.pop().close()
 
 
 def bundle(file) -> dict:

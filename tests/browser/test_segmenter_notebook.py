@@ -14,11 +14,10 @@ WANTED = (
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """The cells of notebook 15 that its panel needs, on few scenes; and the page's errors."""
     notebook = lab.cut(NAME, WANTED, fewer=(("draw(120", "draw(12"),))
-    with lab.opened(browser, tmp_path_factory.mktemp("lab15"), notebook) as found:
-        yield found
+    return opened(notebook)
 
 
 @pytest.fixture(scope="module")

@@ -12,15 +12,15 @@ PANEL = (
 
 
 @pytest.fixture(scope="module")
-def start_page(browser, tmp_path_factory):
+def start_page(opened):
     """Notebook 16's first cells and its panel, without texts of its own; and the page's errors."""
     notebook = lab.cut(
         NAME, ("import kit\n", "model, reader = kit.load(", "kit.panels.HeadTokens(model, spans")
     )
     notebook.cells[-1].source = f"{PANEL}\npanel"
-    with lab.opened(browser, tmp_path_factory.mktemp("lab16"), notebook, height=1900) as found:
-        found[0].locator(".loupe-bar-value").first.wait_for()
-        yield found
+    found = opened(notebook, height=1900)
+    found[0].locator(".loupe-bar-value").first.wait_for()
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -23,25 +23,25 @@ EXACT = {
     "coat_tiny": SMALL | {"serial_depths": (1, 1, 1, 1), "parallel_depth": 1},
     "coatnet_0_rw_224": SMALL | {"depths": (1, 1, 2, 1)},
     "convit_tiny": SMALL | {"depth": 3, "local_up_to_layer": 2},
-    "davit_tiny": seen_at(112) | FOUR,
+    "davit_tiny": seen_at(64) | FOUR | {"window_size": 4, "embed_dims": (48, 96, 192, 384)},
     "deit3_small_patch16_224": SMALL | {"depth": 2},
     "efficientformer_l1": {"depths": (1, 1, 1, 2)},
     "eva02_tiny_patch14_224": {"img_size": 70, "depth": 2},
     "flexivit_small": SMALL | {"depth": 2},
-    "gcvit_xxtiny": {},
+    "gcvit_xxtiny": SMALL | {"embed_dim": 32},
     "maxvit_tiny_tf_224": SMALL | {"embed_dim": (32, 64), "depths": (1, 2), "stem_width": 32},
     "maxxvit_rmlp_nano_rw_256": SMALL | {"embed_dim": (32, 64), "depths": (1, 2), "stem_width": (32, 32)},
     "mvitv2_tiny": SMALL,
     "naflexvit_base_patch16_gap": {"depth": 2, "embed_dim": 96, "num_heads": 3},
-    "nextvit_small": seen_at(64),
+    "nextvit_small": seen_at(64) | {"depths": (1, 2, 5, 1), "stem_chs": (32, 16, 32)},
     "pit_ti_224": SMALL | {"depth": (1, 2, 1)},
     "pvt_v2_b0": seen_at(64) | FOUR,
     "swin_tiny_patch4_window7_224": {"img_size": 112, "depths": (2, 2), "num_heads": (2, 4), "embed_dim": 32},
     "swinv2_tiny_window8_256": {"img_size": 64, "depths": (2, 2), "num_heads": (2, 4), "embed_dim": 32},
     "swinv2_cr_tiny_224": {"img_size": 112, "window_size": 7, "depths": (2, 2), "num_heads": (2, 4)},
     "tnt_s_patch16_224": SMALL | {"depth": 2},
-    "twins_pcpvt_small": FOUR,
-    "twins_svt_small": {"depths": (1, 1, 2, 1)},
+    "twins_pcpvt_small": SMALL | FOUR,
+    "twins_svt_small": SMALL | FOUR | {"wss": (2, 2, 2, 2)},
     "visformer_tiny": SMALL | {"depth": (1, 2, 2)},
     "vit_dlittle_patch16_reg1_gap_256": SMALL | {"depth": 2, "embed_dim": 64, "num_heads": 2},
     "vit_dpwee_patch16_reg1_gap_256": SMALL | {"depth": 2, "embed_dim": 64, "num_heads": 2},
@@ -49,7 +49,7 @@ EXACT = {
     "vit_relpos_small_patch16_224": SMALL | {"depth": 2},
     "vit_small_patch16_dinov3": SMALL | {"depth": 2},
     "vit_tiny_r_s16_p8_224": SMALL | {"depth": 2},
-    "vitamin_small_224": SMALL,
+    "vitamin_small_224": SMALL | {"depth": 3},
     "volo_d1_224": SMALL,
     "xcit_nano_12_p8_224": SMALL | {"depth": 2},
 }
@@ -57,8 +57,8 @@ PARTIAL = {  # attention that is hidden inside other parts
     "crossvit_tiny_240": {"depth": ((1, 1, 0), (1, 1, 0))},
     "hiera_tiny_224": SMALL,
     "levit_128s": SMALL,
-    "nest_tiny": {},
-    "tiny_vit_5m_224": {},
+    "nest_tiny": SMALL,
+    "tiny_vit_5m_224": seen_at(64) | {"depths": (1, 1, 2, 2), "window_sizes": (2, 2, 4, 2)},
 }
 # of these, tokens meet in attention and in one final pooling alone
 PLAIN = {
@@ -96,7 +96,12 @@ SILENT = {
 }
 # parts are whole branches
 NO_ATTENTION = {"convnext_atto": {"depths": (1, 1, 1, 1)}, "mixer_s32_224": SMALL}
-REFUSED = ("fastvit_t8", "mobilevit_xs", "efficientvit_b0", "resnet18")
+REFUSED = {
+    "fastvit_t8": {"layers": (1, 1, 1, 1)},
+    "mobilevit_xs": {},
+    "efficientvit_b0": {"depths": (1, 1, 1, 1, 1)},
+    "resnet18": {"layers": (1, 1, 1, 1)},
+}
 
 
 def family(name: str, config: dict) -> Model:

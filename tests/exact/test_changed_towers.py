@@ -32,7 +32,7 @@ def tower(route: str):
     """A small model in float64 with a run behind it, and pixels."""
     name = ROUTES[route]
     if name == "clip":
-        model = kit.load("ViT-B-32", "random", config=tiny_models.config(text=False))
+        model = kit.load("ViT-B-32", "random", config=tiny_models.config(text=False) | {"text_cfg": None})
         tiny_models.filled(model.library_model)
         model = model.double()
     else:

@@ -17,7 +17,7 @@ from kit.parts.reader_rules import Rules, reading
 from kit.parts.replay import Leaves, Replay
 from kit.parts.run_general import GeneralRun
 from kit.parts.silent import reached
-from tests.exact.families import EXACT, NO_PROJECTION, PARTIAL, PLAIN, REFUSED, SILENT, family
+from tests.exact.families import EXACT, NO_PROJECTION, PARTIAL, PLAIN, REFUSED, SILENT, family, seen_at
 from tests.exact.towers import pixels_for, same_graph, unit_directions
 
 DOUBLE = 1e-10
@@ -163,18 +163,22 @@ def test_tripling_a_slice_of_the_output_projection_triples_that_head_alone(run):
     assert bool(some) == (name not in NO_PROJECTION)
     if name in NO_PROJECTION:
         return
-    own = kit.run(copy.deepcopy(run.model), run.pixels)  # its weights are changed
-    before, leaves = own.vectors(), own._leaves
-    node, features = own.frozen.by_name[some[0].name].attention.projection
-    part = list(own.index["name"]).index(f"{some[0].name}.H1")
+    before, leaves = run.vectors(), run._leaves
+    node, features = run.frozen.by_name[some[0].name].attention.projection
+    part = list(run.index["name"]).index(f"{some[0].name}.H1")
+    weight = run.frozen.trace.module.get_parameter(node.args[1].target).data  # no new version of it
+    kept = weight.clone()
     with torch.no_grad():
-        own.frozen.trace.module.get_parameter(node.args[1].target)[:, features[1]] *= 3
-        after = Replay(own.frozen, leaves.steps, leaves.values).vectors()
-        library = affine(own, leaves.values)
+        weight[:, features[1]] *= 3
+        try:
+            after = Replay(run.frozen, leaves.steps, leaves.values).vectors()
+            library = affine(run, leaves.values)
+        finally:
+            weight.copy_(kept)
     expected = before.clone()
     expected[:, part] *= 3
     assert close(after, expected)
-    assert close(library - own.representation, 2 * before[:, part], before)
+    assert close(library - run.representation, 2 * before[:, part], before)
 
 
 @general
@@ -244,7 +248,7 @@ def test_the_special_path_equals_the_general_route():
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_activation_right_before_pooling_is_refused(name):
-    model = kit.load(f"timm/{name}", pretrained="random")
+    model = kit.load(f"timm/{name}", pretrained="random", config=REFUSED[name] | seen_at(64))
     with pytest.raises(KitError, match=r"is refused: its representation comes straight out of .* in module"):
         kit.run(model, pixels_for(model, batch=1))
 

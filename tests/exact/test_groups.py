@@ -199,7 +199,8 @@ def test_the_papers_heads_are_switched_off_on_waterbirds(tmp_path, load):
             rows.append((f"00{y + 1}.Bird/b{split}{y}{place}{n}.jpg", y, split, place))
             write(tmp_path / rows[-1][0], 110 * y + 40 * place, 10 * split + n)
     birds(tmp_path, rows)
-    model = kit.load("ViT-B-16", pretrained="random", config={"vision_cfg": {"image_size": 32}})
+    config = {"vision_cfg": {"image_size": 32, "width": 192, "head_width": 16}, "text_cfg": {"layers": 1}}
+    model = kit.load("ViT-B-16", pretrained="random", config=config)
     table = waterbirds_table(model, tmp_path)
     assert list(table)[1:] == ["before", "accuracy", "change"]
     assert table["images"].tolist()[:4] == [2] * 4 and table.index[-1] == "average by training shares"

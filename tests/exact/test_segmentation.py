@@ -23,6 +23,7 @@ from kit.models.directions import Directions
 from kit.parts.frozen import frozen_graph
 from kit.parts.hook_points import HookPoints
 from kit.parts.runs import forward
+from tests.exact.families import EXACT
 from tests.exact.planted_tower import TOWARDS, pixels, tower
 from tests.exact.towers import perturbed, pixels_for, unit_directions
 
@@ -369,12 +370,12 @@ def test_relevance_does_not_depend_on_the_other_images_of_a_batch():
 
 
 def test_a_hierarchy_is_refused_by_all_but_token_heatmaps(load):
-    swin = load("timm/swin_tiny_patch4_window7_224", "random")
+    swin = load("timm/swin_tiny_patch4_window7_224", "random", config=EXACT["swin_tiny_patch4_window7_224"])
     images, directions = pixels_for(swin, 1), unit_directions(swin, 1)
     for name in [name for name in METHODS if name != "token heatmap"]:
         with pytest.raises(kit.KitError, match="needs a tower with the same tokens in every layer"):
             METHODS[name](swin, images, directions)
-    assert METHODS["token heatmap"](swin, images, directions).shape == (1, 56, 56)
+    assert METHODS["token heatmap"](swin, images, directions).shape == (1, 28, 28)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +420,10 @@ def test_the_copy_in_float64_is_made_once_and_anew_when_weights_change():
     model = perturbed("stickers-l8")
     asked = pixels_for(model, 2), unit_directions(model, 2)
     first, again = (in_float64(model, *asked, "test")[0] for _ in range(2))
-    assert first is again and first.dtype == torch.float64
+    assert first is again and first.dtype == torch.float64 and not first.has_text
+    assert sum(p.numel() for p in first.library_model.parameters()) == sum(
+        p.numel() for p in model.tower.parameters()
+    )
     before = METHODS["partial LRP"](model, *asked)
     with torch.no_grad():
         model.tower.transformer.resblocks[-1].attn.out_proj.weight.mul_(-1)

@@ -16,11 +16,11 @@ def smaller(**vision) -> dict:
 
 
 CLASS_TOKEN = {
-    "ViT-B-32": smaller(),
-    "ViT-B-16": smaller(),
-    "ViT-L-14": smaller(layers=12),
+    "ViT-B-32": smaller(layers=6),
+    "ViT-B-16": smaller(layers=4, image_size=112),
+    "ViT-L-14": smaller(layers=4, image_size=98),
     "timm/deit_small_patch16_224": {"pretrained": "random"},
-    "timm/vit_small_patch14_reg4_dinov2": {"pretrained": "random"},
+    "timm/vit_small_patch14_reg4_dinov2": {"pretrained": "random", "config": {"img_size": 98}},
     "stickers-l8": {},
 }
 OTHERS = {

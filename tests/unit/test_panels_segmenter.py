@@ -79,6 +79,18 @@ def test_a_class_is_set_apart_from_all_classes_whichever_are_asked(stickers, sce
         assert all(torch.allclose(some[key], every[key], atol=1e-6) for key in some) and some
 
 
+def test_many_maps_are_made_few_at_a_time(stickers, scenes, directions, monkeypatch):
+    """Relevance keeps every value of a pass: a panel of all its maps at once would take gigabytes."""
+    asked, real = [], METHODS["rollout"]
+    monkeypatch.setitem(METHODS, "rollout", lambda m, p, d: asked.append(len(p)) or real(m, p, d))
+    pixels, names = stickers.preprocess(scenes.images).repeat(3, 1, 1, 1), list(directions.names[:3])
+    found, _ = maps_of_classes(stickers, pixels, directions, names, ["rollout"])
+    assert sum(asked) == 18 and max(asked) <= 8
+    for name, direction in zip(names, directions.vectors - directions.vectors.mean(0)):
+        alone = real(stickers, pixels, direction.expand(6, -1))
+        assert torch.allclose(found[name, "rollout"], alone, atol=1e-6)
+
+
 def test_a_picture_from_the_menu_is_asked_for_its_own_object(panel):
     panel.choose(text="dog")
     assert "with what is there, the cat. Best" in panel.caption

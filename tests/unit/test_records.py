@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 SWIN = {"img_size": 56, "depths": (2, 2), "num_heads": (2, 4), "embed_dim": 32}
 TOWERS = {
     "stickers-l8": {},
-    "ViT-B-32": {"pretrained": "random", "config": {"vision_cfg": {"layers": 2}}},
+    "ViT-B-32": {"pretrained": "random", "config": {"vision_cfg": {"layers": 2}, "text_cfg": None}},
     TIMM: {"pretrained": "random", "config": TIMM_CONFIG},
     "timm/swin_tiny_patch4_window7_224": {"pretrained": "random", "config": SWIN},
     "timm/maxvit_tiny_tf_224": {"pretrained": "random", "config": EXACT["maxvit_tiny_tf_224"]},
