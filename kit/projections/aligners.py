@@ -8,6 +8,7 @@ the parts (`disagreement`), wherever parts share what they vary by (`shared_rank
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from kit.errors import KitError, nearest
 RIDGES = tuple(10.0**k for k in range(-12, 3))  # tried for a ridge, relative to the mean eigenvalue
 SPAN = 1e-6  # share of a part's largest variance below which a direction is left out
 EPOCHS, BATCH, RATE = 6, 256, 3e-3  # of the trained maps
+STEPS = 60  # of the trained maps, at least: few images are gone through more often
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def fit(
     target: Tensor,
     *,
     isometry: float = 1.0,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     seed: int = 0,
     start: Aligner | None = None,
     progress: bool = False,
@@ -94,7 +96,8 @@ def fit(
         parts: what each part adds, of the images to fit on, [image, part, dim].
         target: representation of the same images in the CLIP, unit rows, [image, embed].
         isometry: weight of the pull towards isometries, for "cosine".
-        epochs: passes over the images, of the trained maps.
+        epochs: passes over the images, of the trained maps; None = six, and of few images as many as make
+            sixty steps.
         seed: of the start and the order of images, of the trained maps.
         start: begin the training there; None = small random matrices ("cosine"), or "procrustes"
             ("orthogonal").
@@ -132,6 +135,8 @@ def fit(
     if start is not None:
         rows = start.weights.to(parts)
         begin = rows, start.bias.to(parts) + (middle[:, None] @ rows).sum((0, 1))
+    if epochs is None:
+        epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(len(parts) / BATCH)))
     options = {"isometry": isometry, "epochs": epochs, "seed": seed, "begin": begin, "progress": progress}
     weights, shift = MAPS[kind](parts - middle, target - aim, aim, options)
     return Aligner(kind, weights, shift - (middle[:, None] @ weights).sum((0, 1)))
@@ -299,7 +304,9 @@ def effective_rank(values: Tensor) -> float:
 def shared_rank(parts: Tensor) -> float:
     """Effective rank of all parts side by side, over the sum of their own: 1 = they share nothing.
 
-    Far below 1, a map for each part is not identifiable: what two parts share can be given to either.
+    Far below 1, a map for each part is not identifiable: what two parts share can be given to either. It is
+    below 1 for parts that share nothing, too, unless there are many more images than directions: compare it
+    with that of the same parts, each with its images in an order of its own.
 
     Args:
         parts: [image, part, dim].

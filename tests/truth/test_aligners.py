@@ -190,6 +190,24 @@ def test_trained_maps_depend_on_the_seed_alone():
     assert torch.equal(one, same) and not torch.allclose(one, other, atol=1e-3)
 
 
+def test_few_images_are_gone_through_more_often():
+    parts, truth = world("A")
+    target, gaps = normalize(truth.sum(1), dim=-1), []
+    for count, epochs in ((100, 60), (600, 20), (FIT, 10)):
+        plain, told = (
+            fit("cosine", parts[:count], target[:count], **options) for options in ({}, {"epochs": epochs})
+        )
+        assert torch.equal(plain.weights, told.weights)
+    for options in ({}, {"epochs": aligners.EPOCHS}):
+        aligner = fit("cosine", parts[:100], target[:100], **options)
+        gaps.append(1 - centred_cosine(aligner.total(parts[FIT:]), target[FIT:]).mean())
+    assert gaps[0] < 0.7 * gaps[1]
+    twice = torch.cat([parts, parts])[:2600]
+    aim = torch.cat([target, target])[:2600]
+    plain, told = (fit("cosine", twice, aim, **options) for options in ({}, {"epochs": aligners.EPOCHS}))
+    assert torch.equal(plain.weights, told.weights)
+
+
 def test_longer_training_goes_on_from_a_start():
     parts, truth = world("A")
     target = normalize(truth.sum(1), dim=-1)
