@@ -21,6 +21,7 @@ from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 
 RIDGES = tuple(10.0**k for k in range(-12, 3))  # tried for a ridge, relative to the mean eigenvalue
+FLAT = 1e-13  # share of the largest eigenvalue below which there is nothing but rounding
 SPAN = 1e-6  # share of a part's largest variance below which a direction is left out
 EPOCHS, BATCH, RATE = 6, 256, 3e-3  # of the trained maps
 STEPS = 60  # of the trained maps, at least: few images are gone through more often
@@ -242,21 +243,34 @@ def ridge(inputs: Tensor, target: Tensor) -> Tensor:
     Source:
         Golub, Heath and Wahba 1979, Technometrics 21.
     """
-    kind, count = inputs.dtype, len(inputs)
+    kind, (count, width) = inputs.dtype, inputs.shape
     inputs, target = inputs.double(), target.double()
-    values, vectors = torch.linalg.eigh(inputs.T @ inputs)
-    values = values.clamp(min=0)
-    along = vectors.T @ (inputs.T @ target)  # [input, output]
-    power, whole = along.square().sum(1), target.square().sum()
-    best = None
-    for penalty in (each * values.mean().clamp(min=1e-300) for each in RIDGES):
-        shrunk = 1 / (values + penalty)
-        rest = whole - (power * (2 * shrunk - values * shrunk.square())).sum()
-        freedom = count - 1 - (values * shrunk).sum()
-        error = (rest.clamp(min=0) / freedom.clamp(min=1e-9).square()).item()
+    values, axes, along = _along_axes(inputs, target)
+    power = along.square().sum(1) / values  # of the target along each axis
+    room = max(count - 1 - len(values), 0)  # what is left of the images when all axes are fitted
+    outside = (target.square().sum() - power.sum()).clamp(min=0) if room else 0.0
+    mean, best = inputs.square().sum() / width, None
+    for penalty in (each * mean.clamp(min=1e-300) for each in RIDGES):
+        left = penalty / (values + penalty)  # share that is not fitted, of each axis
+        rest, freedom = outside + (power * left.square()).sum(), room + left.sum()
+        error = (rest / freedom.clamp(min=1e-150).square()).item()
         if best is None or error < best[0]:
-            best = error, shrunk
-    return (vectors @ (best[1][:, None] * along)).to(kind)
+            best = error, 1 / (values + penalty)
+    return (axes @ (best[1][:, None] * along)).to(kind)
+
+
+def _along_axes(inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Eigenvalues of the inputs' second moment, its axes [input, axis], the target along them [axis, output].
+
+    Of fewer images than inputs, by products of images: parts of a large tower have tens of thousands of
+    directions together.
+    """
+    few = len(inputs) < inputs.shape[1]
+    values, vectors = torch.linalg.eigh(inputs @ inputs.T if few else inputs.T @ inputs)
+    inside = values > FLAT * values[-1].clamp(min=1e-300)
+    values, vectors = values[inside], vectors[:, inside]
+    axes = inputs.T @ vectors / values.sqrt() if few else vectors
+    return values, axes, axes.T @ (inputs.T @ target)
 
 
 def polar(matrix: Tensor) -> Tensor:

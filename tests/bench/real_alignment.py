@@ -29,7 +29,7 @@ from tests.bench.real_data import (
 from tests.bench.real_maps import table
 
 PAGE = Path(__file__).parents[2] / "docs" / "real_alignment.md"
-KINDS = ("shared", "cosine", "marginal")
+KINDS = ("shared", "ridge", "cosine", "marginal")
 SEED, AXES = 0, 8  # of the split, the intervals; of the bank of 1,000 names
 SIZES = (30, 60, 120, 235)
 
