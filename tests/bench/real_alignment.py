@@ -211,10 +211,11 @@ heart.
 
 One map for all parts is found when there are more photographs than dimensions of the tower (192), and is
 still far from right with fewer. A map for each part has many more directions to fill than there are
-photographs. Trained together (cosine), such maps know those of the fit all but by heart, the control's
-nearly so, and do much worse on others. Each alone (marginal), they learn less by heart, and their sum is
-further off still. **A few hundred photographs are enough for one shared map, and too few for a map for each
-part.**
+photographs. Fitted together, in closed form (ridge) or trained (cosine), such maps reproduce the photographs
+of the fit and do much worse on others; ridge, which chooses its penalty by cross-validation, is the better
+of the two, and learns nothing from the control, where cosine learns most of it by heart. Each fitted alone
+(marginal), their sum is further off still. **A few hundred photographs are enough for one shared map, and too
+few for a map for each part.**
 
 ## Names that no fit has seen
 
@@ -236,9 +237,10 @@ two columns hold mapped parts against each other: 0 says the same, 1 has nothing
 {rows}
 
 The shared map gives the parts of the CLIP's own tower back, and their order. The maps for each part order
-the parts much the same whichever half they were fitted on, but that is no sign of being right: neither gives
-back what a part adds. They answer another question, what a part has in common with what the CLIP sees, and
-with so few photographs the vectors that they give are not the same from half to half.
+the parts much the same whichever half they were fitted on, but that is no sign of being right: none gives
+back what a part adds. Marginal maps answer another question, what a part has in common with what the CLIP
+sees: they change least from half to half, and their order is not that of what parts add. The vectors that the
+others give are mostly not the same from half to half.
 
 ## Equally good fits
 
