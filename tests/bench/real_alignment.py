@@ -213,7 +213,7 @@ One map for all parts is found when there are more photographs than dimensions o
 still far from right with fewer. A map for each part has many more directions to fill than there are
 photographs. Fitted together, in closed form (ridge) or trained (cosine), such maps reproduce the photographs
 of the fit and do much worse on others; ridge, which chooses its penalty by cross-validation, is the better
-of the two, and learns nothing from the control, where cosine learns most of it by heart. Each fitted alone
+of the two, and learns little from the control, where cosine learns most of it by heart. Each fitted alone
 (marginal), their sum is further off still. **A few hundred photographs are enough for one shared map, and too
 few for a map for each part.**
 
