@@ -1,6 +1,6 @@
 """Parts to words: banks of texts, the texts that span what each head writes, and maps into a CLIP's space."""
 
-from kit.projections.aligned import Aligned, align, load_aligned
+from kit.projections.aligned import Aligned, align, fitted, load_aligned, seen_by_both
 from kit.projections.aligner_files import save_aligner
 from kit.projections.aligners import (
     Aligner,

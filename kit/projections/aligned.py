@@ -26,6 +26,11 @@ from kit.projections.aligners import MAPS, Aligner, fit
 
 OFFERED = "cosine"  # the map that parts are read by where none is named
 BIAS = "aligner.bias"  # what the maps add once, as a part
+FROM_A_FILE = (
+    "Where texts are directions of a file, map with kit.projections.fitted(model, clip, "
+    "*kit.projections.seen_by_both(model, clip, images)), and ask with "
+    "kit.models.directions(tower, (names, array))."
+)
 
 
 def align(
@@ -88,7 +93,9 @@ def align(
             raise KitError("maps that ship are fitted already; give a CLIP and pictures to fit your own.")
         return load_aligned(model, shipped_aligner(model, kind))
     clip = load(clip) if isinstance(clip, str) else clip
-    clip.encode_text("a picture")  # without a text tower it says so before any pass
+    if not clip.has_text:
+        raise KitError(f"{clip.no_text_reason} {FROM_A_FILE}")
+    clip.encode_text("a picture")  # what is wrong with the text tower is said before any pass
     store, target = seen_by_both(model, clip, images, path, batch)
     return fitted(model, clip, store, target, kind, **options)
 
@@ -182,7 +189,8 @@ def aligned(model: Model, clip: Model, aligner: Aligner, names: tuple[str, ...])
         grid=model.grid,
         prefix_tokens=model.prefix_tokens,
         text_tower=clip.text_tower,
-        trained=model.trained,
+        no_text_reason=clip.no_text_reason,
+        trained=model.trained and clip.trained,
         notes=[*model.notes, _said(model, clip, aligner)],
         base=model,
         clip=clip,
@@ -193,8 +201,9 @@ def aligned(model: Model, clip: Model, aligner: Aligner, names: tuple[str, ...])
 
 def _said(model: Model, clip: Model, aligner: Aligner) -> str:
     each = "one map for all parts" if aligner.kind == "shared" else "a map for each part"
+    read = f"Texts are read by {clip.name}" if clip.has_text else f"Directions are those of {clip.name}"
     return (
-        f'Texts are read by {clip.name}; {each} of {model.name} ("{aligner.kind}"), so a score says what the '
+        f'{read}; {each} of {model.name} ("{aligner.kind}"), so a score says what the '
         f"part has in common with what {clip.name} sees."
     )
 

@@ -8,6 +8,7 @@ the parts (`disagreement`), wherever parts share what they vary by (`shared_rank
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,8 +21,10 @@ from kit.axes import expect_shape
 from kit.errors import KitError, nearest
 
 RIDGES = tuple(10.0**k for k in range(-12, 3))  # tried for a ridge, relative to the mean eigenvalue
+FLAT = 1e-13  # share of the largest eigenvalue below which there is nothing but rounding
 SPAN = 1e-6  # share of a part's largest variance below which a direction is left out
 EPOCHS, BATCH, RATE = 6, 256, 3e-3  # of the trained maps
+STEPS = 60  # of the trained maps, at least: few images are gone through more often
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def fit(
     target: Tensor,
     *,
     isometry: float = 1.0,
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
     seed: int = 0,
     start: Aligner | None = None,
     progress: bool = False,
@@ -94,7 +97,8 @@ def fit(
         parts: what each part adds, of the images to fit on, [image, part, dim].
         target: representation of the same images in the CLIP, unit rows, [image, embed].
         isometry: weight of the pull towards isometries, for "cosine".
-        epochs: passes over the images, of the trained maps.
+        epochs: passes over the images, of the trained maps; None = six, and of few images as many as make
+            sixty steps.
         seed: of the start and the order of images, of the trained maps.
         start: begin the training there; None = small random matrices ("cosine"), or "procrustes"
             ("orthogonal").
@@ -132,6 +136,8 @@ def fit(
     if start is not None:
         rows = start.weights.to(parts)
         begin = rows, start.bias.to(parts) + (middle[:, None] @ rows).sum((0, 1))
+    if epochs is None:
+        epochs = max(EPOCHS, math.ceil(STEPS / math.ceil(len(parts) / BATCH)))
     options = {"isometry": isometry, "epochs": epochs, "seed": seed, "begin": begin, "progress": progress}
     weights, shift = MAPS[kind](parts - middle, target - aim, aim, options)
     return Aligner(kind, weights, shift - (middle[:, None] @ weights).sum((0, 1)))
@@ -237,21 +243,34 @@ def ridge(inputs: Tensor, target: Tensor) -> Tensor:
     Source:
         Golub, Heath and Wahba 1979, Technometrics 21.
     """
-    kind, count = inputs.dtype, len(inputs)
+    kind, (count, width) = inputs.dtype, inputs.shape
     inputs, target = inputs.double(), target.double()
-    values, vectors = torch.linalg.eigh(inputs.T @ inputs)
-    values = values.clamp(min=0)
-    along = vectors.T @ (inputs.T @ target)  # [input, output]
-    power, whole = along.square().sum(1), target.square().sum()
-    best = None
-    for penalty in (each * values.mean().clamp(min=1e-300) for each in RIDGES):
-        shrunk = 1 / (values + penalty)
-        rest = whole - (power * (2 * shrunk - values * shrunk.square())).sum()
-        freedom = count - 1 - (values * shrunk).sum()
-        error = (rest.clamp(min=0) / freedom.clamp(min=1e-9).square()).item()
+    values, axes, along = _along_axes(inputs, target)
+    power = along.square().sum(1) / values  # of the target along each axis
+    room = max(count - 1 - len(values), 0)  # what is left of the images when all axes are fitted
+    outside = (target.square().sum() - power.sum()).clamp(min=0) if room else 0.0
+    mean, best = inputs.square().sum() / width, None
+    for penalty in (each * mean.clamp(min=1e-300) for each in RIDGES):
+        left = penalty / (values + penalty)  # share that is not fitted, of each axis
+        rest, freedom = outside + (power * left.square()).sum(), room + left.sum()
+        error = (rest / freedom.clamp(min=1e-150).square()).item()
         if best is None or error < best[0]:
-            best = error, shrunk
-    return (vectors @ (best[1][:, None] * along)).to(kind)
+            best = error, 1 / (values + penalty)
+    return (axes @ (best[1][:, None] * along)).to(kind)
+
+
+def _along_axes(inputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Eigenvalues of the inputs' second moment, its axes [input, axis], the target along them [axis, output].
+
+    Of fewer images than inputs, by products of images: parts of a large tower have tens of thousands of
+    directions together.
+    """
+    few = len(inputs) < inputs.shape[1]
+    values, vectors = torch.linalg.eigh(inputs @ inputs.T if few else inputs.T @ inputs)
+    inside = values > FLAT * values[-1].clamp(min=1e-300)
+    values, vectors = values[inside], vectors[:, inside]
+    axes = inputs.T @ vectors / values.sqrt() if few else vectors
+    return values, axes, axes.T @ (inputs.T @ target)
 
 
 def polar(matrix: Tensor) -> Tensor:
@@ -299,7 +318,9 @@ def effective_rank(values: Tensor) -> float:
 def shared_rank(parts: Tensor) -> float:
     """Effective rank of all parts side by side, over the sum of their own: 1 = they share nothing.
 
-    Far below 1, a map for each part is not identifiable: what two parts share can be given to either.
+    Far below 1, a map for each part is not identifiable: what two parts share can be given to either. It is
+    below 1 for parts that share nothing, too, unless there are many more images than directions: compare it
+    with that of the same parts, each with its images in an order of its own.
 
     Args:
         parts: [image, part, dim].

@@ -184,10 +184,47 @@ def test_a_ridge_is_that_of_scikit_learn_and_leaves_noise_alone():
     assert nothing.norm() < 0.3 * torch.from_numpy(found).norm()
 
 
+def test_a_ridge_on_fewer_images_than_inputs_does_not_learn_by_heart():
+    chance = torch.Generator().manual_seed(0)
+    inputs, noise = (torch.randn(60, n, generator=chance, dtype=torch.float64) for n in (200, 5))
+    signal = inputs @ torch.randn(200, 5, generator=chance, dtype=torch.float64) * 0.1 + 1.4 * noise
+    inputs = inputs - inputs.mean(0)
+    for target in (noise - noise.mean(0), signal - signal.mean(0)):
+        errors, found = [], []
+        for penalty in (r * inputs.square().sum() / 200 for r in aligners.RIDGES):
+            inverse = torch.linalg.inv(inputs @ inputs.T + penalty * torch.eye(60, dtype=torch.float64))
+            left = penalty * inverse  # what is not fitted of each image; one direction more, the mean
+            errors.append((left @ target).square().sum() / (left.trace() - 1) ** 2)
+            found.append(inputs.T @ inverse @ target)
+        some = [e for e, r in zip(errors, aligners.RIDGES) if r >= 1e-4]  # below, rounding
+        best = found[len(errors) - len(some) + int(torch.stack(some).argmin())]
+        assert (aligners.ridge(inputs, target) - best).norm() < 1e-6 * best.norm() + 1e-9
+    nothing = inputs @ aligners.ridge(inputs, noise - noise.mean(0))
+    assert nothing.norm() < 0.5 * noise.norm()
+
+
 def test_trained_maps_depend_on_the_seed_alone():
     parts, truth = world("D")
     one, same, other = (fit("cosine", parts, truth.sum(1), epochs=2, seed=s).weights for s in (1, 1, 2))
     assert torch.equal(one, same) and not torch.allclose(one, other, atol=1e-3)
+
+
+def test_few_images_are_gone_through_more_often():
+    parts, truth = world("A")
+    target, gaps = normalize(truth.sum(1), dim=-1), []
+    for count, epochs in ((100, 60), (600, 20), (FIT, 10)):
+        plain, told = (
+            fit("cosine", parts[:count], target[:count], **options) for options in ({}, {"epochs": epochs})
+        )
+        assert torch.equal(plain.weights, told.weights)
+    for options in ({}, {"epochs": aligners.EPOCHS}):
+        aligner = fit("cosine", parts[:100], target[:100], **options)
+        gaps.append(1 - centred_cosine(aligner.total(parts[FIT:]), target[FIT:]).mean())
+    assert gaps[0] < 0.7 * gaps[1]
+    twice = torch.cat([parts, parts])[:2600]
+    aim = torch.cat([target, target])[:2600]
+    plain, told = (fit("cosine", twice, aim, **options) for options in ({}, {"epochs": aligners.EPOCHS}))
+    assert torch.equal(plain.weights, told.weights)
 
 
 def test_longer_training_goes_on_from_a_start():

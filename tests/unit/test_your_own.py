@@ -57,7 +57,11 @@ def test_every_python_line_runs_in_order(folder):
     assert names["bank"].name == "photographs, centred" and set(names["spans"].table["rank"]) <= {
         *range(1, 6)
     }
-    assert values[-1][0] == 1 and values[-1][2] == 2 and names["parts"].error.max() < 1e-5
+    shapes = [value for value in values if isinstance(value, torch.Size)]
+    assert len(shapes) == 3 and all(s[0] == 1 and s[2] == 2 for s in shapes)
+    assert names["parts"].error.max() < 1e-5
+    assert names["tower"].base is names["seen"] and names["tower"].clip is names["clip"]
+    assert names["panel"].model is names["tower"] and "‘a cat’" in names["panel"].caption
 
 
 def test_the_first_lines_load_what_they_say(folder):
