@@ -166,7 +166,7 @@ def _linear(inputs: Tensor, codes: Tensor, learns: Tensor) -> tuple[Tensor, Tens
     middle, wanted = inputs[learns].mean(0), torch.nn.functional.one_hot(codes).double()
     inside, base = inputs[learns] - middle, wanted[learns].mean(0)
     gram = inside.T @ inside
-    penalty = 1e-3 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    penalty = 0.1 * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
     weights = torch.linalg.solve(gram + penalty, inside.T @ (wanted[learns] - base))
     return weights, (inputs[~learns] - middle) @ weights + base
 

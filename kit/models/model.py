@@ -98,7 +98,8 @@ class Model:
     @property
     def line(self) -> str:
         """The Python that loads it again."""
-        return f"kit.load({self.name!r})"
+        tag = "" if self.pretrained is None else f", {self.pretrained!r}"
+        return f"kit.load({self.name!r}{tag})"
 
     @property
     def has_text(self) -> bool:

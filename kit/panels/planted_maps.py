@@ -28,9 +28,9 @@ class PlantedMaps(DeclaredPanel):
         'The sum is right (error 0.000 on images that were not fitted), and the parts are wrong: …'
     """
 
-    world = Menu(None, "world", "how parts share what they vary by", "250px")
-    rank = Number(DIM, "factors a part", 1, DIM, "of how many factors each part is made", "290px")
-    shared = Number(0, "shared by all", 0, DIM, "how many of these are the same for all parts", "290px")
+    world = Menu(None, "world", "how parts share what they vary by", "210px")
+    rank = Number(DIM, "factors a part", 1, DIM, "of how many factors each part is made", "250px")
+    shared = Number(0, "shared by all", 0, DIM, "how many of these are the same for all parts", "250px")
     turns = Toggle(None, "true maps", "whether the true map is the same for all parts")
     kind = Menu(None, "map", "which map is fitted", "190px")
     isometry = Number(1, "isometry", 0, 10, "pull of “cosine” towards isometries", "230px")
@@ -75,7 +75,7 @@ class PlantedMaps(DeclaredPanel):
             f"The sum is {fits}: 1 − cosine {number(found.sum_error, digits=3)}. The parts are {right}: "
             f"{number(found.error, digits=2)} of their length is error. All on images that were not fitted."
         )
-        title = "How wrong is each mapped part? 0 right, 1 nothing right"
+        title = "How wrong: error of each mapped part"
         bars = Bars(PART, errors, "error over length", limits=(0, max(1.0, 1.05 * errors.max())), title=title)
         one, other = (each[:SHOWN, place].flatten()[::4].numpy() for each in (found.truth, found.mapped))
         scatter = Scatter(
