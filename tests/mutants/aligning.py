@@ -1,4 +1,4 @@
-"""Mutants of parts read in the space of a CLIP: maps, files of maps, rankings, pairs, planted parts, panels."""
+"""Mutants of parts in the space of a CLIP: maps, files of maps, rankings, pairs, planted parts, panels."""
 
 from tests.mutants import Mutant
 
@@ -8,8 +8,7 @@ PLANTED, PAIRS = "kit/projections/planted_worlds.py", "kit/world/pairs.py"
 RANKS, MAPS = "kit/panels/ranking.py", "kit/panels/planted_maps.py"
 EXACT, FITS = "tests/exact/test_aligned.py", "tests/truth/test_aligners.py"
 RANKED, WORLDS = "tests/truth/test_ranking.py", "tests/truth/test_planted_worlds.py"
-TWICE, PANELS = "tests/unit/test_pairs.py", "tests/unit/test_every_panel.py"
-GOLDEN = "tests/golden/test_golden.py"
+TWICE, GOLDEN = "tests/unit/test_pairs.py", "tests/golden/test_golden.py::test_a_panel_shows_what_it_showed"
 
 MUTANTS = [
     Mutant(
@@ -136,20 +135,20 @@ MUTANTS = [
         RANKS,
         'caption = f"For {about}, {first} stands first of',
         'caption = f"For {about}, {part} stands first of',
-        (PANELS,),
+        (f"{GOLDEN}[Ranking]",),
     ),
     Mutant(
         "scores of every feature are held against the truth of the first",
         RANKS,
         "role_shares(tower.base, s.feature, kinds=None)",
         "role_shares(tower.base, FEATURES[0], kinds=None)",
-        (GOLDEN,),
+        (f"{GOLDEN}[Ranking]",),
     ),
     Mutant(
         "parts are called right where only their sum is",
         MAPS,
         'right = "right" if found.error < 0.05 else "wrong"',
         'right = "right" if found.sum_error < 0.05 else "wrong"',
-        (GOLDEN,),
+        (f"{GOLDEN}[PlantedMaps]",),
     ),
 ]
