@@ -63,8 +63,8 @@ MUTANTS = [
     Mutant(
         "the penalty of a ridge is the one of the least residual for a freedom, not of the least error",
         ALIGNERS,
-        "(rest.clamp(min=0) / freedom.clamp(min=1e-9).square()).item()",
-        "(rest.clamp(min=0) / freedom.clamp(min=1e-9)).item()",
+        "(rest / freedom.clamp(min=1e-150).square()).item()",
+        "(rest / freedom.clamp(min=1e-150)).item()",
         (FITS,),
     ),
     Mutant(

@@ -1,6 +1,7 @@
 """Planted worlds of notebooks 21 and 22, rank correlations, and layers that go."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
@@ -103,6 +104,14 @@ def test_layers_that_go_take_what_they_alone_hold(store):
     assert np.allclose(left, 0.4, atol=1e-9)
     again = lost_by_layer(store, "planted", seed=0)
     assert (again["random"] == found["random"]).all()
+
+
+def test_a_part_between_layers_goes_with_the_layer_before_it(store):
+    index = store.index.copy()
+    index.loc[index["name"] == "L5.H1", "layer"] = pd.NA
+    between = kit.parts.Store(**{**vars(store), "index": index})
+    found, wanted = (lost_by_layer(s, "planted", seed=0, draws=1)["last first"] for s in (between, store))
+    assert (found == wanted).all()
 
 
 def test_labels_that_are_not_there_are_said(store):
