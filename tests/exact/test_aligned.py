@@ -1,12 +1,14 @@
 """Towers in the space of a CLIP: mapped parts are what the maps make of the parts, wherever asked."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import kit
 from kit.errors import KitError
 from kit.projections import load_aligned, save_aligner
-from kit.projections.aligned import BIAS, fitted, seen_by_both
+from kit.projections.aligned import BIAS, aligned, collect, fitted, seen_by_both
 
 TOWERS = ("stickers-deit", "stickers-swin")  # of one grid, and a hierarchy
 TEXTS = ["a cat", "a dog", "a boat"]
@@ -135,7 +137,27 @@ def test_maps_come_back_from_a_file_and_only_to_their_own_towers(of, load, clip,
     with pytest.raises(KitError, match=r"these maps are of .stickers-deit. with weights"):
         load_aligned(load("stickers-dino"), path)
     with pytest.raises(KitError, match=r"these maps lead into .stickers-s16. with weights"):
-        load_aligned(tower.base, path, load("stickers-s8"))
+        load_aligned(tower.base, path, replace(load("stickers-s8"), name=clip.name))
+
+
+def test_other_maps_of_a_kind_are_another_model(of, clip):
+    tower = of("stickers-deit", "marginal")
+    longer = replace(tower.aligner, weights=2 * tower.aligner.weights)
+    other = aligned(tower.base, clip, longer, tower.names)
+    same = aligned(tower.base, clip, tower.aligner, tower.names)
+    assert same.weights_hash == tower.weights_hash != other.weights_hash
+
+
+def test_as_many_but_other_pictures_are_refused(load, clip, monkeypatch):
+    """The tower cannot read the last of three pictures, and the CLIP not the first."""
+
+    def reads(model, *given, **options):
+        store = collect(model, *given, **options)
+        return replace(store, rows=store.rows[1:] if model is clip else store.rows[:-1])
+
+    monkeypatch.setattr("kit.projections.aligned.collect", reads)
+    with pytest.raises(KitError, match="only pictures that both can read"):
+        seen_by_both(load("stickers-deit"), clip, kit.world.draw(3, seed=1))
 
 
 def test_in_float64_it_is_the_same_tower_more_finely(of, load, scenes):

@@ -184,6 +184,21 @@ def test_a_ridge_is_that_of_scikit_learn_and_leaves_noise_alone():
     assert nothing.norm() < 0.3 * torch.from_numpy(found).norm()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_few_images_much_is_shrunk_as_by_scikit_learn(seed):
+    from sklearn.linear_model import RidgeCV
+
+    chance = np.random.default_rng(seed)
+    inputs = chance.normal(size=(60, 40))
+    target = 0.1 * inputs @ chance.normal(size=(40, 5)) + chance.normal(size=(60, 5))
+    inputs, target = inputs - inputs.mean(0), target - target.mean(0)
+    penalties = np.square(inputs).sum() / 40 * np.array(aligners.RIDGES)
+    other = RidgeCV(penalties, fit_intercept=False).fit(inputs, target)
+    assert other.alpha_ > 0.9 * np.square(inputs).sum() / 40
+    found = aligners.ridge(torch.from_numpy(inputs), torch.from_numpy(target)).numpy()
+    assert np.abs(found - other.coef_.T).max() < 1e-9
+
+
 def test_a_ridge_on_fewer_images_than_inputs_does_not_learn_by_heart():
     chance = torch.Generator().manual_seed(0)
     inputs, noise = (torch.randn(60, n, generator=chance, dtype=torch.float64) for n in (200, 5))
@@ -234,6 +249,22 @@ def test_longer_training_goes_on_from_a_start():
     more = fit("cosine", parts[:FIT], target[:FIT], isometry=0.0, epochs=2, start=short)
     gaps = [1 - cosine_similarity(a.total(parts[FIT:]), target[FIT:], dim=-1).mean() for a in (short, more)]
     assert gaps[1] < 0.5 * gaps[0]
+
+
+def test_a_training_begins_with_what_it_starts_from():
+    parts, truth = world("A")
+    parts, target = parts + 5.0, normalize(truth.sum(1), dim=-1)
+    start = fit("ridge", parts, target)
+    same = fit("cosine", parts, target, epochs=0, start=start)
+    torch.testing.assert_close(same.total(parts), start.total(parts))
+
+
+def test_what_all_images_have_in_common_is_no_agreement():
+    chance = torch.Generator().manual_seed(0)
+    one, other = (torch.randn(400, 2, 3, generator=chance, dtype=torch.float64) for _ in range(2))
+    far = disagreement(one, other)
+    assert (far > 0.8).all()
+    torch.testing.assert_close(disagreement(one + 100, other + 100), far)
 
 
 @pytest.mark.parametrize(

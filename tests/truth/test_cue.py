@@ -66,6 +66,15 @@ def test_switching_it_off_lifts_the_worst_group(planted):
     assert chosen_by_effect(planted, groups) == ["L1.H1"]
 
 
+def test_parts_go_one_after_the_other(planted):
+    order = ["L1.H1", "L1.H0", "L0.H*"]
+    wanted = [planted.right(", ".join(order[:count]) or "none") for count in range(4)]
+    for found, right in zip(planted.steps(order), wanted, strict=True):
+        assert (found == right).all()
+    assert planted.lost({"so": order})["so"].tolist() == [right.mean() for right in wanted]
+    assert (wanted[2] != planted.right(order[1])).any()  # alone it is something else
+
+
 def test_shuffled_places_find_nothing(planted):
     rng, shuffles, y = np.random.default_rng(1), shuffled_effects(planted, 50, seed=1), planted.labels["y"]
     assert sum(bool(ranked(table)) for table in shuffles) <= 8  # 5 % of tables, with room for chance

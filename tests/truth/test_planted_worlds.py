@@ -1,6 +1,7 @@
 """Planted worlds of notebooks 21 and 22, rank correlations, and layers that go."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import spearmanr
@@ -9,7 +10,7 @@ import kit
 from kit.edits import lost_by_layer
 from kit.errors import KitError
 from kit.measures import rank_agreement
-from kit.projections import WORLDS, noise_and_carrier, planted_parts, recovered
+from kit.projections import WORLDS, fit, noise_and_carrier, planted_parts, recovered
 
 
 def test_worlds_are_made_as_they_say():
@@ -32,6 +33,15 @@ def test_the_error_is_of_parts_that_were_not_fitted(seed):
     squares = (found.part_errors.square() * found.truth.square().sum((0, 2))).sum()
     assert abs(squares / found.truth.square().sum() - found.error**2) < 1e-9
     assert len(found.mapped) == planted_parts(4, 0).fitted
+
+
+def test_one_factor_stands_for_all_parts():
+    planted = planted_parts(8, 8)
+    found, count = recovered("marginal", planted), planted.fitted
+    raw = fit("marginal", planted.parts[:count], planted.truth[:count].sum(1)).parts(planted.parts[count:])
+    factors = found.mapped.norm(dim=(0, 2)) / raw.norm(dim=(0, 2))
+    assert (factors / factors[0] - 1).abs().max() < 1e-9
+    assert abs(((found.mapped - found.truth) * found.mapped).sum() / found.mapped.square().sum()) < 1e-9
 
 
 def test_more_shared_factors_more_error_and_never_in_the_sum():
@@ -103,6 +113,14 @@ def test_layers_that_go_take_what_they_alone_hold(store):
     assert np.allclose(left, 0.4, atol=1e-9)
     again = lost_by_layer(store, "planted", seed=0)
     assert (again["random"] == found["random"]).all()
+
+
+def test_a_part_between_layers_goes_with_the_layer_before_it(store):
+    index = store.index.copy()
+    index.loc[index["name"] == "L5.H1", "layer"] = pd.NA
+    between = kit.parts.Store(**{**vars(store), "index": index})
+    found, wanted = (lost_by_layer(s, "planted", seed=0, draws=1)["last first"] for s in (between, store))
+    assert (found == wanted).all()
 
 
 def test_labels_that_are_not_there_are_said(store):

@@ -1,12 +1,13 @@
 """Pairs of scenes that differ in one factor, and what is judged by them."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from kit.errors import KitError
 from kit.measures import pair_effects
-from kit.world import VALUES, atlas, pairs
+from kit.world import VALUES, atlas, draw, pairs
 from kit.world.pairs import ALSO
 from kit.world.printed import word_of
 from kit.world.sample import TABLE
@@ -37,6 +38,13 @@ def test_labels_differ_in_the_factor_and_in_nothing_else(drawn, name):
     assert differ == WITH.get(name, {name})
     assert not equal[name].any()
     assert torch.equal(drawn[name].first.index, drawn[name].second.index)
+
+
+@pytest.mark.parametrize("name", ["background", "position", "size", "concept", "category"])
+def test_the_first_scene_is_the_one_that_is_drawn_and_the_second_the_changed_one(drawn, name):
+    plain = draw(20, seed=4, kind="single").labels
+    pd.testing.assert_frame_equal(drawn[name][:20].first.labels, plain)
+    assert (drawn[name][:20].second.labels[name] != plain[name]).all()
 
 
 @pytest.mark.parametrize("scale", [1, 2])
