@@ -115,7 +115,7 @@ def record_of(model: "Model", editing: frozenset[Key] | None = None, kept: Recor
     Raises:
         KitError: as `trace_of`.
     """
-    if model.runs_itself:
+    if getattr(model, "runs_itself", False):  # a bare tower may stand for a model
         raise KitError(
             f'"{model.name}" takes each part by a map of its own, so no pass of a tower gives its '
             "representation, and nothing inside can be replaced or looked at; use model.base, or one map for "

@@ -39,7 +39,7 @@ def checked_run(
         KitError: the parts miss the representation also then, or the tower's forward hooks do
             something else at each call.
     """
-    if model.runs_itself and watch is None:
+    if getattr(model, "runs_itself", False) and watch is None:
         return model.own_run(pixels, tokens)
     kept = kept_record(model)
     model.check_pixels(pixels, recorded=kept is not None)
