@@ -368,7 +368,7 @@ def frozen_graph(model: Model, editing: frozenset | None = None, kept: Record | 
 
 def parts_index(model: Model) -> pd.DataFrame:
     """One row for each part of a model, before any pass: name, kind, layer, head."""
-    return model.index if model.runs_itself else frozen_graph(model).index
+    return model.index if getattr(model, "runs_itself", False) else frozen_graph(model).index
 
 
 def forget(model: Model) -> None:
