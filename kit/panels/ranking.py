@@ -35,7 +35,7 @@ class Ranking(DeclaredPanel):
         KitError: a tower that is not aligned, a state that cannot be.
     """
 
-    model = Menu(None, "tower", width="230px")
+    model = Menu(None, "tower", "whose parts are ranked", "230px")
     feature = Menu(None, "feature", "what the parts are asked for", "230px")
     score = Toggle(None, "score", "how parts are ranked")
     part = Parts("grid", "", "part")

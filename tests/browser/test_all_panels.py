@@ -1,4 +1,4 @@
-"""All eight panels in one notebook: keys alone reach and move all of it, axe, stills where no kernel is."""
+"""All panels in one notebook: keys alone reach and move all of it, axe, stills where no kernel is."""
 
 import pytest
 
@@ -36,6 +36,8 @@ PANELS = {
     "Retrieval": "model, scenes, store",
     "Ablations": "model, scenes, store, [means]",
     "AnyModel": "model",
+    "Ranking": '[kit.align("stickers-deit")], scenes',
+    "PlantedMaps": "",
 }
 # what can be moved by hand: in the order of the page, and only what is seen
 CONTROLS = """root => {
