@@ -6,7 +6,7 @@ from kit.measures.intervals import Interval
 from kit.projections.aligned import OFFERED
 from kit.projections.ranking import SCORES
 from kit.workshop.shipped_aligners import FIT, HELD
-from tests.bench.alignment import FIVE, PAIRS
+from tests.bench.alignment import FIVE, OTHER, PAIRS
 
 JUDGES = ("variance share", "pairs")
 
@@ -44,11 +44,12 @@ def means(found: dict, kind: str, score: str, judge: str, agreements) -> np.ndar
     return np.nanmean([agreements(f, kind, score, judge).mean(1) for f in found.values()], 0)
 
 
-def write(found: dict[str, dict], agreements) -> str:
+def write(found: dict[str, dict], most: list[float], agreements) -> str:
     """The page.
 
     Args:
         found: figures of each tower.
+        most: `tests.bench.alignment.ceiling`.
         agreements: `tests.bench.alignment.agreements` but for its chance.
     """
     towers, kinds = list(found), list(next(iter(found.values()))["kinds"])
@@ -67,6 +68,10 @@ def write(found: dict[str, dict], agreements) -> str:
     text += "\n## The sum: centred cosine with what the CLIP sees\n\n"
     rows = [[k, *(Interval(*f["kinds"][k]["cosine"]).told(3) for f in found.values())] for k in kinds]
     text += table(["map", *towers], rows)
+    told = Interval(*most).told(3)
+    text += (
+        f"\nFor scale: `{OTHER}`, a smaller CLIP of the same world, reaches {told} with one map for all.\n"
+    )
     text += "\nA better sum is no better map of parts: compare the order of the rows with the table above.\n"
     text += "\n## What the mapped sum reads, and what the tower's own representation holds\n\n"
     text += (
