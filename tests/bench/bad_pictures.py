@@ -203,7 +203,7 @@ def apart(does: Callable, *given) -> object:
 
 
 def most_held(anew: bool = False) -> int:
-    """The most memory that this process held, in bytes; `anew` gives back what is free and counts from now."""
+    """The most memory that this process held, in bytes; `anew` gives back what is free first."""
     if anew:
         ctypes.CDLL(None).malloc_trim(0)  # what a process took before it was forked would be used first
         Path("/proc/self/clear_refs").write_text("5")
